@@ -1,0 +1,81 @@
+"""States: an array or a dict of arrays, one member's or, with a leading axis, a batch of members'."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+State: TypeAlias = NDArray[Any] | dict[str, NDArray[Any]]
+
+
+def as_state(value: Any) -> State:
+    """Convert what a model returned to a state that shares no memory with it.
+
+    Raises
+    ------
+    TypeError
+        If it is neither numeric nor a dict of such.
+    """
+    if isinstance(value, dict):
+        return {name: _as_array(part) for name, part in value.items()}
+    return _as_array(value)
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    array = np.array(value)
+    if array.dtype.kind not in "biufcSU":
+        raise TypeError(f"a state is an array of numbers or a dict of such, not {type(value).__name__}")
+    return array
+
+
+def describe(state: State) -> str:
+    """Shapes and dtypes, for messages."""
+    if isinstance(state, dict):
+        return "{" + ", ".join(f"{name}: {describe(part)}" for name, part in state.items()) + "}"
+    return f"{state.dtype}{list(state.shape)}"
+
+
+def same_layout(a: State, b: Any) -> bool:
+    """Whether b is a state of the same shapes and dtypes as a."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same_layout(a[k], b[k]) for k in a)
+    return isinstance(b, np.ndarray | np.generic) and a.shape == b.shape and a.dtype == b.dtype
+
+
+def equal(a: State, b: State) -> bool:
+    """Whether two states are the same to the bit."""
+    if isinstance(a, dict) or isinstance(b, dict):
+        return (
+            isinstance(a, dict)
+            and isinstance(b, dict)
+            and a.keys() == b.keys()
+            and all(equal(a[name], b[name]) for name in a)
+        )
+    return bool(np.array_equal(a, b))
+
+
+def empty_batch(member: State, capacity: int) -> State:
+    """Uninitialised room for `capacity` members like this one."""
+    if isinstance(member, dict):
+        return {name: np.empty((capacity, *part.shape), part.dtype) for name, part in member.items()}
+    return np.empty((capacity, *member.shape), member.dtype)
+
+
+def rows(batch: State, index: Any) -> State:
+    """Members of a batch by NumPy index: a slice gives a view, an index array gives a copy."""
+    if isinstance(batch, dict):
+        return {name: part[index] for name, part in batch.items()}
+    view: NDArray[Any] = batch[index]
+    return view
+
+
+def put(batch: State, index: Any, members: State) -> None:
+    """Write members into rows of a batch."""
+    if isinstance(batch, dict):
+        assert isinstance(members, dict)
+        for name, part in batch.items():
+            part[index] = members[name]
+    else:
+        batch[index] = members

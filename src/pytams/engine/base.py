@@ -1,0 +1,57 @@
+"""What every engine and every stepper answers to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytams._state import State
+    from pytams.trajectory import Point, Progress, SegmentKey, Start
+
+BLOCK_SECONDS = 0.5
+"""A block ends after this time at the latest, so that an expensive model is seen to move."""
+
+
+class Block(NamedTuple):
+    """A stretch of one segment: its records with their states, and where it got to."""
+
+    key: SegmentKey
+    steps: Sequence[int]
+    scores: Sequence[float]
+    states: Sequence[State]
+    step: int
+    ended: bool
+
+
+class Stepper(Protocol):
+    """Advances the points it holds, block by block."""
+
+    n_steps: int
+    """Model steps computed so far."""
+
+    def join(self, point: Point) -> None:
+        """Take in a segment to advance."""
+
+    def advance(self, block_length: int) -> list[Block]:
+        """Advance by at most `block_length` steps; an ended segment leaves."""
+
+
+class Engine(Protocol):
+    """Advances segments and keeps the states that later branches may start from."""
+
+    n_steps: int
+    """Model steps computed so far."""
+
+    def start(self, starts: Iterable[Start]) -> None:
+        """Take in segments to advance, in the order of the decisions that made them."""
+
+    def drop(self, keys: Iterable[SegmentKey]) -> None:
+        """Forget segments that no branch can start from any more."""
+
+    def advance(self) -> list[Progress]:
+        """Wait until something can be told, and return it. Reports of one segment come in order."""
+
+    def close(self) -> None:
+        """Let go of every resource."""

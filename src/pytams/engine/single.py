@@ -1,0 +1,83 @@
+"""Advance members one by one: for expensive models, and for models written for one member."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pytams import _state
+from pytams.engine.base import BLOCK_SECONDS, Block
+from pytams.engine.checked import CheckedModel
+from pytams.trajectory import Point
+
+if TYPE_CHECKING:
+    from pytams._state import State
+    from pytams.trajectory import Problem, SegmentKey
+
+
+class Singles:
+    """Advances one member at a time, the lowest key first: the first run ends first, and holds little memory."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._model = CheckedModel(problem)
+        self._points: list[tuple[SegmentKey, Point]] = []
+        self.n_steps = 0
+
+    def join(self, point: Point) -> None:
+        """Take in a segment to advance."""
+        heappush(self._points, (point.key, point))
+
+    def advance(self, block_length: int) -> list[Block]:
+        """Advance one segment by at most `block_length` steps."""
+        if not self._points:
+            return []
+        _, point = heappop(self._points)
+        block, after = advance_point(self._model, self._problem, point, block_length)
+        self.n_steps += after.step - point.step
+        if not block.ended:
+            self.join(after)
+        return [block]
+
+
+def advance_point(
+    model: CheckedModel, problem: Problem, point: Point, block_length: int
+) -> tuple[Block, Point]:
+    """Advance one member until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
+    key, start_step, step, best, state = point
+    record_steps: list[int] = []
+    record_scores: list[float] = []
+    record_states: list[State] = []
+
+    def has_ended(state: State, score: float) -> bool:
+        """Keep a new record, and tell whether the trajectory ends here."""
+        nonlocal best
+        if score > best:
+            best = score
+            record_steps.append(step)
+            record_scores.append(score)
+            record_states.append(_state.as_state(state))
+        return (
+            score >= problem.target_score
+            or step >= problem.n_steps
+            or (model.may_stop and model.stopped(state, key, step))
+        )
+
+    ended = False
+    if state is None:
+        state = model.initial_state(key)
+        ended = has_ended(state, model.score(state, key, step))
+    else:
+        state = _state.as_state(state)  # a model that works in place must not write into its ancestor's past
+    last = step + block_length
+    deadline = perf_counter() + BLOCK_SECONDS
+    while not ended and step < last:
+        chunk, position = divmod(step - start_step, model.chunk)
+        state = model.step(state, model.noise(key, chunk)[position], key, step)
+        step += 1
+        ended = has_ended(state, model.score(state, key, step))
+        if perf_counter() > deadline:
+            break
+    block = Block(key, record_steps, record_scores, record_states, step, ended)
+    return block, Point(key, start_step, step, best, state)

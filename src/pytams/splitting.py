@@ -1,0 +1,270 @@
+"""The algorithm: a pure state machine that is told progress and answers with the branches to start.
+
+Trajectory-adaptive multilevel splitting (Lestang, Ragone, Brehier, Herbert & Bouchet 2018,
+doi 10.1088/1742-5468/aab856), in the form that kills ties together and branches strictly above the level (Brehier,
+Gazeau, Goudenege, Lelievre & Rousset 2016, doi 10.1214/16-AAP1185): that is what makes it unbiased in discrete time.
+
+No clock, no process, no file: whoever calls `Splitting.tell` advances the segments.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
+
+from pytams._random import Streams
+from pytams.trajectory import Progress, SegmentKey, Start
+
+
+@dataclass(slots=True, kw_only=True)
+class Iteration:
+    """One splitting iteration: who was killed at which level, and what restarts from where."""
+
+    index: int
+    level: float
+    """Z: the trajectories whose maximum is not above it are killed."""
+    killed: list[SegmentKey]
+    """The trajectories killed, in slot order."""
+    killed_maxima: list[float]
+    ancestors: list[SegmentKey]
+    """Whom each killed slot restarts from; empty at extinction."""
+    starts: list[Start]
+    """The new trajectories of the killed slots; empty at extinction."""
+    n_branchings: int
+    """Trajectories killed in the iterations before this one."""
+    log_weight: float
+    """log W after this iteration, -inf at extinction."""
+    lowest: float
+    """Smallest maximum of the ensemble that the iteration started from."""
+    highest: float | None = None
+    """Largest maximum of that ensemble; None while some of it is still running."""
+
+
+@dataclass(slots=True)
+class Member:
+    """The trajectory in a slot, with its records since its branch point."""
+
+    start: Start
+    source: SegmentKey
+    """The segment that holds its last state: its own, or its ancestor's if there was nothing left to simulate."""
+    root: int
+    """Slot of the initial trajectory that it descends from."""
+    generation: int
+    """0 for the initial ensemble, i + 1 if iteration i started it."""
+    steps: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    step: int = -1
+    ended: bool = False
+
+    @property
+    def maximum(self) -> float:
+        """Largest score so far, -inf if none is known yet."""
+        return self.scores[-1] if self.scores else -math.inf
+
+
+class Splitting:
+    """One run of TAMS.
+
+    A decision is made as soon as it is determined: when the `n_discard` smallest maxima are known to be final, that
+    is, when every running trajectory has climbed above the level. So branches of one iteration start while those of
+    earlier ones still run, and what is decided does not depend on the order in which progress is told.
+
+    Parameters
+    ----------
+    n_trajectories
+        N, the number of slots.
+    n_discard
+        l: the level is the l-th smallest maximum.
+    target_score
+        A trajectory whose score is >= this has reached the event and ends.
+    max_branchings
+        No iteration starts once this many trajectories have been killed. None: no limit.
+    seed, run
+        Name the streams that ancestors are drawn from.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_trajectories: int,
+        n_discard: int,
+        target_score: float,
+        max_branchings: int | None = None,
+        seed: int,
+        run: int = 0,
+    ) -> None:
+        self._n = n_trajectories
+        self._n_discard = n_discard
+        self._target = target_score
+        self._max_branchings = math.inf if max_branchings is None else max_branchings
+        self._streams = Streams(seed)
+        self._run = run
+
+        self.iterations: list[Iteration] = []
+        self.log_weight = 0.0
+        self.n_branchings = 0
+        self.n_steps = 0
+        """Model steps computed for the segments that have ended."""
+        self.finished = False
+        """Whether the estimate is final."""
+
+        keys = [SegmentKey(run, slot, 0) for slot in range(n_trajectories)]
+        self.members = [Member(Start(key, None, 0, math.nan), key, key.slot, generation=0) for key in keys]
+        self._ended: list[tuple[float, int]] = []  # (maximum, slot) of the ended members, sorted
+        # A heap of (maximum, slot, branch) of the running members. Maxima grow, so an entry is a lower bound; it is
+        # brought up to date when it surfaces.
+        self._running = [(-math.inf, key.slot, 0) for key in keys]
+        self.n_running = n_trajectories
+        # The ensemble's largest maximum never decreases, so the one that iteration i started from is the largest of
+        # all generations up to i: these are counted down until each is known.
+        self._n_running_of_generation = [n_trajectories]
+        self._highest_of_generation = [-math.inf]
+        self._n_complete = 0
+
+    @property
+    def initial_starts(self) -> list[Start]:
+        """The segments of the initial ensemble."""
+        return [Start(SegmentKey(self._run, slot, 0), None, 0, math.nan) for slot in range(self._n)]
+
+    @property
+    def level(self) -> float:
+        """The last level, -inf before the first iteration."""
+        return self.iterations[-1].level if self.iterations else -math.inf
+
+    @property
+    def extinct(self) -> bool:
+        """Whether an iteration killed every trajectory: the estimate is 0."""
+        return self.log_weight == -math.inf
+
+    @property
+    def n_reached(self) -> int:
+        """How many trajectories of the ensemble have reached the target."""
+        return 0 if self.extinct else len(self._ended) - bisect_left(self._ended, (self._target, -1))
+
+    @property
+    def estimate(self) -> float:
+        """W / N times the number of trajectories that reached the target: final once `finished`."""
+        return math.exp(self.log_weight) * self.n_reached / self._n
+
+    def tell(self, progress: Progress) -> list[Iteration]:
+        """Take in a segment's progress and return the iterations that this decides, often none.
+
+        Reports of one segment come in order, and its end comes with the report of its last step. A report that is
+        late or told twice changes nothing.
+        """
+        member = self.members[progress.key.slot]
+        if member.start.key != progress.key or member.ended or progress.step <= member.step:
+            return []
+        first_new = bisect_right(progress.steps, member.step)
+        member.steps.extend(progress.steps[first_new:])
+        member.scores.extend(progress.scores[first_new:])
+        member.step = progress.step
+        if progress.ended:
+            self.n_steps += member.step - member.start.step
+            self.n_running -= 1
+            self._n_running_of_generation[member.generation] -= 1
+            self._end(member)
+        decided = []
+        while (level := self._determined_level()) is not None:
+            decided.append(self._split(level))
+        self._complete_iterations()
+        if self.n_running == 0:  # nothing that could still be told would lead to another iteration
+            self.finished = True
+        return decided
+
+    def _end(self, member: Member) -> None:
+        member.ended = True
+        insort(self._ended, (member.maximum, member.start.key.slot))
+        generation = member.generation
+        self._highest_of_generation[generation] = max(self._highest_of_generation[generation], member.maximum)
+
+    def _determined_level(self) -> float | None:
+        """Level of the next iteration; None if it is not known yet, or if there is none."""
+        if self.n_branchings >= self._max_branchings or self.extinct or len(self._ended) < self._n_discard:
+            return None
+        level = self._ended[self._n_discard - 1][0]
+        if level >= self._target or self._lowest_running() <= level:
+            return None
+        return level
+
+    def _lowest_running(self) -> float:
+        """Smallest maximum so far of the running members."""
+        heap = self._running
+        while heap:
+            bound, slot, branch = heap[0]
+            member = self.members[slot]
+            if member.ended or member.start.key.branch != branch:
+                heappop(heap)
+            elif member.maximum > bound:
+                heapreplace(heap, (member.maximum, slot, branch))
+            else:
+                return bound
+        return math.inf
+
+    def _split(self, level: float) -> Iteration:
+        """Kill every member whose maximum is not above the level, and restart their slots from survivors."""
+        n_killed = bisect_right(self._ended, (level, self._n))
+        lowest = self._ended[0][0]
+        killed = sorted(slot for _, slot in self._ended[:n_killed])
+        del self._ended[:n_killed]
+        self.log_weight += math.log1p(-n_killed / self._n) if n_killed < self._n else -math.inf
+        iteration = Iteration(
+            index=len(self.iterations),
+            level=level,
+            killed=[self.members[slot].start.key for slot in killed],
+            killed_maxima=[self.members[slot].maximum for slot in killed],
+            ancestors=[],
+            starts=[],
+            n_branchings=self.n_branchings,
+            log_weight=self.log_weight,
+            lowest=lowest,
+        )
+        self._n_running_of_generation.append(0)
+        self._highest_of_generation.append(-math.inf)
+        if not self.extinct:
+            for slot, ancestor in zip(killed, self._draw_ancestors(killed), strict=True):
+                iteration.ancestors.append(self.members[ancestor].start.key)
+                iteration.starts.append(self._restart(slot, self.members[ancestor], level))
+        self.n_branchings += n_killed
+        self.iterations.append(iteration)
+        return iteration
+
+    def _draw_ancestors(self, killed: list[int]) -> list[int]:
+        """Draw a survivor's slot for each killed one, uniformly and independently."""
+        n_killed = len(killed)
+        rng = self._streams.ancestors(self._run, len(self.iterations))
+        # The j-th survivor stands after as many killed slots as have at most j survivors before them.
+        survivors_before = [slot - i for i, slot in enumerate(killed)]
+        draws = rng.integers(self._n - n_killed, size=n_killed).tolist()
+        return [j + bisect_right(survivors_before, j) for j in draws]
+
+    def _restart(self, slot: int, ancestor: Member, level: float) -> Start:
+        """Put a new member into the slot, branched from the ancestor's first step above the level."""
+        key = SegmentKey(self._run, slot, self.members[slot].start.key.branch + 1)
+        record = bisect_right(ancestor.scores, level)
+        step, score = ancestor.steps[record], ancestor.scores[record]
+        ended = ancestor.ended and step == ancestor.step
+        start = Start(key, ancestor.source, step, score, ended)
+        generation = len(self.iterations) + 1
+        member = Member(
+            start, ancestor.source if ended else key, ancestor.root, generation, [step], [score], step
+        )
+        self.members[slot] = member
+        if ended:
+            self._end(member)
+        else:
+            self.n_running += 1
+            self._n_running_of_generation[generation] += 1
+            heappush(self._running, (score, slot, key.branch))
+        return start
+
+    def _complete_iterations(self) -> None:
+        """Fill in the largest maximum of each iteration's ensemble once all of that ensemble has ended."""
+        while self._n_complete < len(self.iterations) and not self._n_running_of_generation[self._n_complete]:
+            i = self._n_complete
+            if i:
+                self._highest_of_generation[i] = max(self._highest_of_generation[i - 1 : i + 1])
+            self.iterations[i].highest = self._highest_of_generation[i]
+            self._n_complete += 1

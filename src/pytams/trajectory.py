@@ -1,0 +1,71 @@
+"""Segments: the pieces of trajectory that are simulated once and shared by all who descend from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytams._state import State
+    from pytams.model import Model
+
+
+class SegmentKey(NamedTuple):
+    """Name of a segment; also the key of its noise."""
+
+    run: int
+    slot: int
+    branch: int
+    """How many times the slot has been restarted: 0 for the initial ensemble."""
+
+
+class Start(NamedTuple):
+    """A segment to simulate: where it begins."""
+
+    key: SegmentKey
+    parent: SegmentKey | None
+    """The segment it branches from, None in the initial ensemble."""
+    step: int
+    """Step of the branch point, counted from t = 0."""
+    score: float
+    """Score at the branch point, NaN in the initial ensemble (the model has not been asked yet)."""
+    ended: bool = False
+    """True if the branch point is its ancestor's last step: the same trajectory, with nothing left to simulate."""
+
+
+class Progress(NamedTuple):
+    """What happened to a segment since the last report: its new records, and where it is now.
+
+    A *record* is a step at which the score rose above everything before it in the trajectory. In the initial
+    ensemble step 0 is the first record; a branch's first record is its branch point, which is known and not reported.
+    """
+
+    key: SegmentKey
+    steps: Sequence[int]
+    scores: Sequence[float]
+    step: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What an engine needs to know to advance a segment."""
+
+    model: Model
+    n_steps: int
+    step_size: float
+    target_score: float
+    seed: int
+
+
+class Point(NamedTuple):
+    """A running segment at one moment: all that is needed to go on with it."""
+
+    key: SegmentKey
+    start_step: int
+    step: int
+    best: float
+    state: State | None
+    """None before the initial state is drawn."""
