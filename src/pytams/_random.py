@@ -44,7 +44,7 @@ def draw_seed() -> int:
 
 
 def chunk_length(noise_shape: Sequence[int]) -> int:
-    """Steps of noise that are drawn together: many for small noise, one for large fields.
+    """Return how many steps of noise are drawn together: many for small noise, one for large fields.
 
     Part of the definition of the noise: it depends on the model's `noise_shape` and on nothing else.
     """

@@ -30,11 +30,13 @@ def _as_array(value: Any) -> NDArray[Any]:
     return array
 
 
-def describe(state: State) -> str:
+def describe(value: Any) -> str:
     """Shapes and dtypes, for messages."""
-    if isinstance(state, dict):
-        return "{" + ", ".join(f"{name}: {describe(part)}" for name, part in state.items()) + "}"
-    return f"{state.dtype}{list(state.shape)}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {describe(part)}" for name, part in value.items()) + "}"
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__
 
 
 def same_layout(a: State, b: Any) -> bool:

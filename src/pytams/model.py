@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Model(ABC):
     """A discrete-time stochastic model X and its score function xi.
 
-    Subclass it and define `noise_shape`, `initial_state`, `step` and `score`. A *state* is a NumPy array, or a dict of
+    Subclass it and define `noise_shape`, `initial_state`, `step` and `score`. A *state* is a NumPy array or a dict of
     NumPy arrays. All randomness comes in as arguments, so that every method is a pure function: the same arguments
     give the same bits. That is what makes a run reproducible, restartable and independent of who computes it.
 

@@ -151,9 +151,7 @@ class Result:
             error = interval = "needs two runs or more"
         runs = f"{n} finished, {self.n_extinct} extinct"
         if self.n_unfinished:
-            runs += (
-                f", {self.n_unfinished} unfinished and left out (the finished ones tend to be short: biased)"
-            )
+            runs += f", {self.n_unfinished} unfinished and left out (the finished ones tend to be short: biased)"
         return [
             ("model", self.model),
             ("probability", f"{self.probability:.4e}"),

@@ -248,9 +248,7 @@ class Splitting:
         ended = ancestor.ended and step == ancestor.step
         start = Start(key, ancestor.source, step, score, ended)
         generation = len(self.iterations) + 1
-        member = Member(
-            start, ancestor.source if ended else key, ancestor.root, generation, [step], [score], step
-        )
+        member = Member(start, ancestor.source if ended else key, ancestor.root, generation, [step], [score], step)
         self.members[slot] = member
         if ended:
             self._end(member)

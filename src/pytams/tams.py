@@ -75,9 +75,7 @@ class TAMS:
             target_score=_finite("target_score", target_score),
             n_trajectories=_whole("n_trajectories", n_trajectories, at_least=2, below=_MAX_32),
             n_discard=_whole("n_discard", n_discard, at_least=1),
-            max_branchings=(
-                None if max_branchings is None else _whole("max_branchings", max_branchings, at_least=0)
-            ),
+            max_branchings=(None if max_branchings is None else _whole("max_branchings", max_branchings, at_least=0)),
         )
         if n_discard >= n_trajectories:
             raise SettingsError(

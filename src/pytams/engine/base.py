@@ -28,8 +28,9 @@ class Block(NamedTuple):
 class Stepper(Protocol):
     """Advances the points it holds, block by block."""
 
-    n_steps: int
-    """Model steps computed so far."""
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far."""
 
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
@@ -41,8 +42,9 @@ class Stepper(Protocol):
 class Engine(Protocol):
     """Advances segments and keeps the states that later branches may start from."""
 
-    n_steps: int
-    """Model steps computed so far."""
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far."""
 
     def start(self, starts: Iterable[Start]) -> None:
         """Take in segments to advance, in the order of the decisions that made them."""

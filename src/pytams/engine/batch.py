@@ -160,7 +160,7 @@ class Batch:
         risen = np.flatnonzero(scores > self._best[numbers])
         if risen.size:
             self._keep_records(numbers[risen], scores[risen], _state.rows(states, risen))
-        ended = (scores >= self._problem.target_score) | (steps >= self._problem.n_steps)
+        ended: NDArray[np.bool_] = (scores >= self._problem.target_score) | (steps >= self._problem.n_steps)
         if self._model.may_stop:
             ended |= self._model.stopped_batch(states, steps, lambda i: self._where(int(numbers[i])))
         return ended
@@ -168,9 +168,7 @@ class Batch:
     def _keep_records(self, numbers: NDArray[np.int64], scores: NDArray[np.float64], states: State) -> None:
         self._best[numbers] = scores
         steps = self._steps[numbers]
-        for j, (i, step, score) in enumerate(
-            zip(numbers.tolist(), steps.tolist(), scores.tolist(), strict=True)
-        ):
+        for j, (i, step, score) in enumerate(zip(numbers.tolist(), steps.tolist(), scores.tolist(), strict=True)):
             row = self._rows[i]
             row.steps.append(step)
             row.scores.append(score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,20 +134,22 @@ class CheckedModel:
             stopped = np.asarray(self._model.stopped(batch, steps * self._dt), dtype=np.bool_)
         except Exception as error:
             raise self._raised("stopped", error, where(0), len(steps)) from error
-        if stopped.shape != steps.shape:
+        if stopped.shape not in (steps.shape, ()):
             raise ModelError(
                 f"{self._name}.stopped returned shape {stopped.shape} for {len(steps)} members; "
                 f"it must return one truth value a member, shape {steps.shape}"
             )
-        return stopped
+        return np.broadcast_to(stopped, steps.shape)
 
     # --- messages -----------------------------------------------------------------------------------------------
 
     def _checked_step(self, old: State, new: Any, where: Callable[[int], Where]) -> State:
         if not _state.same_layout(old, new):
-            got = _state.describe(_state.as_state(new))
+            with suppress(TypeError, ValueError):  # plain Python numbers and lists will do
+                new = _state.as_state(new)
+        if not _state.same_layout(old, new):
             raise ModelError(
-                f"{self._name}.step returned {got} at {self._at(where(0))}, "
+                f"{self._name}.step returned {_state.describe(new)} at {self._at(where(0))}, "
                 f"but was given {_state.describe(old)}: it must keep the shapes and dtypes of the state "
                 "(does initial_state return integers where it should return floats?)"
             )
@@ -159,9 +162,7 @@ class CheckedModel:
             "(did the model blow up, or is step_size too large?)"
         )
 
-    def _raised(
-        self, method: str, error: Exception, where: Where | None = None, n_members: int = 1
-    ) -> ModelError:
+    def _raised(self, method: str, error: Exception, where: Where | None = None, n_members: int = 1) -> ModelError:
         place = "" if where is None else f" at {self._at(where)}"
         if n_members > 1:
             place = f" for a batch of {n_members} members, the first{place}"

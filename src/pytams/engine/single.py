@@ -41,9 +41,7 @@ class Singles:
         return [block]
 
 
-def advance_point(
-    model: CheckedModel, problem: Problem, point: Point, block_length: int
-) -> tuple[Block, Point]:
+def advance_point(model: CheckedModel, problem: Problem, point: Point, block_length: int) -> tuple[Block, Point]:
     """Advance one member until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
     key, start_step, step, best, state = point
     record_steps: list[int] = []

@@ -1,0 +1,32 @@
+# Each target makes a virtual environment in the checkout and installs what it needs: Python >= 3.11 and make will do.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test test-slow check bench clean
+
+demo: $(READY)  ## the 2-D double well, 32 runs, beside the exact value
+	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
+
+test: $(READY) check  ## everything that is quick
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: $(READY)  ## the statistical and chaos suites
+	$(BIN)/pytest -n 2 -m slow
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY)  ## measure; figures in the docs come from here
+	$(BIN)/python benchmarks/dataflow.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

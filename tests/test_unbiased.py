@@ -1,0 +1,120 @@
+"""The mean over runs equals the exact value: |z| < 4 in units of the runs' own standard error."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+import pytams
+from exact import (
+    DOUBLE_WELL_1D,
+    DOUBLE_WELL_2D,
+    ORNSTEIN_UHLENBECK,
+    DoubleWell1D,
+    DoubleWell2D,
+    OrnsteinUhlenbeck,
+    Walk,
+    WalkSingle,
+    walk_probability,
+)
+
+SEEDS = (1, 2, 3)
+
+
+def check(model: pytams.Model, exact: float, n_runs: int, **settings: Any) -> pytams.Result:
+    """Run over all seeds and compare each mean, and their common one, with the exact value."""
+    tams = pytams.TAMS(model, **settings)
+    results = [tams.run(n_runs, seed) for seed in SEEDS]
+    for result in results:
+        assert result.n_unfinished == 0
+        assert abs(result.probability - exact) < 4 * result.standard_error
+    mean = sum(result.probability for result in results) / len(results)
+    error = math.hypot(*(result.standard_error for result in results)) / len(results)
+    assert abs(mean - exact) < 4 * error
+    return results[0]
+
+
+@pytest.mark.parametrize(("n", "n_discard"), [(10, 1), (10, 3), (40, 1), (40, 10)])
+def test_integer_walk_where_every_level_is_tied(n: int, n_discard: int) -> None:
+    exact = walk_probability(6, 20)
+    assert exact == pytest.approx(0.018281062152884, rel=1e-12)
+    result = check(
+        Walk(),
+        exact,
+        n_runs=3000,
+        end_time=20,
+        step_size=1,
+        target_score=6,
+        n_trajectories=n,
+        n_discard=n_discard,
+    )
+    if n == 10:
+        assert result.n_extinct > 50  # extinction is a legitimate outcome, and counts as 0 in the mean
+
+
+def test_walk_to_other_targets() -> None:
+    for target, n_steps in [(3, 10), (5, 40)]:
+        check(
+            WalkSingle() if target == 3 else Walk(),
+            walk_probability(target, n_steps),
+            n_runs=500,
+            end_time=n_steps,
+            step_size=1,
+            target_score=target,
+            n_trajectories=12,
+        )
+
+
+def test_an_iteration_cap_leaves_the_estimate_unbiased() -> None:
+    check(
+        Walk(),
+        walk_probability(4, 20),
+        n_runs=3000,
+        end_time=20,
+        step_size=1,
+        target_score=4,
+        n_trajectories=20,
+        max_branchings=15,
+    )
+
+
+def test_double_well_in_brief() -> None:
+    check(
+        DoubleWell2D(),
+        DOUBLE_WELL_2D[10],
+        n_runs=64,
+        end_time=10,
+        step_size=0.01,
+        target_score=0.95,
+        n_trajectories=40,
+        n_discard=4,
+    )
+
+
+# N for a relative error of 1 or less a run: the standard error of 200 runs is then a fair yardstick.
+CASES = (
+    [(DoubleWell2D(), T, DOUBLE_WELL_2D[T], 0.95, n) for T, n in [(2, 100), (4, 40), (10, 24)]]
+    + [(DoubleWell1D(), T, DOUBLE_WELL_1D[T], 0.95, n) for T, n in [(4, 80), (10, 40)]]
+    + [(OrnsteinUhlenbeck(), 5, ORNSTEIN_UHLENBECK[a], a, n) for a, n in [(3, 24), (4, 40), (5, 80), (6, 100)]]
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("discard", ["1", "3", "N/4"])
+@pytest.mark.parametrize(
+    "case", CASES, ids=[f"{type(model).__name__}-T{T}-target{target}" for model, T, _, target, _ in CASES]
+)
+def test_against_exact_values(case: tuple[pytams.Model, int, float, float, int], discard: str) -> None:
+    model, end_time, exact, target, n = case
+    check(
+        model,
+        exact,
+        n_runs=200,
+        end_time=end_time,
+        step_size=0.01,
+        target_score=target,
+        n_trajectories=n,
+        n_discard=n // 4 if discard == "N/4" else int(discard),
+    )
