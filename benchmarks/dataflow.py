@@ -1,8 +1,8 @@
 """How many branches run at once in a single run: `python benchmarks/dataflow.py`.
 
-The 2-D double well, T = 10, with as many workers as there are branches, all advancing in step. Counted from the end of
-the initial ensemble on; beside it, the same branches under a barrier, where an iteration starts when the slowest branch
-of the one before has ended.
+The 2-D double well, T = 10, with as many workers as there are branches, all advancing in step. Counted from the end
+of the initial ensemble on; beside it, the same branches under a barrier, where an iteration starts when the slowest
+branch of the one before has ended.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def test_every_iteration_is_the_serial_algorithms(case: dict[str, Any]) -> None:
         weight *= 1 - len(killed) / n
         assert math.exp(iteration.log_weight) == pytest.approx(weight)
         if len(killed) == n:
-            assert iteration.starts == iteration.ancestors == []
+            assert (iteration.starts, iteration.ancestors) == ([], [])
             ensemble = []
             continue
         survivors = [ensemble[slot] for slot in range(n) if slot not in killed]

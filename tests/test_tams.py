@@ -44,7 +44,7 @@ def test_impossible_settings_are_named(setting: str, value: Any, word: str) -> N
 
 def test_settings_may_be_numpy_numbers() -> None:
     tams = walk(n_trajectories=np.int64(10), target_score=np.float32(4), end_time=np.int32(20))
-    assert tams.run(2, seed=np.int64(1)).seed == 1
+    assert tams.run(2, seed=np.int64(1)).seed == 1  # type: ignore[arg-type] # taken all the same
 
 
 def test_end_time_may_be_a_multiple_up_to_rounding() -> None:
@@ -52,7 +52,7 @@ def test_end_time_may_be_a_multiple_up_to_rounding() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("n_runs", 0), ("seed", -1), ("seed", 2**63), ("first_run", -1)])
-def test_impossible_run_arguments_are_named(name: str, value: int) -> None:
+def test_impossible_run_arguments_are_named(name: str, value: Any) -> None:
     with pytest.raises(pytams.SettingsError, match=f"^{name}: "):
         walk().run(**{name: value})
 

@@ -43,7 +43,7 @@ def test_integer_walk_where_every_level_is_tied(n: int, n_discard: int) -> None:
     result = check(
         Walk(),
         exact,
-        n_runs=3000,
+        n_runs=30_000 // n,
         end_time=20,
         step_size=1,
         target_score=6,
@@ -71,7 +71,7 @@ def test_an_iteration_cap_leaves_the_estimate_unbiased() -> None:
     check(
         Walk(),
         walk_probability(4, 20),
-        n_runs=3000,
+        n_runs=1000,
         end_time=20,
         step_size=1,
         target_score=4,

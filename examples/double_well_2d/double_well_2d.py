@@ -24,15 +24,15 @@ class DoubleWell2D(pytams.Model):
     def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
 
-    def initial_state(self, rng: np.random.Generator) -> Any:  # noqa: ARG002 - the start is fixed
+    def initial_state(self, rng: np.random.Generator) -> Any:
         return np.array([-1.0, 0.0])
 
-    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:  # noqa: ARG002 - the drift is autonomous
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
         x, y = state[:, 0], state[:, 1]
         drift = np.stack([x - x * x * x, -2.0 * y], axis=1)
         return state + drift * dt + np.sqrt(self.epsilon * dt) * noise
 
-    def score(self, state: Any, t: Any) -> Any:  # noqa: ARG002 - the score is autonomous
+    def score(self, state: Any, t: Any) -> Any:
         x, y = state[:, 0], state[:, 1]
         to_a = (x + 1.0) ** 2 + y**2
         to_b = (x - 1.0) ** 2 + y**2

@@ -18,8 +18,8 @@ class OrnsteinUhlenbeck(pytams.Model):
     def initial_state(self, rng: np.random.Generator) -> Any:
         return rng.normal(0.0, np.sqrt(0.5))
 
-    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:  # noqa: ARG002 - the drift is autonomous
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
         return state - state * dt + np.sqrt(dt) * noise
 
-    def score(self, state: Any, t: Any) -> Any:  # noqa: ARG002 - the score is autonomous
+    def score(self, state: Any, t: Any) -> Any:
         return state

@@ -28,7 +28,8 @@ def broken(base: type[pytams.Model], **methods: Any) -> pytams.Model:
 
         return method
 
-    return type("Broken", (base,), {name: late(name, wrong) for name, wrong in methods.items()})()
+    model: pytams.Model = type("Broken", (base,), {name: late(name, wrong) for name, wrong in methods.items()})()
+    return model
 
 
 def raises(error: Exception) -> Any:

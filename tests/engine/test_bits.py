@@ -126,7 +126,7 @@ def test_a_batch_with_little_room_gives_the_same_blocks() -> None:
         for slot in range(9):
             batch.join(Point(SegmentKey(0, slot, 0), 0, 0, -math.inf, None))
         scores: dict[SegmentKey, list[float]] = {}
-        ended = {}
+        ended: dict[SegmentKey, tuple[int, list[float]]] = {}
         while len(ended) < 9:
             for block in batch.advance(50):
                 scores.setdefault(block.key, []).extend(block.scores)
