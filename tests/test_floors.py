@@ -23,8 +23,9 @@ FLOORS = [
     ["engine"],
     ["tams"],
     [""],  # the package itself: what users import
-    ["config", "_new"],
+    ["config", "_new", "progress"],
     ["cli"],
+    ["__main__"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytams.trajectory import Progress
+
+_logger = logging.getLogger("pytams")
 
 _MAX_32 = 2**32
 """Runs and slots are 32-bit numbers in the keys of the streams."""
@@ -124,6 +127,7 @@ class TAMS:
             target_score=self.settings.target_score,
             seed=seed,
         )
+        _logger.info("runs %d to %d, seed %d, %s", first, last - 1, seed, self.settings)
         return Study(problem, self.settings, range(first, last), engine)
 
     def run(
@@ -181,6 +185,22 @@ class Study:
     def n_steps(self) -> int:
         """Model steps computed so far."""
         return self._engine.n_steps
+
+    @property
+    def target_score(self) -> float:
+        """The score to reach."""
+        return self._settings.target_score
+
+    @property
+    def progress(self) -> float:
+        """How far the levels have risen from each run's first to the target: 0 to 1, the mean over runs."""
+        return sum(map(self._progress_of, self._splittings.values())) / len(self.runs)
+
+    def _progress_of(self, splitting: Splitting) -> float:
+        if splitting.finished or not splitting.iterations:
+            return float(splitting.finished)
+        first = splitting.iterations[0].level
+        return (splitting.level - first) / (self.target_score - first)
 
     @property
     def n_running(self) -> int:

@@ -1,0 +1,5 @@
+"""`python -m pytams`."""
+
+from pytams.cli import main
+
+main()

@@ -1,0 +1,284 @@
+"""Settings from TOML: sections and keys as users of the method know them, checked before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+import tomllib
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pytams.engine import Engine, InProcess
+from pytams.errors import SettingsError
+from pytams.model import Model
+from pytams.tams import TAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
+    from pytams.trajectory import Problem
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class TamsSection(_Section):
+    """``[tams]``: the algorithm."""
+
+    ntrajectories: int
+    ndiscard: int = 1
+    nsplititer: int | None = None
+    nruns: int = 1
+    seed: int | None = None
+    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    logfile: str | None = None
+
+
+class TrajectorySection(_Section):
+    """``[trajectory]``: one trajectory."""
+
+    end_time: float
+    step_size: float
+    targetscore: float
+
+
+class RunnerSection(_Section):
+    """``[runner]``: who advances the segments."""
+
+    type: Literal["inprocess"] = "inprocess"
+    block_length: int = Field(default=64, ge=1)
+
+
+class ModelSection(BaseModel):
+    """``[model]``: where the model's class is; the other keys go to its constructor."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    class_: str = Field(alias="class")
+
+
+class Sections(_Section):
+    """A whole file."""
+
+    tams: TamsSection
+    trajectory: TrajectorySection
+    runner: RunnerSection = RunnerSection()
+    model: ModelSection
+
+
+_TOML_NAMES = {
+    "n_trajectories": "[tams] ntrajectories",
+    "n_discard": "[tams] ndiscard",
+    "max_branchings": "[tams] nsplititer",
+    "n_runs": "[tams] nruns",
+    "seed": "[tams] seed",
+    "end_time": "[trajectory] end_time",
+    "step_size": "[trajectory] step_size",
+    "target_score": "[trajectory] targetscore",
+    "model": "[model] class",
+}
+
+
+class Config:
+    """Checked settings.
+
+    Parameters
+    ----------
+    table
+        The content of a TOML file.
+    folder
+        What a model's path is relative to.
+
+    Raises
+    ------
+    SettingsError
+        Names every unknown, missing or impossible key, with the nearest known one.
+    """
+
+    def __init__(self, table: dict[str, Any], folder: Path) -> None:
+        try:
+            self.sections = Sections.model_validate(table)
+        except ValidationError as error:
+            raise _settings_error(error) from None
+        self._folder = folder
+
+    @classmethod
+    def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
+        """Read a TOML file; each override is ``section.key=value``, the value as in TOML (or a bare word)."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(str(path), f"cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(str(path), f"is not valid TOML: {error}") from error
+        for override in overrides:
+            _override(table, override)
+        return cls(table, path.parent)
+
+    def make_tams(self) -> TAMS:
+        """Make the model, and TAMS with all its settings."""
+        tams, trajectory = self.sections.tams, self.sections.trajectory
+        model = self.make_model()
+        try:
+            return TAMS(
+                model,
+                end_time=trajectory.end_time,
+                step_size=trajectory.step_size,
+                target_score=trajectory.targetscore,
+                n_trajectories=tams.ntrajectories,
+                n_discard=tams.ndiscard,
+                max_branchings=tams.nsplititer,
+            )
+        except SettingsError as error:
+            raise in_toml_names(error) from error
+
+    def make_model(self) -> Model:
+        """Import the model's class and make the model from the other keys of ``[model]``."""
+        section = self.sections.model
+        model_class = _find_class(section.class_, self._folder)
+        arguments = section.model_extra or {}
+        _check_arguments(model_class, arguments)
+        try:
+            return model_class(**arguments)
+        except Exception as error:
+            raise SettingsError("[model]", f"{section.class_} raised {type(error).__name__}: {error}") from error
+
+    @property
+    def engine(self) -> Callable[[Problem], Engine]:
+        """What makes the engine."""
+        return partial(InProcess, block_length=self.sections.runner.block_length)
+
+
+def in_toml_names(error: SettingsError) -> SettingsError:
+    """Name a setting as it is named in the file."""
+    problem = error.problem
+    for name, toml_name in _TOML_NAMES.items():
+        problem = problem.replace(name, toml_name.split()[-1]) if name != "model" else problem
+    return SettingsError(_TOML_NAMES.get(error.setting, error.setting), problem)
+
+
+# --- messages ---------------------------------------------------------------------------------------------------
+
+
+def _settings_error(error: ValidationError) -> SettingsError:
+    """Say in our words what pydantic found, one line a key."""
+    found = [
+        _problem(details["loc"], details["type"], details["msg"], details["input"]) for details in error.errors()
+    ]
+    first, *rest = found
+    return SettingsError(first[0], "\n".join([first[1], *(f"{name}: {problem}" for name, problem in rest)]))
+
+
+def _problem(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> tuple[str, str]:
+    section, *keys = (str(part) for part in loc)
+    name = f"[{section}] {'.'.join(keys)}".strip()
+    if kind == "missing":
+        return name, "missing"
+    if kind == "extra_forbidden":
+        known = list(Sections.model_fields[section].annotation.model_fields) if keys else list(Sections.model_fields)  # type: ignore[union-attr] # every field of Sections is a section
+        nearest = difflib.get_close_matches(keys[-1] if keys else section, known, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
+        return name, f"unknown {'key' if keys else 'section'}; {hint}"
+    return name, f"{value!r}: {message[0].lower()}{message[1:]}"
+
+
+# --- overrides --------------------------------------------------------------------------------------------------
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise SettingsError("--set", f"{override!r} is not of the form section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    part = table.setdefault(section, {})
+    if not isinstance(part, dict):
+        raise SettingsError("--set", f"{section} is not a section")
+    part[key] = value
+
+
+# --- the model's class ------------------------------------------------------------------------------------------
+
+
+def _find_class(reference: str, folder: Path) -> type[Model]:
+    """Import ``path/to/file.py:ClassName`` or ``package.module:ClassName``."""
+    where, colon, class_name = reference.rpartition(":")
+    if not colon or not where or not class_name:
+        raise SettingsError(
+            "[model] class", f"{reference!r} is neither path/to/file.py:ClassName nor package.module:ClassName"
+        )
+    module = _import_file(folder / where) if where.endswith(".py") else _import_module(where)
+    found = getattr(module, class_name, None)
+    if found is None:
+        models = [name for name, value in vars(module).items() if _is_model(value) and value is not Model]
+        hint = f"; it has {', '.join(models)}" if models else ""
+        raise SettingsError("[model] class", f"{where} has no {class_name}{hint}")
+    if not _is_model(found):
+        raise SettingsError("[model] class", f"{reference} is not a subclass of pytams.Model")
+    missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+    if missing:
+        raise SettingsError("[model] class", f"{reference} does not define {missing}")
+    model_class: type[Model] = found
+    return model_class
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Model)
+
+
+def _import_file(path: Path) -> ModuleType:
+    path = path.resolve()
+    if not path.is_file():
+        raise SettingsError("[model] class", f"there is no file {path}")
+    # A module of its own name, so that two models called model.py do not meet; workers must find the same one.
+    name = f"pytams_model_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.parent))  # a model may import its neighbours
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise SettingsError("[model] class", f"importing {path} raised {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise SettingsError("[model] class", f"there is no module {error.name}; is it installed?") from error
+    except Exception as error:
+        raise SettingsError("[model] class", f"importing {name} raised {type(error).__name__}: {error}") from error
+
+
+def _check_arguments(model_class: type[Model], arguments: dict[str, Any]) -> None:
+    """Name the key that the model's constructor does not know, or misses."""
+    parameters = inspect.signature(model_class).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters]
+    for key in arguments:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"it takes {', '.join(known) or 'none'}"
+            raise SettingsError(f"[model] {key}", f"{model_class.__name__} has no such parameter; {hint}")
+    for parameter in parameters:
+        if parameter.default is inspect.Parameter.empty and parameter.name not in arguments:
+            raise SettingsError(f"[model] {parameter.name}", f"missing: {model_class.__name__} needs it")

@@ -1,0 +1,85 @@
+"""Watching a study: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pytams.tams import Study
+
+_LIVE_SECONDS = 0.2
+_PLAIN_SECONDS = 10.0
+
+
+def watch(study: Study, console: Console) -> None:
+    """Run a study to its end, and show how it goes."""
+    meter = Meter(study)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            for _ in study:
+                if meter.due(_LIVE_SECONDS):
+                    live.update(Text(meter.line()), refresh=True)
+    else:
+        for _ in study:
+            if meter.due(_PLAIN_SECONDS):
+                console.print(meter.line(), highlight=False, soft_wrap=True)
+        console.print(meter.line(), highlight=False, soft_wrap=True)
+
+
+class Meter:
+    """How a study goes, in one line."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._start = self._last = perf_counter()
+        self._first_progress: tuple[float, float] | None = None
+
+    def due(self, seconds: float) -> bool:
+        """Whether it is time for another line."""
+        now = perf_counter()
+        if now - self._last < seconds:
+            return False
+        self._last = now
+        return True
+
+    def line(self) -> str:
+        """Say runs done, lowest level against target, speed, time left."""
+        study = self._study
+        elapsed = perf_counter() - self._start
+        level = study.lowest_level
+        parts = [
+            f"{study.n_finished}/{len(study.runs)} runs",
+            f"lowest level {'-' if math.isinf(level) else f'{level:.4g}'} of {study.target_score:.4g}",
+            f"{study.n_running} running",
+            f"{study.n_steps / max(elapsed, 1e-9):,.0f} steps/s",
+            f"{_clock(elapsed)} elapsed",
+        ]
+        left = self._left(elapsed)
+        if left is not None:
+            parts.append(f"~{_clock(left)} left")
+        return ", ".join(parts)
+
+    def _left(self, elapsed: float) -> float | None:
+        """Guess the time left: levels rise about evenly in time, from where they began to the target."""
+        done = self._study.progress
+        if self._first_progress is None:
+            if done > 0.0:
+                self._first_progress = (elapsed, done)
+            return None
+        start, first = self._first_progress
+        if done >= 1.0 or done - first < 0.02:
+            return None
+        return (elapsed - start) * (1.0 - done) / (done - first)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

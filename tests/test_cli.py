@@ -1,0 +1,160 @@
+"""The command line as a user has it: real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pytams
+
+ROOT = Path(__file__).parents[1]
+SLOW_MODEL = """
+import time
+import pytams
+
+class Slow(pytams.Model):
+    noise_shape = ()
+    def initial_state(self, rng):
+        return 0.0
+    def step(self, state, noise, t, dt):
+        time.sleep(0.01)
+        return state + noise
+    def score(self, state, t):
+        if state > 1e9 or self.broken:
+            raise ValueError("[red]no") if self.broken else None
+        return state
+    def __init__(self, broken=False):
+        self.broken = broken
+"""
+SLOW_INPUT = """
+[tams]
+ntrajectories = 50
+[trajectory]
+end_time = 100
+step_size = 1
+targetscore = 1000
+[model]
+class = "slow.py:Slow"
+"""
+
+
+def command(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytams", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    (tmp_path / "slow.py").write_text(SLOW_MODEL)
+    (tmp_path / "input.toml").write_text(SLOW_INPUT)
+    return tmp_path / "input.toml"
+
+
+def test_new_then_run(tmp_path: Path) -> None:
+    done = command("new", "my_model", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "pytams run my_model/input.toml" in done.stdout
+    done = command("run", "my_model/input.toml", "--runs", "3", "--seed", "7", "--reference", "0.008", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "MyModel" in done.stdout
+    assert "standard errors off" in done.stdout
+    assert "3/3 runs" in done.stderr
+    again = command("new", "my_model", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_new_with_a_name_that_is_none(tmp_path: Path) -> None:
+    done = command("new", "3 wells", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot name a Python module" in done.stderr
+
+
+@pytest.mark.parametrize("example", ["double_well_2d", "ornstein_uhlenbeck"])
+def test_examples_and_json(tmp_path: Path, example: str) -> None:
+    path = ROOT / "examples" / example / "input.toml"
+    overrides = ["--set", "tams.ntrajectories=12", "--set", "tams.ndiscard=3"]
+    done = command("run", path, "--runs", "2", *overrides, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["n_runs"], result["seed"], result["settings"]["n_trajectories"]) == (2, 1, 12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "nope.toml"], 2, "nope.toml: cannot be read"),
+        (["run"], 2, "Missing argument"),
+        (["run", "input.toml", "--sed", "3"], 2, "No such option"),
+        (["run", "input.toml", "--set", "tams.x=3"], 2, "[tams] x: unknown key"),
+        (["run", "input.toml", "--runs", "0"], 2, "[tams] nruns: 0 is too small"),
+        (["run", "input.toml", "--seed", "-1"], 2, "[tams] seed: -1 is too small"),
+        (["run", "input.toml", "--set", "tams.logfile=no/such/folder"], 2, "[tams] logfile: "),
+        (
+            ["run", "input.toml", "--set", "model.broken=true"],
+            1,
+            "Slow.score raised ValueError at run 0, slot 0",
+        ),
+        (["run", "input.toml", "--set", "trajectory.targetscore=-1"], 2, "[trajectory] targetscore: -1 is already"),
+    ],
+)
+def test_one_clear_message(slow: Path, arguments: list[str], code: int, message: str) -> None:
+    done = command(*arguments, cwd=slow.parent)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    if "broken" in str(arguments):
+        assert "[red]no" in done.stderr
+        assert "Traceback" in command(*arguments, "--debug", cwd=slow.parent).stderr
+
+
+def test_interrupt(slow: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytams", "run", str(slow)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert stderr.strip().endswith("interrupted")
+    assert "Traceback" not in stderr
+
+
+def test_progress_on_a_terminal(slow: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytams", "run", str(slow), "--set", "trajectory.end_time=5"],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait(timeout=20) == 0
+    assert b"0/1 runs, lowest level" in shown
+    assert b"steps/s" in shown
+
+
+def test_log_file(slow: Path) -> None:
+    done = command("run", slow, "--set", "trajectory.end_time=1", "--set", "tams.logfile=run.log", cwd=slow.parent)
+    assert done.returncode == 0, done.stderr
+    assert "seed" in (slow.parent / "run.log").read_text()
+
+
+def test_version(tmp_path: Path) -> None:
+    assert command("--version", cwd=tmp_path).stdout.strip() == pytams.__version__
