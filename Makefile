@@ -15,7 +15,7 @@ test-slow: $(READY)  ## the statistical and chaos suites
 	$(BIN)/pytest -n 2 -m slow
 
 check: $(READY)
-	$(BIN)/ruff check
+	$(BIN)/ruff check --output-format concise
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 

@@ -151,7 +151,8 @@ def test_progress_on_a_terminal(slow: Path) -> None:
 
 
 def test_log_file(slow: Path) -> None:
-    done = command("run", slow, "--set", "trajectory.end_time=1", "--set", "tams.logfile=run.log", cwd=slow.parent)
+    settings = ["trajectory.end_time=1", "tams.logfile=run.log", "tams.loglevel=INFO"]
+    done = command("run", slow, *(word for setting in settings for word in ("--set", setting)), cwd=slow.parent)
     assert done.returncode == 0, done.stderr
     assert "seed" in (slow.parent / "run.log").read_text()
 

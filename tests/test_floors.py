@@ -16,7 +16,10 @@ FLOORS = [
     ["errors", "_random", "_state", "model"],
     ["trajectory"],
     ["splitting", "estimator"],
-    ["result", "engine.base"],
+    ["result", "engine.base", "sqldb.tables", "sqldb.database"],
+    ["sqldb.ledger"],
+    ["sqldb.sqlfile"],
+    ["sqldb"],
     ["engine.checked"],
     ["engine.batch", "engine.single"],
     ["engine.inprocess"],
@@ -25,7 +28,7 @@ FLOORS = [
     [""],  # the package itself: what users import
     ["config", "_new", "progress"],
     ["cli"],
-    ["__main__"],
+    ["__main__", "testing", "testing.ledger"],
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 

@@ -39,7 +39,7 @@ class TamsSection(_Section):
     nsplititer: int | None = None
     nruns: int = 1
     seed: int | None = None
-    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     logfile: str | None = None
 
 

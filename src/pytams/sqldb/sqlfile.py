@@ -1,0 +1,395 @@
+"""The ledger's documented interface."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sqlalchemy import delete, insert, select, update
+
+from pytams.sqldb.database import LedgerError
+from pytams.sqldb.ledger import Ledger, last_id, splitting_row
+from pytams.sqldb.tables import (
+    COMPLETED,
+    IDLE,
+    LOCKED,
+    ArchivedTrajectory,
+    SplittingIterations,
+    Trajectory,
+    TrajectoryLock,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class SQLFile(Ledger):
+    """An SQL file.
+
+    Allows atomic access to an SQL database from all
+    the workers.
+
+    Note: TAMS works with Python indexing starting at 0,
+    while SQL indexing starts at 1. Trajectory ID is
+    updated accordingly when accessing/updating the DB.
+
+    Parameters
+    ----------
+    file_name
+        Path of an SQLite file, made if it is not there; or a SQLAlchemy URL: ``postgresql+psycopg://...``, with
+        ``?schema=NAME`` for a schema other than ``pytams`` (each ledger has one of its own), or
+        ``sqlite:///path?synchronous=FULL`` for a ledger whose last commits survive a power cut, too.
+    in_memory
+        Keep the database in memory, shared by all threads that use this object.
+    ro_mode
+        Open what is there, create nothing, and refuse writes.
+
+    Raises
+    ------
+    SQLAlchemyError
+        If the database cannot be opened, is not a ledger, or is one of a newer version.
+    """
+
+    def __init__(self, file_name: str, in_memory: bool = False, ro_mode: bool = False) -> None:
+        super().__init__(file_name, in_memory=in_memory, read_only=ro_mode)
+        self._file_name = self._database.name
+
+    # --- the contract: trajectories -----------------------------------------------------------------------------
+
+    def name(self) -> str:
+        """Access the DB file name."""
+        return self._database.name
+
+    def add_trajectory(self, traj_file: str, metadata: str) -> None:
+        """Add a new trajectory to the DB.
+
+        Parameters
+        ----------
+        traj_file
+            The trajectory file of that trajectory
+        metadata
+            a json representation of the traj metadata
+
+        Raises
+        ------
+        SQLAlchemyError
+            if the DB could not be accessed
+        """
+        self.add_trajectories([(traj_file, metadata)])
+
+    def update_trajectory_file(self, traj_id: int, traj_file: str) -> None:
+        """Update a trajectory file in the DB.
+
+        Parameters
+        ----------
+        traj_id
+            The trajectory id
+        traj_file
+            The new trajectory file of that trajectory
+
+        Raises
+        ------
+        ValueError
+            if the trajectory with the given id does not exist
+        SQLAlchemyError
+            if the DB could not be accessed
+        """
+        self._update_trajectory(traj_id, traj_file=traj_file)
+
+    def lock_trajectory(self, traj_id: int, allow_completed_lock: bool = False) -> bool:
+        """Set the status of a trajectory to "locked" if possible.
+
+        Parameters
+        ----------
+        traj_id
+            The trajectory id
+        allow_completed_lock
+            Allow to lock a "completed" trajectory
+
+        Returns
+        -------
+        bool
+            True if the trajectory was successfully locked, False otherwise
+
+        Raises
+        ------
+        ValueError
+            if the trajectory with the given id does not exist
+        SQLAlchemyError
+            if the DB could not be accessed
+        """
+        free = [IDLE, COMPLETED] if allow_completed_lock else [IDLE]
+        with self._database.write() as connection:
+            locked = self._change_status(connection, traj_id, free, LOCKED)
+            if locked:
+                connection.execute(
+                    insert(TrajectoryLock).values(id=traj_id + 1, owner=self.owner, heartbeat=self._database.now)
+                )
+        return locked
+
+    def mark_trajectory_as_completed(self, traj_id: int) -> None:
+        """Set the status of a trajectory to "completed" if possible.
+
+        Parameters
+        ----------
+        traj_id
+            The trajectory id
+
+        Raises
+        ------
+        ValueError
+            if the trajectory with the given id does not exist
+        SQLAlchemyError
+            if the DB could not be accessed
+        """
+        self._unlock(traj_id, COMPLETED)
+
+    def release_trajectory(self, traj_id: int) -> None:
+        """Set the status of a trajectory to "idle" if possible.
+
+        Parameters
+        ----------
+        traj_id
+            The trajectory id
+
+        Raises
+        ------
+        ValueError
+            if the trajectory with the given id does not exist
+        """
+        self._unlock(traj_id, IDLE)
+
+    def get_trajectory_count(self) -> int:
+        """Get the number of trajectories in the DB."""
+        return self._count(Trajectory)
+
+    def fetch_trajectory(self, traj_id: int) -> str:
+        """Get the trajectory file of a trajectory.
+
+        Parameters
+        ----------
+        traj_id
+            The trajectory id
+
+        Returns
+        -------
+        str
+            The trajectory file
+
+        Raises
+        ------
+        ValueError
+            if the trajectory with the given id does not exist
+        """
+        return self._fetch(Trajectory, traj_id)[0]
+
+    def release_all_trajectories(self) -> None:
+        """Release all trajectories in the DB."""
+        with self._database.write() as connection:
+            connection.execute(update(Trajectory).values(status=IDLE))
+            connection.execute(delete(TrajectoryLock))
+
+    def archive_trajectory(self, traj_file: str, metadata: str) -> None:
+        """Add a new trajectory to the archive container.
+
+        Parameters
+        ----------
+        traj_file
+            The trajectory file of that trajectory
+        metadata
+            a json representation of the traj metadata
+        """
+        self.archive_trajectories([(traj_file, metadata)])
+
+    def fetch_archived_trajectory(self, traj_id: int) -> str:
+        """Get the trajectory file of a trajectory in the archive.
+
+        Parameters
+        ----------
+        traj_id
+            The trajectory id
+
+        Returns
+        -------
+        str
+            The trajectory file
+
+        Raises
+        ------
+        ValueError
+            if the trajectory with the given id does not exist
+        """
+        return self._fetch(ArchivedTrajectory, traj_id)[0]
+
+    def get_archived_trajectory_count(self) -> int:
+        """Get the number of trajectories in the archive."""
+        return self._count(ArchivedTrajectory)
+
+    def clear_archived_trajectories(self) -> int:
+        """Delete the content of the archived traj table."""
+        return self._clear(ArchivedTrajectory)
+
+    # --- the contract: splitting iterations ---------------------------------------------------------------------
+
+    def add_splitting_data(
+        self,
+        k: int,
+        bias: int,
+        weight: float,
+        discarded_ids: list[int],
+        ancestor_ids: list[int],
+        min_vals: list[float],
+        min_max: list[float],
+    ) -> None:
+        """Add a new splitting data to the DB.
+
+        Parameters
+        ----------
+        k
+            The splitting iteration index
+        bias
+            The number of restarted trajectories
+        weight
+            Weight of the ensemble at the current iteration
+        discarded_ids
+            The list of discarded trajectory ids
+        ancestor_ids
+            The list of trajectories used to restart
+        min_vals
+            The list of minimum values
+        min_max
+            The score minimum and maximum values
+        """
+        row = splitting_row(k, bias, weight, discarded_ids, ancestor_ids, min_vals, min_max)
+        with self._database.write() as connection:
+            connection.execute(
+                insert(SplittingIterations).values(id=last_id(SplittingIterations) + 1, status=LOCKED, **row)
+            )
+
+    def update_splitting_data(
+        self,
+        k: int,
+        bias: int,
+        weight: float,
+        discarded_ids: list[int],
+        ancestor_ids: list[int],
+        min_vals: list[float],
+        min_max: list[float],
+    ) -> None:
+        """Update the last splitting data row to the DB.
+
+        Parameters
+        ----------
+        k
+            The splitting iteration index
+        bias
+            The number of restarted trajectories
+        weight
+            Weight of the ensemble at the current iteration
+        discarded_ids
+            The list of discarded trajectory ids
+        ancestor_ids
+            The list of trajectories used to restart
+        min_vals
+            The list of minimum values
+        min_max
+            The score minimum and maximum values
+
+        Raises
+        ------
+        SQLAlchemyError
+            if there is no row to update
+        """
+        row = splitting_row(k, bias, weight, discarded_ids, ancestor_ids, min_vals, min_max)
+        if not self._update_last_iteration(row):
+            raise LedgerError(f"{self.name()}: there is no splitting iteration to update")
+
+    def mark_last_iteration_as_completed(self) -> None:
+        """Mark the last splitting iteration as complete.
+
+        By default, iteration data append to the SQL table with a state "locked"
+        to indicate an iteration being worked on. Upon completion, mark it as
+        "completed" otherwise the iteration is considered incomplete, i.e.
+        interrupted by some error or wall clock limit.
+        """
+        self._update_last_iteration({"status": COMPLETED})
+
+    def get_k_split(self) -> int:
+        """Get the current splitting iteration counter."""
+        rows = self._iterations(SplittingIterations.split_id + SplittingIterations.bias, last=True)
+        return int(rows[0][0]) if rows else 0
+
+    def get_ongoing(self) -> list[int] | None:
+        """Get the list of ongoing trajectories if any.
+
+        Returns
+        -------
+        list[int] | None
+            Either a list trajectories or None if nothing was left to do
+        """
+        rows = self._iterations(SplittingIterations.discarded_traj_ids, SplittingIterations.status, last=True)
+        if not rows or rows[0].status != LOCKED:
+            return None
+        ids: list[int] = json.loads(rows[0].discarded_traj_ids)
+        return ids
+
+    def get_weights(self) -> npt.NDArray[np.number]:
+        """Read the weights from the database.
+
+        Returns
+        -------
+        numpy.typing.NDArray[numpy.number]
+            the weight for each splitting iteration as a numpy array
+        """
+        rows = self._iterations(SplittingIterations.weight)
+        return np.array([json.loads(row.weight) for row in rows], dtype=np.float64)
+
+    def get_biases(self) -> npt.NDArray[np.number]:
+        """Read the biases from the database.
+
+        Returns
+        -------
+        numpy.typing.NDArray[numpy.number]
+            the bias for each splitting iteration as a numpy array
+        """
+        rows = self._iterations(SplittingIterations.bias)
+        return np.array([row.bias for row in rows], dtype=np.int64)
+
+    def get_minmax(self) -> npt.NDArray[np.number]:
+        """Read the min/max from the database.
+
+        Returns
+        -------
+        numpy.typing.NDArray[numpy.number]
+            the 2D Numpy array with k_index, min, max
+        """
+        rows = self._iterations(SplittingIterations.split_id, SplittingIterations.min_max)
+        table = [[row.split_id, *json.loads(row.min_max)] for row in rows]
+        return np.array(table, dtype=np.float64).reshape(-1, 3)
+
+    def clear_splitting_data(self) -> int:
+        """Delete the content of the splitting data table."""
+        return self._clear(SplittingIterations)
+
+    def dump_file_json(self, json_file: str | None = None) -> None:
+        """Dump the content of the trajectory table to a json file.
+
+        Parameters
+        ----------
+        json_file
+            an optional file name (or path) to dump the data to
+        """
+        if json_file is None and not self._database.stem:
+            raise ValueError("a ledger in memory has no name: say which json_file to dump it to")
+        path = Path(json_file or f"{self._database.stem}.json")
+        models = (Trajectory, ArchivedTrajectory, SplittingIterations)
+        with self._database.read() as connection:
+            content = {
+                model.__tablename__: [
+                    dict(row) for row in connection.execute(select(*model.__table__.c).order_by(model.id)).mappings()
+                ]
+                for model in models
+            }
+        path.write_text(json.dumps(content, indent=2), encoding="utf-8")

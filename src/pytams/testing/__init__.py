@@ -1,0 +1,1 @@
+"""Suites that a backend of one's own can be held against, with pytest."""
