@@ -1,7 +1,8 @@
 """Ledger operations per second, beside a plain ORM session per call: `python benchmarks/ledger.py`.
 
 The plain way is a SQLAlchemy session for each call on a default SQLite engine, one commit each. Both work on the same
-disk in turn, three times; medians, and their ratio. With a PostgreSQL server at hand (Debian's `postgresql`), that too.
+disk in turn, three times; medians, and their ratio. With a PostgreSQL server at hand (Debian's `postgresql`), that
+too.
 """
 
 from __future__ import annotations
