@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pytams._state import State
     from pytams.trajectory import Point, Progress, SegmentKey, Start
 
+BLOCK_LENGTH = 64
+"""Steps in a block where Python makes each of them."""
 BLOCK_SECONDS = 0.5
 """A block ends after this time at the latest, so that an expensive model is seen to move."""
 
@@ -35,8 +37,8 @@ class Stepper(Protocol):
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
 
-    def advance(self, block_length: int) -> list[Block]:
-        """Advance by at most `block_length` steps; an ended segment leaves."""
+    def advance(self, block_length: int | None) -> list[Block]:
+        """Advance by at most `block_length` steps (None: as many as suit); an ended segment leaves."""
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams import _state
-from pytams.engine.base import BLOCK_SECONDS, Block
+from pytams.engine.base import BLOCK_LENGTH, BLOCK_SECONDS, Block
 from pytams.engine.checked import CheckedModel
 from pytams.errors import ModelError
 
@@ -67,7 +67,7 @@ class Batch:
         """Take in a segment to advance."""
         heappush(self._waiting, (point.key, point))
 
-    def advance(self, block_length: int) -> list[Block]:
+    def advance(self, block_length: int | None) -> list[Block]:
         """Advance by at most `block_length` steps, until a member ends."""
         blocks = self._admit()
         deadline = perf_counter() + BLOCK_SECONDS
@@ -75,7 +75,7 @@ class Batch:
             ended = self._step()
             self._steps_since_report += 1
             blocks = self._leave(ended)
-            if self._steps_since_report >= block_length or perf_counter() > deadline:
+            if self._steps_since_report >= (block_length or BLOCK_LENGTH) or perf_counter() > deadline:
                 blocks += [self._report(i) for i, row in enumerate(self._rows) if row.steps]
                 self._steps_since_report = 0
                 break

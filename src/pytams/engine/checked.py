@@ -86,7 +86,7 @@ class CheckedModel:
             )
         value = float(score)
         if not np.isfinite(value):
-            raise self._not_finite(value, (key, step))
+            raise self.not_finite(value, (key, step))
         return value
 
     def stopped(self, state: State, key: SegmentKey, step: int) -> bool:
@@ -123,7 +123,7 @@ class CheckedModel:
             )
         if not np.isfinite(scores).all():
             bad = int(np.flatnonzero(~np.isfinite(scores))[0])
-            raise self._not_finite(float(scores[bad]), where(bad))
+            raise self.not_finite(float(scores[bad]), where(bad))
         return scores
 
     def stopped_batch(
@@ -156,7 +156,8 @@ class CheckedModel:
         state: State = new
         return state
 
-    def _not_finite(self, score: float, where: Where) -> ModelError:
+    def not_finite(self, score: float, where: Where) -> ModelError:
+        """Say where a score is no number."""
         return ModelError(
             f"{self._name}.score returned {score} at {self._at(where)}; scores must be finite numbers "
             "(did the model blow up, or is step_size too large?)"

@@ -6,7 +6,9 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.engine.batch import Batch
+from pytams.engine.compiled import Compiled
 from pytams.engine.single import Singles
+from pytams.fast import SDE
 from pytams.trajectory import Point, Progress
 
 if TYPE_CHECKING:
@@ -16,14 +18,20 @@ if TYPE_CHECKING:
     from pytams.engine.base import Block, Stepper
     from pytams.trajectory import Problem, SegmentKey, Start
 
-BLOCK_LENGTH = 64
-
 
 class _Records(NamedTuple):
     """Where branches can start on a segment."""
 
     steps: list[int]
     states: list[State]
+
+
+def make_stepper(problem: Problem, threads: int = 1) -> Stepper:
+    """Choose what advances the segments of a model."""
+    model = problem.model
+    if isinstance(model, SDE) and model.compiled:
+        return Compiled(problem, model, threads)
+    return Batch(problem) if model.vectorized else Singles(problem)
 
 
 class InProcess:
@@ -34,12 +42,15 @@ class InProcess:
     problem
         What to advance.
     block_length
-        Steps after which progress is told at the latest. Changes no bit of the result.
+        Steps after which progress is told at the latest; by default what suits the model. Changes no bit of the
+        result.
+    threads
+        Threads that a compiled model runs on. Changes no bit of the result.
     """
 
-    def __init__(self, problem: Problem, block_length: int = BLOCK_LENGTH) -> None:
+    def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
         self._block_length = block_length
-        self._stepper: Stepper = Batch(problem) if problem.model.vectorized else Singles(problem)
+        self._stepper = make_stepper(problem, threads)
         self._records: dict[SegmentKey, _Records] = {}
 
     @property

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytams import _state
-from pytams.engine.base import BLOCK_SECONDS, Block
+from pytams.engine.base import BLOCK_LENGTH, BLOCK_SECONDS, Block
 from pytams.engine.checked import CheckedModel
 from pytams.trajectory import Point
 
@@ -29,12 +29,12 @@ class Singles:
         """Take in a segment to advance."""
         heappush(self._points, (point.key, point))
 
-    def advance(self, block_length: int) -> list[Block]:
+    def advance(self, block_length: int | None) -> list[Block]:
         """Advance one segment by at most `block_length` steps."""
         if not self._points:
             return []
         _, point = heappop(self._points)
-        block, after = advance_point(self._model, self._problem, point, block_length)
+        block, after = advance_point(self._model, self._problem, point, block_length or BLOCK_LENGTH)
         self.n_steps += after.step - point.step
         if not block.ended:
             self.join(after)

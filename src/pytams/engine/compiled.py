@@ -1,0 +1,191 @@
+"""Advance the segments of a compiled SDE: whole segments in machine code, on several threads if asked."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from heapq import heappop, heappush
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams import _state
+from pytams._random import chunk_length
+from pytams.engine.base import Block
+from pytams.engine.checked import CheckedModel
+from pytams.errors import ModelError, SettingsError
+from pytams.trajectory import Point
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytams._state import State
+    from pytams.fast import SDE
+    from pytams.trajectory import Problem, SegmentKey
+
+MAX_MEMBERS = 4096
+"""Segments in one call at most; the rest wait."""
+_MAX_RECORDS = 128
+"""Records of one segment in one call at most; its block ends there."""
+_STEPS_A_CALL = 2**22
+"""About as many steps as take a third of a second."""
+
+_logger = logging.getLogger("pytams")
+
+
+class Compiled:
+    """Advances waiting segments together, each for a block: by default to its end, if that is soon."""
+
+    def __init__(self, problem: Problem, model: SDE, threads: int = 1) -> None:
+        try:
+            from pytams.engine import kernel  # noqa: PLC0415 - Numba takes a second to import
+        except ImportError as error:
+            raise SettingsError("compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})") from error
+        self._problem = problem
+        self._parameters = tuple(model.parameters)
+        self._checked = CheckedModel(problem)
+        self._scalar = model.noise_shape == ()
+        self._fixed_start = not callable(model.initial)
+        self._start: tuple[State, float, bool] | None = None
+        self._chunk = chunk_length(model.noise_shape)
+        self._dimension = int(np.prod(model.noise_shape, dtype=int))
+        self._waiting: list[tuple[SegmentKey, Point]] = []
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._n_slices = 4 * threads if threads > 1 else 1
+        self._not_finite = kernel.NOT_FINITE
+        self._kernel = kernel.specialised(model)
+        self._compile(type(model).__name__)
+        self.n_steps = 0
+
+    def _compile(self, name: str) -> None:
+        """Call the loop with no members, so that it is compiled, or loaded, now."""
+        misses = sum(self._kernel.stats.cache_misses.values())
+        start = perf_counter()
+        try:
+            self._call(_Members(0, self._dimension), slice(0, 0), 1)
+        except Exception as error:
+            reason = str(error).strip().splitlines()
+            raise ModelError(
+                f"{name} cannot be compiled: drift and diffusion must return {self._dimension} float(s), score one, "
+                f"with what Numba knows of Python and NumPy. Numba says:\n" + "\n".join(reason[-12:])
+            ) from error
+        if sum(self._kernel.stats.cache_misses.values()) > misses:
+            _logger.warning("compiled %s in %.1f s; later runs find it on disk", name, perf_counter() - start)
+
+    def join(self, point: Point) -> None:
+        """Take in a segment to advance."""
+        heappush(self._waiting, (point.key, point))
+
+    def advance(self, block_length: int | None) -> list[Block]:
+        """Advance the waiting segments by a block each."""
+        blocks: list[Block] = []
+        points: list[Point] = []
+        while self._waiting and len(points) < MAX_MEMBERS:
+            _, point = heappop(self._waiting)
+            if point.state is None:
+                block, point = self._begin(point.key)
+                blocks.append(block)
+                if block.ended:
+                    continue
+            points.append(point)
+        if points:
+            blocks += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
+        return blocks
+
+    def _begin(self, key: SegmentKey) -> tuple[Block, Point]:
+        """Draw and score an initial state; a fixed one is scored once."""
+        state, score, ended = self._start or self._draw_start(key)
+        if self._fixed_start:
+            self._start = state, score, ended
+        return Block(key, [0], [score], [state], 0, ended), Point(key, 0, 0, score, state)
+
+    def _draw_start(self, key: SegmentKey) -> tuple[State, float, bool]:
+        model, steps, where = self._checked, np.zeros(1, np.int64), (lambda _: (key, 0))
+        state = model.initial_state(key)
+        member = _state.rows(state, np.newaxis)
+        score = model.score_batch(member, steps, where).item()
+        return state, score, score >= self._problem.target_score or bool(model.stopped_batch(member, steps, where)[0])
+
+    def _advance(self, points: list[Point], block_length: int) -> list[Block]:
+        members = _Members.of(points, self._dimension)
+        if self._pool is None:
+            self._call(members, slice(None), block_length)
+        else:
+            slices = [slice(i, None, self._n_slices) for i in range(self._n_slices)]
+            list(self._pool.map(lambda part: self._call(members, part, block_length), slices))
+        return self._collect(points, members)
+
+    def _call(self, members: _Members, part: slice, block_length: int) -> None:
+        self._kernel(
+            *(array[part] for array in members.arrays),
+            np.uint64(self._problem.seed),
+            self._chunk,
+            block_length,
+            self._problem.n_steps,
+            self._problem.step_size,
+            self._problem.target_score,
+            self._parameters,
+        )
+
+    def _collect(self, points: list[Point], members: _Members) -> list[Block]:
+        """Make blocks of what the loop wrote, and put back the segments that go on."""
+        blocks = []
+        record_states: NDArray[np.float64] = members.record_states[:, :, 0] if self._scalar else members.record_states
+        for i, (point, step, outcome, n) in enumerate(
+            zip(points, members.steps.tolist(), members.outcomes.tolist(), members.n_records.tolist(), strict=True)
+        ):
+            if outcome == self._not_finite:
+                raise self._checked.not_finite(members.scores.item(i), (point.key, step))
+            ended = outcome != 0
+            self.n_steps += step - point.step
+            states = record_states[i, :n].copy()  # without the room of the others
+            blocks.append(
+                Block(
+                    point.key,
+                    members.record_steps[i, :n].tolist(),
+                    members.record_scores[i, :n].tolist(),
+                    states,
+                    step,
+                    ended,
+                )
+            )
+            if not ended:
+                state: State = members.states[i, 0] if self._scalar else members.states[i]
+                best = members.best.item(i)
+                self.join(Point(point.key, point.start_step, step, best, state))
+        return blocks
+
+
+class _Members:
+    """The arrays that the loop works on, a row a member."""
+
+    def __init__(self, n: int, dimension: int) -> None:
+        self.states = np.empty((n, dimension))
+        self.start_steps = np.empty(n, np.int64)
+        self.steps = np.empty(n, np.int64)
+        self.best = np.empty(n)
+        self.names = np.empty((n, 2), np.uint64)
+        self.scores = np.empty(n)
+        self.outcomes = np.empty(n, np.int64)
+        self.n_records = np.empty(n, np.int64)
+        self.record_steps = np.empty((n, _MAX_RECORDS), np.int64)
+        self.record_scores = np.empty((n, _MAX_RECORDS))
+        self.record_states = np.empty((n, _MAX_RECORDS, dimension))
+
+    @classmethod
+    def of(cls, points: list[Point], dimension: int) -> _Members:
+        """Fill the arrays with points."""
+        members = cls(len(points), dimension)
+        keys, start_steps, steps, best, states = zip(*points, strict=True)
+        members.states[:] = np.array(states).reshape(len(points), dimension)
+        members.start_steps[:], members.steps[:], members.best[:] = start_steps, steps, best
+        runs, slots, branches = zip(*keys, strict=True)
+        members.names[:, 0] = (np.array(runs, np.uint64) << np.uint64(32)) | np.array(slots, np.uint64)
+        members.names[:, 1] = branches
+        return members
+
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """In the order of the loop's arguments."""
+        return list(vars(self).values())

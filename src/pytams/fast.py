@@ -1,0 +1,137 @@
+"""SDE models from a few plain functions, compiled or not."""
+
+from __future__ import annotations
+
+import math
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pytams.errors import SettingsError
+from pytams.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Scheme = Literal["euler-maruyama", "heun"]
+SCHEMES = ("euler-maruyama", "heun")
+
+
+class SDE(Model):
+    """dX = a(X, t) dt + b(X, t) dW, with a score, from plain functions.
+
+    ::
+
+        def drift(x, t, p):
+            return x[0] - x[0] ** 3, -2.0 * x[1]
+
+        def diffusion(x, t, p):
+            return p.sigma, p.sigma
+
+        def score(x, t, p):
+            return x[0]
+
+        model = SDE(drift, diffusion, score, initial=(-1.0, 0.0), sigma=0.3)
+
+    Each function takes the state, the time and the parameters. With one number as `initial`, x is a number and drift
+    and diffusion return a number; with d numbers, x is indexed by component and they return a tuple of d numbers. The
+    noise is diagonal: component j is driven by its own Brownian motion with coefficient b_j.
+
+    Compiled (the default), whole segments run inside machine code, which Numba makes once and keeps on disk; this
+    needs ``pip install pytams[fast]``. With ``compiled=False`` the same functions work on NumPy arrays of members:
+    write them with NumPy's functions and `numpy.where`, without `if`. Both draw the same noise and do the same
+    arithmetic in the same order, so they agree to the bit as long as the functions use + - * / and `numpy.sqrt` only;
+    powers and functions such as `numpy.exp` may differ in the last bit, and trajectories then part after a while.
+
+    Parameters
+    ----------
+    drift, diffusion
+        a and b.
+    score
+        The score function, a number.
+    initial
+        The start: a number, d numbers, or a function ``initial(rng)`` that draws one.
+    stopped
+        Optional: whether the trajectory ends here.
+    scheme
+        ``"euler-maruyama"`` (Ito; strong order 1/2: Maruyama 1955) or ``"heun"`` (Stratonovich; Kloeden & Platen
+        1992, section 11.1).
+    compiled
+        Whether to compile. Part of the model: it may change the last bit.
+    parameters
+        Numbers that the functions find in their last argument, by name.
+    """
+
+    vectorized = True
+
+    def __init__(
+        self,
+        drift: Callable[..., Any],
+        diffusion: Callable[..., Any],
+        score: Callable[..., Any],
+        *,
+        initial: float | Sequence[float] | Callable[[np.random.Generator], Any],
+        stopped: Callable[..., Any] | None = None,
+        scheme: Scheme = "euler-maruyama",
+        compiled: bool = True,
+        **parameters: float,
+    ) -> None:
+        if scheme not in SCHEMES:
+            raise SettingsError("scheme", f"{scheme!r} is not one of {', '.join(SCHEMES)}")
+        self.functions = {"drift": drift, "diffusion": diffusion, "score": score, "stopped": stopped}
+        self.scheme = scheme
+        self.compiled = compiled
+        self.initial = initial
+        values = {name: float(value) for name, value in parameters.items()}
+        self.parameters: Any = namedtuple("Parameters", values)(**values)  # noqa: PYI024 - its fields are the user's
+        shape = np.shape(initial(np.random.Generator(np.random.Philox(0))) if callable(initial) else initial)
+        if len(shape) > 1 or shape == (0,):
+            raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
+        self.noise_shape = shape
+        """() for a scalar equation, (d,) for d components."""
+
+    def initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw or repeat the start."""
+        return np.array(self.initial(rng) if callable(self.initial) else self.initial, dtype=np.float64)
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        """Advance many members by the scheme."""
+        kick = math.sqrt(dt) * noise
+        a, b = self._coefficients(state, t)
+        forward: NDArray[np.float64] = state + a * dt + b * kick
+        if self.scheme == "euler-maruyama":
+            return forward
+        a_forward, b_forward = self._coefficients(forward, t + dt)
+        return state + 0.5 * (a + a_forward) * dt + 0.5 * (b + b_forward) * kick
+
+    def _coefficients(self, state: NDArray[np.float64], t: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        x = state.T  # component first, as the functions have it
+        drift, diffusion = self.functions["drift"], self.functions["diffusion"]
+        assert drift is not None
+        assert diffusion is not None
+        return _columns(drift(x, t, self.parameters), state), _columns(diffusion(x, t, self.parameters), state)
+
+    def score(self, state: Any, t: Any) -> Any:
+        """Score many members."""
+        function = self.functions["score"]
+        assert function is not None
+        return np.broadcast_to(function(state.T, t, self.parameters), state.shape[:1])
+
+    def stopped(self, state: Any, t: Any) -> Any:
+        """Tell which members end here."""
+        function = self.functions["stopped"]
+        return False if function is None else function(state.T, t, self.parameters)
+
+
+def _columns(values: Any, state: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put what a function returned for each component side by side."""
+    if state.ndim == 1:
+        return np.broadcast_to(np.asarray(values, dtype=np.float64), state.shape)
+    if not isinstance(values, tuple | list) or len(values) != state.shape[1]:
+        raise ValueError(f"drift and diffusion must return a tuple of {state.shape[1]} numbers, one a component")
+    columns = np.empty(state.shape)
+    for j, value in enumerate(values):
+        columns[:, j] = value
+    return columns
