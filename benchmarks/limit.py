@@ -6,6 +6,7 @@ Nothing is general and nothing is kept but scores and states in arrays: what a p
 from __future__ import annotations
 
 import math
+from time import perf_counter
 
 import numpy as np
 from numba import njit
@@ -62,15 +63,17 @@ def tams(n: int, n_discard: int, n_steps: int, seed: int) -> tuple[float, int]:
                 k = 0
                 while scores[j, k] <= level:
                     k += 1
-                xs[i, : k + 1], ys[i, : k + 1], scores[i, : k + 1] = xs[j, : k + 1], ys[j, : k + 1], scores[j, : k + 1]
+                xs[i, : k + 1], ys[i, : k + 1], scores[i, : k + 1] = (
+                    xs[j, : k + 1],
+                    ys[j, : k + 1],
+                    scores[j, : k + 1],
+                )
                 branch_steps[i] = k
                 todo[i] = True
 
 
 def main() -> None:
     """Show that it computes the right thing, and what it costs."""
-    from time import perf_counter
-
     tams(50, 2, 1000, 0)
     start = perf_counter()
     runs = [tams(50, 2, 1000, seed) for seed in range(200)]
@@ -79,7 +82,8 @@ def main() -> None:
     steps = sum(n for _, n in runs)
     error = estimates.std(ddof=1) / math.sqrt(len(runs))
     print(f"P = {estimates.mean():.3e} +- {error:.1e} (exact 7.596e-3)")
-    print(f"{1e3 * seconds / len(runs):.1f} ms and {steps / len(runs):,.0f} steps a run, {1e9 * seconds / steps:.0f} ns a step")
+    print(f"{1e3 * seconds / len(runs):.1f} ms and {steps / len(runs):,.0f} steps a run, ", end="")
+    print(f"{1e9 * seconds / steps:.0f} ns a step")
 
 
 if __name__ == "__main__":

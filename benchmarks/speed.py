@@ -15,9 +15,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from limit import tams as yardstick
 
 import pytams
+from limit import tams as yardstick
 from pytams.fast import SDE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "double_well_2d"))
@@ -118,7 +118,9 @@ def main() -> None:
             if name == "one by one" and n_runs > 1:
                 continue  # one at a time: more of them cost more of the same
             row = [
-                ratio(ours(model, n, d, n_runs), theirs(n, d, n_runs), 3 if n_runs == 64 or name == "one by one" else 9)
+                ratio(
+                    ours(model, n, d, n_runs), theirs(n, d, n_runs), 3 if n_runs == 64 or name == "one by one" else 9
+                )
                 for n, d in cells
             ]
             print(f"{name:<18} {n_runs:>3}" + "".join(f"{value:>12.2f}" for value in row), flush=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import pytams
+from pytams.fast import SDE
 
 DOUBLE_WELL_2D = {2: 5.517e-6, 4: 5.520e-4, 6: 2.395e-3, 8: 4.903e-3, 10: 7.596e-3}
 DOUBLE_WELL_1D = {2: 2.716e-10, 4: 9.970e-7, 6: 9.852e-6, 8: 2.628e-5, 10: 4.525e-5}
@@ -93,6 +94,47 @@ class OrnsteinUhlenbeck(pytams.Model):
 
     def score(self, state: Any, t: Any) -> Any:
         return state / math.sqrt(0.5)
+
+
+def double_well_2d(**options: Any) -> SDE:
+    """`DoubleWell2D` as an SDE."""
+
+    def drift(x: Any, t: Any, p: Any) -> Any:
+        return x[0] - x[0] * x[0] * x[0], -2.0 * x[1]
+
+    def diffusion(x: Any, t: Any, p: Any) -> Any:
+        return p.sigma, p.sigma
+
+    def score(x: Any, t: Any, p: Any) -> Any:
+        to_a = (x[0] + 1.0) * (x[0] + 1.0) + x[1] * x[1]
+        to_b = (x[0] - 1.0) * (x[0] - 1.0) + x[1] * x[1]
+        return 0.5 - 0.5 * np.exp(-8.0 * to_a) + 0.5 * np.exp(-8.0 * to_b)
+
+    return SDE(drift, diffusion, score, initial=(-1.0, 0.0), sigma=math.sqrt(0.1), **options)
+
+
+def double_well_1d(**options: Any) -> SDE:
+    """`DoubleWell1D` as an SDE."""
+    return SDE(
+        lambda x, t, p: x - x * x * x,
+        lambda x, t, p: p.sigma,
+        lambda x, t, p: 1.0 - abs(x - 1.0) / 2.0,
+        initial=-1.0,
+        sigma=math.sqrt(2 * 0.025),
+        **options,
+    )
+
+
+def ornstein_uhlenbeck(**options: Any) -> SDE:
+    """`OrnsteinUhlenbeck` as an SDE."""
+    return SDE(
+        lambda x, t, p: -x,
+        lambda x, t, p: 1.0,
+        lambda x, t, p: x / p.deviation,
+        initial=lambda rng: rng.normal(0.0, math.sqrt(0.5)),
+        deviation=math.sqrt(0.5),
+        **options,
+    )
 
 
 class Walk(pytams.Model):

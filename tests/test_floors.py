@@ -14,14 +14,15 @@ PACKAGE = Path(pytams.__file__).parent
 # The order is the rule: everything on a line may import from the lines above it, and from nothing else.
 FLOORS = [
     ["errors", "_random", "_state", "model"],
-    ["trajectory"],
+    ["trajectory", "fast"],
     ["splitting", "estimator"],
     ["result", "engine.base", "sqldb.tables", "sqldb.database"],
     ["sqldb.ledger"],
     ["sqldb.sqlfile"],
     ["sqldb"],
     ["engine.checked"],
-    ["engine.batch", "engine.single"],
+    ["engine.batch", "engine.single", "engine.kernel"],
+    ["engine.compiled"],
     ["engine.inprocess"],
     ["engine"],
     ["tams"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,13 +13,15 @@ from exact import (
     DOUBLE_WELL_1D,
     DOUBLE_WELL_2D,
     ORNSTEIN_UHLENBECK,
-    DoubleWell1D,
     DoubleWell2D,
-    OrnsteinUhlenbeck,
     Walk,
     WalkSingle,
+    double_well_1d,
+    double_well_2d,
+    ornstein_uhlenbeck,
     walk_probability,
 )
+from pytams.fast import SDE
 
 SEEDS = (1, 2, 3)
 
@@ -93,23 +96,23 @@ def test_double_well_in_brief() -> None:
     )
 
 
-# N for a relative error of 1 or less a run: the standard error of 200 runs is then a fair yardstick.
+# N for a relative error of about 1 a run or less: the standard error of 200 runs is then a fair yardstick.
 CASES = (
-    [(DoubleWell2D(), T, DOUBLE_WELL_2D[T], 0.95, n) for T, n in [(2, 100), (4, 40), (10, 24)]]
-    + [(DoubleWell1D(), T, DOUBLE_WELL_1D[T], 0.95, n) for T, n in [(4, 80), (10, 40)]]
-    + [(OrnsteinUhlenbeck(), 5, ORNSTEIN_UHLENBECK[a], a, n) for a, n in [(3, 24), (4, 40), (5, 80), (6, 100)]]
+    [(double_well_2d, T, DOUBLE_WELL_2D[T], 0.95, n) for T, n in [(2, 240), (4, 80), (10, 40)]]
+    + [(double_well_1d, T, DOUBLE_WELL_1D[T], 0.95, n) for T, n in [(2, 400), (4, 240), (10, 80)]]
+    + [(ornstein_uhlenbeck, 5, ORNSTEIN_UHLENBECK[a], a, n) for a, n in [(3, 40), (4, 120), (5, 200), (6, 400)]]
 )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("discard", ["1", "3", "N/4"])
 @pytest.mark.parametrize(
-    "case", CASES, ids=[f"{type(model).__name__}-T{T}-target{target}" for model, T, _, target, _ in CASES]
+    "case", CASES, ids=[f"{model.__name__}-T{T}-target{target}" for model, T, _, target, _ in CASES]
 )
-def test_against_exact_values(case: tuple[pytams.Model, int, float, float, int], discard: str) -> None:
+def test_against_exact_values(case: tuple[Callable[[], SDE], int, float, float, int], discard: str) -> None:
     model, end_time, exact, target, n = case
     check(
-        model,
+        model(),
         exact,
         n_runs=200,
         end_time=end_time,

@@ -85,7 +85,7 @@ class SDE(Model):
         self.compiled = compiled
         self.initial = initial
         values = {name: float(value) for name, value in parameters.items()}
-        self.parameters: Any = namedtuple("Parameters", values)(**values)  # noqa: PYI024 - its fields are the user's
+        self.parameters: Any = namedtuple("Parameters", values)(**values)
         shape = np.shape(initial(np.random.Generator(np.random.Philox(0))) if callable(initial) else initial)
         if len(shape) > 1 or shape == (0,):
             raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")

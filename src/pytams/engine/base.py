@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytams._state import State
     from pytams.trajectory import Point, Progress, SegmentKey, Start
 
 BLOCK_LENGTH = 64
@@ -22,7 +21,8 @@ class Block(NamedTuple):
     key: SegmentKey
     steps: Sequence[int]
     scores: Sequence[float]
-    states: Sequence[State]
+    states: Any
+    """The states at the records: a sequence, or an array with a row for each."""
     step: int
     ended: bool
 

@@ -41,7 +41,9 @@ class Compiled:
         try:
             from pytams.engine import kernel  # noqa: PLC0415 - Numba takes a second to import
         except ImportError as error:
-            raise SettingsError("compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})") from error
+            raise SettingsError(
+                "compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})"
+            ) from error
         self._problem = problem
         self._parameters = tuple(model.parameters)
         self._checked = CheckedModel(problem)
@@ -53,6 +55,7 @@ class Compiled:
         self._waiting: list[tuple[SegmentKey, Point]] = []
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._n_slices = 4 * threads if threads > 1 else 1
+        self._columns = np.arange(_MAX_RECORDS)
         self._not_finite = kernel.NOT_FINITE
         self._kernel = kernel.specialised(model)
         self._compile(type(model).__name__)
@@ -130,30 +133,27 @@ class Compiled:
 
     def _collect(self, points: list[Point], members: _Members) -> list[Block]:
         """Make blocks of what the loop wrote, and put back the segments that go on."""
+        written = self._columns < members.n_records[:, np.newaxis]
+        record_steps = members.record_steps[written].tolist()
+        record_scores = members.record_scores[written].tolist()
+        record_states, states = members.record_states[written], members.states
+        if self._scalar:
+            record_states, states = record_states[:, 0], states[:, 0]
         blocks = []
-        record_states: NDArray[np.float64] = members.record_states[:, :, 0] if self._scalar else members.record_states
+        first = 0
         for i, (point, step, outcome, n) in enumerate(
             zip(points, members.steps.tolist(), members.outcomes.tolist(), members.n_records.tolist(), strict=True)
         ):
             if outcome == self._not_finite:
                 raise self._checked.not_finite(members.scores.item(i), (point.key, step))
-            ended = outcome != 0
             self.n_steps += step - point.step
-            states = record_states[i, :n].copy()  # without the room of the others
+            here = slice(first, first + n)
+            first += n
             blocks.append(
-                Block(
-                    point.key,
-                    members.record_steps[i, :n].tolist(),
-                    members.record_scores[i, :n].tolist(),
-                    states,
-                    step,
-                    ended,
-                )
+                Block(point.key, record_steps[here], record_scores[here], record_states[here], step, outcome != 0)
             )
-            if not ended:
-                state: State = members.states[i, 0] if self._scalar else members.states[i]
-                best = members.best.item(i)
-                self.join(Point(point.key, point.start_step, step, best, state))
+            if outcome == 0:
+                self.join(Point(point.key, point.start_step, step, members.best.item(i), states[i]))
         return blocks
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.engine.batch import Batch
 from pytams.engine.compiled import Compiled
@@ -12,18 +12,18 @@ from pytams.fast import SDE
 from pytams.trajectory import Point, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pytams._state import State
     from pytams.engine.base import Block, Stepper
     from pytams.trajectory import Problem, SegmentKey, Start
 
 
-class _Records(NamedTuple):
-    """Where branches can start on a segment."""
+class _Stretch(NamedTuple):
+    """Where branches can start on a part of a segment."""
 
-    steps: list[int]
-    states: list[State]
+    steps: Sequence[int]
+    states: Any
 
 
 def make_stepper(problem: Problem, threads: int = 1) -> Stepper:
@@ -51,7 +51,7 @@ class InProcess:
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
         self._block_length = block_length
         self._stepper = make_stepper(problem, threads)
-        self._records: dict[SegmentKey, _Records] = {}
+        self._records: dict[SegmentKey, list[_Stretch]] = {}
 
     @property
     def n_steps(self) -> int:
@@ -60,21 +60,22 @@ class InProcess:
 
     def start(self, starts: Iterable[Start]) -> None:
         """Take in segments to advance, in the order of the decisions that made them."""
-        for start in starts:
-            if start.parent is None:
-                self._records[start.key] = _Records([], [])
-                self._stepper.join(Point(start.key, 0, 0, float("-inf"), None))
+        for key, parent, step, score, _ in starts:
+            if parent is None:
+                self._records[key] = []
+                self._stepper.join(Point(key, 0, 0, float("-inf"), None))
             else:
-                state = self._state_at(start.parent, start.step)
-                self._records[start.key] = _Records([start.step], [state])
-                self._stepper.join(Point(start.key, start.step, start.step, start.score, state))
+                state = self._state_at(parent, step)
+                self._records[key] = [_Stretch([step], [state])]
+                self._stepper.join(Point(key, step, step, score, state))
 
     def _state_at(self, key: SegmentKey, step: int) -> State:
-        records = self._records[key]
-        i = bisect_left(records.steps, step)
-        # Levels only rise: no branch will start from a record below this one.
-        del records.steps[:i], records.states[:i]
-        return records.states[0]
+        stretches = self._records[key]
+        while stretches[0].steps[-1] < step:  # levels only rise: no branch will start before this one
+            del stretches[0]
+        steps, states = stretches[0]
+        state: State = states[bisect_left(steps, step)]
+        return state
 
     def drop(self, keys: Iterable[SegmentKey]) -> None:
         """Forget segments that no branch can start from any more."""
@@ -86,10 +87,10 @@ class InProcess:
         return [self._keep(block) for block in self._stepper.advance(self._block_length)]
 
     def _keep(self, block: Block) -> Progress:
-        records = self._records[block.key]
-        records.steps.extend(block.steps)
-        records.states.extend(block.states)
-        return Progress(block.key, block.steps, block.scores, block.step, block.ended)
+        key, steps, scores, states, step, ended = block
+        if steps:
+            self._records[key].append(_Stretch(steps, states))
+        return Progress(key, steps, scores, step, ended)
 
     def close(self) -> None:
         """Forget everything."""

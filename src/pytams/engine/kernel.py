@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ RUNNING, ENDED, NOT_FINITE = 0, 1, 2
 """What became of a segment in a block."""
 
 
-@intrinsic  # type: ignore[untyped-decorator] # Numba has no types
+@intrinsic
 def _high_word(typing_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001 - Numba's signature
     """High 64 bits of the product of two 64-bit words."""
 
@@ -69,12 +68,12 @@ def _word(stream: Any) -> Any:
 
 
 @njit
-def _uniform(stream: Any) -> float:
+def _uniform(stream: Any) -> Any:
     return float(np.int64(_word(stream) >> np.uint64(11))) * (1.0 / 9007199254740992.0)
 
 
 @njit
-def normal(stream: Any) -> float:
+def normal(stream: Any) -> Any:
     """Draw a standard normal number."""
     while True:
         word = _word(stream)
@@ -111,17 +110,17 @@ def _open_chunk(stream: Any, chunk: int) -> None:
 def euler_maruyama(x: Any, noise: Any, t: float, dt: float, p: Any, x_next: Any) -> None:
     """Write the next state: x + a dt + b dW."""
     a, b = drift(x, t, p), diffusion(x, t, p)
-    for j in range(x.size):
+    for j in range(dimension):
         x_next[j] = x[j] + a[j] * dt + b[j] * (math.sqrt(dt) * noise[j])
 
 
 def heun(x: Any, noise: Any, t: float, dt: float, p: Any, x_next: Any) -> None:
     """Write the next state: the mean of both ends' coefficients, the far end by an Euler step."""
     a, b = drift(x, t, p), diffusion(x, t, p)
-    for j in range(x.size):
+    for j in range(dimension):
         x_next[j] = x[j] + a[j] * dt + b[j] * (math.sqrt(dt) * noise[j])
     a1, b1 = drift(x_next, t + dt, p), diffusion(x_next, t + dt, p)
-    for j in range(x.size):
+    for j in range(dimension):
         x_next[j] = x[j] + 0.5 * (a[j] + a1[j]) * dt + 0.5 * (b[j] + b1[j]) * (math.sqrt(dt) * noise[j])
 
 
@@ -133,6 +132,7 @@ score: Any = None
 stopped: Any = None
 scheme: Any = None
 make_parameters: Any = None
+dimension = 1
 
 
 def advance(
@@ -160,7 +160,7 @@ def advance(
     A block is over, too, when a member's room for records is used up. `names` are (run * 2**32 + slot, branch).
     """
     p = make_parameters(*parameters)
-    n_members, dimension = states.shape
+    n_members = states.shape[0]
     room = record_steps.shape[1]
     stream = np.empty(_STREAM_SIZE, np.uint64)
     noise = np.empty(dimension)
@@ -206,27 +206,25 @@ def specialised(model: SDE) -> Any:
     Numba keeps compiled functions on disk by file and qualified name, and does not look at what globals they see; so
     the name gets a fingerprint of the model's functions.
     """
-    scalar = model.noise_shape == ()
-    functions, make_parameters = model.functions, type(model.parameters)
-    fingerprint = _fingerprint([*functions.values(), model.scheme, scalar, make_parameters._fields])
+    names = type(model.parameters)._fields
+    fingerprint = _fingerprint([*model.functions.values(), model.scheme, model.noise_shape, names])
     if fingerprint not in _loops:
-        _loops[fingerprint] = _specialise(functions, model.scheme, make_parameters, fingerprint, scalar=scalar)
+        _loops[fingerprint] = _specialise(model, fingerprint)
     return _loops[fingerprint]
 
 
 _loops: dict[str, Any] = {}
 
 
-def _specialise(
-    functions: dict[str, Callable[..., Any] | None], scheme_name: str, make_parameters: type, name: str, *, scalar: bool
-) -> Any:
+def _specialise(model: SDE, name: str) -> Any:
+    scalar = model.noise_shape == ()
     wrap = _first_component if scalar else njit
-    inside: dict[str, Any] = {name: wrap(f) for name, f in functions.items() if f is not None}
+    inside: dict[str, Any] = {key: wrap(_as_ours(f)) for key, f in model.functions.items() if f is not None}
     inside.setdefault("stopped", _never)
     if scalar:
-        inside |= {name: _as_tuple(inside[name]) for name in ("drift", "diffusion")}
-    inside["make_parameters"] = make_parameters
-    inside["scheme"] = njit(error_model="numpy")(_with_globals(SCHEMES[scheme_name], inside, name))
+        inside |= {key: _as_tuple(inside[key]) for key in ("drift", "diffusion")}
+    inside |= {"make_parameters": type(model.parameters), "dimension": 1 if scalar else model.noise_shape[0]}
+    inside["scheme"] = njit(error_model="numpy")(_with_globals(SCHEMES[model.scheme], inside, name))
     return njit(cache=True, nogil=True, error_model="numpy")(_with_globals(advance, inside, name))
 
 
@@ -235,7 +233,17 @@ def _never(x: Any, t: float, p: Any) -> bool:  # noqa: ARG001 - the signature of
     return False
 
 
-def _first_component(function: Callable[..., Any]) -> Any:
+def _as_ours(function: Any) -> FunctionType:
+    """Copy a user's function into this module: what is on disk can then be loaded wherever it is defined next time."""
+    function = getattr(function, "py_func", function)
+    copy = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__module__ = __name__
+    return copy
+
+
+def _first_component(function: FunctionType) -> Any:
     inner = njit(function)
     return njit(lambda x, t, p: inner(x[0], t, p))
 
@@ -244,7 +252,7 @@ def _as_tuple(function: Any) -> Any:
     return njit(lambda x, t, p: (function(x, t, p),))
 
 
-def _with_globals(function: FunctionType, names: dict[str, Any], fingerprint: str) -> FunctionType:
+def _with_globals(function: Any, names: dict[str, Any], fingerprint: str) -> FunctionType:
     copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
     copy.__module__ = function.__module__
     copy.__qualname__ = f"{function.__name__}_{fingerprint}"
@@ -257,7 +265,7 @@ def _fingerprint(values: list[Any]) -> str:
 
     def describe(value: Any) -> str:
         if isinstance(value, Dispatcher):
-            return describe(value.py_func)
+            value = value.py_func
         if isinstance(value, ModuleType):
             return f"module {value.__name__} {getattr(value, '__version__', '')}"
         if isinstance(value, FunctionType):
@@ -266,9 +274,17 @@ def _fingerprint(values: list[Any]) -> str:
             seen.add(id(value))
             code = value.__code__
             used = {name: value.__globals__.get(name) for name in code.co_names}
+            where = "here" if any(value is ours for ours in values) else value.__module__  # see `_as_ours`
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            parts = [describe(code), *(f"{name} {describe(v)}" for name, v in used.items()), *map(describe, cells)]
+            parts = [
+                where,
+                describe(code),
+                *(f"{name} {describe(v)}" for name, v in used.items()),
+                *map(describe, cells),
+            ]
             return " ".join([*parts, repr(value.__defaults__)])
+        if isinstance(value, np.ndarray):
+            return f"{value.dtype} {value.shape} {value.tobytes().hex()}"
         if isinstance(value, CodeType):
             return " ".join([value.co_code.hex(), *map(describe, value.co_consts)])
         return repr(value)
