@@ -234,7 +234,7 @@ def _never(x: Any, t: float, p: Any) -> bool:  # noqa: ARG001 - the signature of
 
 
 def _as_ours(function: Any) -> FunctionType:
-    """Copy a user's function into this module: what is on disk can then be loaded wherever it is defined next time."""
+    """Copy a user's function into this module: what is on disk then loads, wherever it is defined next time."""
     function = getattr(function, "py_func", function)
     copy = FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
