@@ -21,6 +21,8 @@ check: $(READY)
 
 bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/dataflow.py
+	$(BIN)/python benchmarks/ledger.py
+	$(BIN)/python benchmarks/speed.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv

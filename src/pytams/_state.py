@@ -58,6 +58,11 @@ def equal(a: State, b: State) -> bool:
     return bool(np.array_equal(a, b))
 
 
+def n_bytes(state: State) -> int:
+    """Memory that a state takes."""
+    return sum(part.nbytes for part in state.values()) if isinstance(state, dict) else state.nbytes
+
+
 def empty_batch(member: State, capacity: int) -> State:
     """Uninitialised room for `capacity` members like this one."""
     if isinstance(member, dict):

@@ -55,7 +55,8 @@ class RunnerSection(_Section):
     """``[runner]``: who advances the segments."""
 
     type: Literal["inprocess"] = "inprocess"
-    block_length: int = Field(default=64, ge=1)
+    block_length: int | None = Field(default=None, ge=1)
+    nthreads: int = Field(default=1, ge=1)
 
 
 class ModelSection(BaseModel):
@@ -154,7 +155,8 @@ class Config:
     @property
     def engine(self) -> Callable[[Problem], Engine]:
         """What makes the engine."""
-        return partial(InProcess, block_length=self.sections.runner.block_length)
+        runner = self.sections.runner
+        return partial(InProcess, block_length=runner.block_length, threads=runner.nthreads)
 
 
 def in_toml_names(error: SettingsError) -> SettingsError:

@@ -36,8 +36,8 @@ class SDE(Model):
         model = SDE(drift, diffusion, score, initial=(-1.0, 0.0), sigma=0.3)
 
     Each function takes the state, the time and the parameters. With one number as `initial`, x is a number and drift
-    and diffusion return a number; with d numbers, x is indexed by component and they return a tuple of d numbers. The
-    noise is diagonal: component j is driven by its own Brownian motion with coefficient b_j.
+    and diffusion return a number; with d numbers, x is indexed by component and they return a tuple or an array of d
+    numbers. The noise is diagonal: component j is driven by its own Brownian motion with coefficient b_j.
 
     Compiled (the default), whole segments run inside machine code, which Numba makes once and keeps on disk; this
     needs ``pip install pytams[fast]``. With ``compiled=False`` the same functions work on NumPy arrays of members:
@@ -129,8 +129,8 @@ def _columns(values: Any, state: NDArray[np.float64]) -> NDArray[np.float64]:
     """Put what a function returned for each component side by side."""
     if state.ndim == 1:
         return np.broadcast_to(np.asarray(values, dtype=np.float64), state.shape)
-    if not isinstance(values, tuple | list) or len(values) != state.shape[1]:
-        raise ValueError(f"drift and diffusion must return a tuple of {state.shape[1]} numbers, one a component")
+    if not isinstance(values, tuple | list | np.ndarray) or len(values) != state.shape[1]:
+        raise ValueError(f"drift and diffusion must return {state.shape[1]} numbers, one a component")
     columns = np.empty(state.shape)
     for j, value in enumerate(values):
         columns[:, j] = value

@@ -21,6 +21,7 @@ from pytams.trajectory import Problem, SegmentKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from pytams.trajectory import Progress
 
@@ -139,17 +140,17 @@ class TAMS:
         engine: Callable[[Problem], Engine] = InProcess,
     ) -> Result:
         """Run to the end. The parameters are those of `study`."""
-        study = self.study(n_runs, seed, first_run=first_run, engine=engine)
-        for _ in study:
-            pass
-        return study.result()
+        with self.study(n_runs, seed, first_run=first_run, engine=engine) as study:
+            for _ in study:
+                pass
+            return study.result()
 
 
 class Study:
     """Independent runs under way, advanced by one engine.
 
     Iterating advances it and yields the study itself after every block, so that a loop can watch, and stop it by
-    leaving. Iterating again goes on.
+    leaving. Iterating again goes on. A context manager: leaving it closes the engine.
     """
 
     def __init__(
@@ -213,6 +214,16 @@ class Study:
         levels = (splitting.level for splitting in self._splittings.values() if not splitting.finished)
         return min(levels, default=self._settings.target_score)
 
+    def close(self) -> None:
+        """Let go of what the engine holds: workers, threads, states. `result` stays."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def __iter__(self) -> Iterator[Study]:
         if not self._started:
             for splitting in self._splittings.values():
@@ -232,6 +243,7 @@ class Study:
             for iteration in splitting.tell(progress):
                 self._engine.start(start for start in iteration.starts if not start.ended)
                 self._engine.drop(iteration.killed)
+                self._engine.pass_level(progress.key.run, iteration.level)
             if splitting.finished:
                 self._finished.add(progress.key.run)
                 self._engine.drop(member.start.key for member in splitting.members)

@@ -40,6 +40,9 @@ class Stepper(Protocol):
     def advance(self, block_length: int | None) -> list[Block]:
         """Advance by at most `block_length` steps (None: as many as suit); an ended segment leaves."""
 
+    def close(self) -> None:
+        """Let go of every resource."""
+
 
 class Engine(Protocol):
     """Advances segments and keeps the states that later branches may start from."""
@@ -53,6 +56,9 @@ class Engine(Protocol):
 
     def drop(self, keys: Iterable[SegmentKey]) -> None:
         """Forget segments that no branch can start from any more."""
+
+    def pass_level(self, run: int, level: float) -> None:
+        """Take note that all further branches of a run start above this level."""
 
     def advance(self) -> list[Progress]:
         """Wait until something can be told, and return it. Reports of one segment come in order."""

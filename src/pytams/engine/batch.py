@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_MEMBERS = 4096
 """Members in one batch at most; the rest wait. Bounds the memory that noise takes."""
+MAX_BYTES = 2**28
+"""Memory for the states of one batch at most: fewer members of a large model advance together."""
 
 
 class _Row:
@@ -81,10 +83,17 @@ class Batch:
                 break
         return blocks
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     # --- joining and leaving ------------------------------------------------------------------------------------
 
     def _admit(self) -> list[Block]:
         """Let waiting segments in, as far as there is room, and report those that end where they start."""
+        if self._states is None and self._waiting:
+            key, point = self._waiting[0]
+            size = _state.n_bytes(self._model.initial_state(key) if point.state is None else point.state)
+            self._max_members = max(1, min(self._max_members, MAX_BYTES // max(1, size)))
         first_new = len(self._rows)
         n_new = min(len(self._waiting), self._max_members - first_new)
         if n_new <= 0:
@@ -159,20 +168,21 @@ class Batch:
         scores = self._model.score_batch(states, steps, lambda i: self._where(int(numbers[i])))
         risen = np.flatnonzero(scores > self._best[numbers])
         if risen.size:
-            self._keep_records(numbers[risen], scores[risen], _state.rows(states, risen))
+            self._keep_records(numbers[risen], scores[risen])
         ended: NDArray[np.bool_] = (scores >= self._problem.target_score) | (steps >= self._problem.n_steps)
         if self._model.may_stop:
             ended |= self._model.stopped_batch(states, steps, lambda i: self._where(int(numbers[i])))
         return ended
 
-    def _keep_records(self, numbers: NDArray[np.int64], scores: NDArray[np.float64], states: State) -> None:
+    def _keep_records(self, numbers: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+        assert self._states is not None
         self._best[numbers] = scores
         steps = self._steps[numbers]
-        for j, (i, step, score) in enumerate(zip(numbers.tolist(), steps.tolist(), scores.tolist(), strict=True)):
+        for i, step, score in zip(numbers.tolist(), steps.tolist(), scores.tolist(), strict=True):
             row = self._rows[i]
             row.steps.append(step)
             row.scores.append(score)
-            row.states.append(_state.rows(states, j))
+            row.states.append(_state.as_state(_state.rows(self._states, i)))
 
     def _where(self, i: int) -> Where:
         return self._rows[i].key, int(self._steps[i])

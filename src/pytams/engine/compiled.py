@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_MEMBERS = 4096
 """Segments in one call at most; the rest wait."""
 _MAX_RECORDS = 128
-"""Records of one segment in one call at most; its block ends there."""
+"""Records of one segment in one call at most (fewer of a large state); its block ends there."""
 _STEPS_A_CALL = 2**22
 """About as many steps as take a third of a second."""
 
@@ -39,7 +39,7 @@ class Compiled:
 
     def __init__(self, problem: Problem, model: SDE, threads: int = 1) -> None:
         try:
-            from pytams.engine import kernel  # noqa: PLC0415 - Numba takes a second to import
+            from pytams.engine.kernel import NOT_FINITE, specialised  # noqa: PLC0415 - Numba takes a second to import
         except ImportError as error:
             raise SettingsError(
                 "compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})"
@@ -55,9 +55,10 @@ class Compiled:
         self._waiting: list[tuple[SegmentKey, Point]] = []
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._n_slices = 4 * threads if threads > 1 else 1
-        self._columns = np.arange(_MAX_RECORDS)
-        self._not_finite = kernel.NOT_FINITE
-        self._kernel = kernel.specialised(model)
+        self._room = max(1, min(_MAX_RECORDS, 2 * _MAX_RECORDS // max(1, self._dimension)))
+        self._columns = np.arange(self._room)
+        self._not_finite = NOT_FINITE
+        self._kernel = specialised(model)
         self._compile(type(model).__name__)
         self.n_steps = 0
 
@@ -66,7 +67,7 @@ class Compiled:
         misses = sum(self._kernel.stats.cache_misses.values())
         start = perf_counter()
         try:
-            self._call(_Members(0, self._dimension), slice(0, 0), 1)
+            self._call(_Members(0, self._dimension, self._room), slice(0, 0), 1)
         except Exception as error:
             reason = str(error).strip().splitlines()
             raise ModelError(
@@ -96,6 +97,11 @@ class Compiled:
             blocks += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
         return blocks
 
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
     def _begin(self, key: SegmentKey) -> tuple[Block, Point]:
         """Draw and score an initial state; a fixed one is scored once."""
         state, score, ended = self._start or self._draw_start(key)
@@ -111,7 +117,7 @@ class Compiled:
         return state, score, score >= self._problem.target_score or bool(model.stopped_batch(member, steps, where)[0])
 
     def _advance(self, points: list[Point], block_length: int) -> list[Block]:
-        members = _Members.of(points, self._dimension)
+        members = _Members.of(points, self._dimension, self._room)
         if self._pool is None:
             self._call(members, slice(None), block_length)
         else:
@@ -160,7 +166,7 @@ class Compiled:
 class _Members:
     """The arrays that the loop works on, a row a member."""
 
-    def __init__(self, n: int, dimension: int) -> None:
+    def __init__(self, n: int, dimension: int, room: int) -> None:
         self.states = np.empty((n, dimension))
         self.start_steps = np.empty(n, np.int64)
         self.steps = np.empty(n, np.int64)
@@ -169,14 +175,14 @@ class _Members:
         self.scores = np.empty(n)
         self.outcomes = np.empty(n, np.int64)
         self.n_records = np.empty(n, np.int64)
-        self.record_steps = np.empty((n, _MAX_RECORDS), np.int64)
-        self.record_scores = np.empty((n, _MAX_RECORDS))
-        self.record_states = np.empty((n, _MAX_RECORDS, dimension))
+        self.record_steps = np.empty((n, room), np.int64)
+        self.record_scores = np.empty((n, room))
+        self.record_states = np.empty((n, room, dimension))
 
     @classmethod
-    def of(cls, points: list[Point], dimension: int) -> _Members:
+    def of(cls, points: list[Point], dimension: int, room: int) -> _Members:
         """Fill the arrays with points."""
-        members = cls(len(points), dimension)
+        members = cls(len(points), dimension, room)
         keys, start_steps, steps, best, states = zip(*points, strict=True)
         members.states[:] = np.array(states).reshape(len(points), dimension)
         members.start_steps[:], members.steps[:], members.best[:] = start_steps, steps, best

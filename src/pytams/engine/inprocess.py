@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytams import _state
 from pytams.engine.batch import Batch
 from pytams.engine.compiled import Compiled
 from pytams.engine.single import Singles
@@ -19,11 +20,21 @@ if TYPE_CHECKING:
     from pytams.trajectory import Problem, SegmentKey, Start
 
 
+LARGE_STATE = 2**12
+"""Bytes from which on a state is let go as soon as the level has passed it; smaller ones go with their segment."""
+
+
 class _Stretch(NamedTuple):
     """Where branches can start on a part of a segment."""
 
     steps: Sequence[int]
+    scores: Sequence[float]
     states: Any
+
+    def above(self, level: float) -> _Stretch:
+        """Leave out what no level from this one on needs."""
+        first = bisect_right(self.scores, level)
+        return _Stretch(self.steps[first:], self.scores[first:], self.states[first:]) if first else self
 
 
 def make_stepper(problem: Problem, threads: int = 1) -> Stepper:
@@ -52,6 +63,7 @@ class InProcess:
         self._block_length = block_length
         self._stepper = make_stepper(problem, threads)
         self._records: dict[SegmentKey, list[_Stretch]] = {}
+        self._states_are_large = False
 
     @property
     def n_steps(self) -> int:
@@ -66,14 +78,14 @@ class InProcess:
                 self._stepper.join(Point(key, 0, 0, float("-inf"), None))
             else:
                 state = self._state_at(parent, step)
-                self._records[key] = [_Stretch([step], [state])]
+                self._records[key] = [_Stretch([step], [score], [state])]
                 self._stepper.join(Point(key, step, step, score, state))
 
     def _state_at(self, key: SegmentKey, step: int) -> State:
         stretches = self._records[key]
         while stretches[0].steps[-1] < step:  # levels only rise: no branch will start before this one
             del stretches[0]
-        steps, states = stretches[0]
+        steps, _, states = stretches[0]
         state: State = states[bisect_left(steps, step)]
         return state
 
@@ -82,6 +94,14 @@ class InProcess:
         for key in keys:
             self._records.pop(key, None)
 
+    def pass_level(self, run: int, level: float) -> None:
+        """Let go of states that no branch can start from any more, if they are large."""
+        if not self._states_are_large:
+            return
+        for key, stretches in self._records.items():
+            if key.run == run:
+                stretches[:] = [rest for stretch in stretches if (rest := stretch.above(level)).steps]
+
     def advance(self) -> list[Progress]:
         """Advance all segments by a block."""
         return [self._keep(block) for block in self._stepper.advance(self._block_length)]
@@ -89,9 +109,11 @@ class InProcess:
     def _keep(self, block: Block) -> Progress:
         key, steps, scores, states, step, ended = block
         if steps:
-            self._records[key].append(_Stretch(steps, states))
+            self._records[key].append(_Stretch(steps, scores, states))
+            self._states_are_large = self._states_are_large or _state.n_bytes(states[0]) >= LARGE_STATE
         return Progress(key, steps, scores, step, ended)
 
     def close(self) -> None:
         """Forget everything."""
         self._records.clear()
+        self._stepper.close()

@@ -40,6 +40,9 @@ class Singles:
             self.join(after)
         return [block]
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def advance_point(model: CheckedModel, problem: Problem, point: Point, block_length: int) -> tuple[Block, Point]:
     """Advance one member until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
