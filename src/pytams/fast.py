@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pytams._random import Streams
 from pytams.errors import SettingsError
 from pytams.model import Model
 
@@ -86,7 +87,7 @@ class SDE(Model):
         self.initial = initial
         values = {name: float(value) for name, value in parameters.items()}
         self.parameters: Any = namedtuple("Parameters", values)(**values)
-        shape = np.shape(initial(np.random.Generator(np.random.Philox(0))) if callable(initial) else initial)
+        shape = np.shape(initial(Streams(0).initial_state(0, 0)) if callable(initial) else initial)
         if len(shape) > 1 or shape == (0,):
             raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
         self.noise_shape = shape

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from pytams._state import State
     from pytams.model import Model
@@ -35,6 +37,17 @@ class Start(NamedTuple):
     """True if the branch point is its ancestor's last step: the same trajectory, with nothing left to simulate."""
 
 
+class Trace(NamedTuple):
+    """What is stored of a stretch of a segment."""
+
+    scores: Sequence[float] | NDArray[Any]
+    """The score at every step since the last report (in the initial ensemble from step 0 on)."""
+    steps: Sequence[int] | NDArray[Any]
+    """Steps at which the state is stored: records, and every `Problem.sparse_freq`-th."""
+    states: Any
+    """The states there: a sequence, or an array with a row for each."""
+
+
 class Progress(NamedTuple):
     """What happened to a segment since the last report: its new records, and where it is now.
 
@@ -47,6 +60,10 @@ class Progress(NamedTuple):
     scores: Sequence[float]
     step: int
     ended: bool
+    states: Any = ()
+    """The states at the records: a sequence, or an array with a row for each."""
+    trace: Trace | None = None
+    """None unless the problem says that it is traced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +75,14 @@ class Problem:
     step_size: float
     target_score: float
     seed: int
+    traced: bool = False
+    """Whether all scores are wanted, to be stored."""
+    sparse_freq: int = 0
+    """If traced: store every n-th state, beside those at records. 0: only those."""
+
+    def keeps(self, step: int) -> bool:
+        """Whether the state at a step is stored, record or not."""
+        return self.sparse_freq > 0 and step % self.sparse_freq == 0
 
 
 class Point(NamedTuple):

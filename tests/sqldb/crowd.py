@@ -6,8 +6,18 @@ import itertools
 import os
 import sys
 import time
+from multiprocessing.synchronize import Barrier
 
 from pytams.sqldb import SQLFile
+
+everyone: Barrier
+"""Where the processes wait for each other."""
+
+
+def meet_at(barrier: Barrier) -> None:
+    """Say where."""
+    global everyone  # noqa: PLW0603 - how a pool hands an object to its processes
+    everyone = barrier
 
 
 def claim(location: str, n: int, rounds: int) -> list[list[int]]:
@@ -15,6 +25,7 @@ def claim(location: str, n: int, rounds: int) -> list[list[int]]:
     granted = []
     with SQLFile(location) as ledger:
         for r in range(rounds):
+            everyone.wait()
             first = os.getpid() * 7919 % n
             ids = [r * n + (first + i) % n for i in range(n)]
             granted.append([i for i in ids if ledger.lock_trajectory(i)])

@@ -32,8 +32,10 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def at_once(function: Any, *arguments: Any) -> list[Any]:
-    """Call a function in many processes at once."""
-    with ProcessPoolExecutor(N_PROCESSES, multiprocessing.get_context("spawn")) as pool:
+    """Call a function in many processes, which can wait for each other."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(N_PROCESSES)
+    with ProcessPoolExecutor(N_PROCESSES, context, crowd.meet_at, (barrier,)) as pool:
         return [call.result() for call in [pool.submit(function, *arguments) for _ in range(N_PROCESSES)]]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from pytams.trajectory import Point, Progress, SegmentKey, Start
 
@@ -13,18 +13,6 @@ BLOCK_LENGTH = 64
 """Steps in a block where Python makes each of them."""
 BLOCK_SECONDS = 0.5
 """A block ends after this time at the latest, so that an expensive model is seen to move."""
-
-
-class Block(NamedTuple):
-    """A stretch of one segment: its records with their states, and where it got to."""
-
-    key: SegmentKey
-    steps: Sequence[int]
-    scores: Sequence[float]
-    states: Any
-    """The states at the records: a sequence, or an array with a row for each."""
-    step: int
-    ended: bool
 
 
 class Stepper(Protocol):
@@ -37,8 +25,11 @@ class Stepper(Protocol):
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
 
-    def advance(self, block_length: int | None) -> list[Block]:
+    def advance(self, block_length: int | None) -> list[Progress]:
         """Advance by at most `block_length` steps (None: as many as suit); an ended segment leaves."""
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Report all that has not been, and tell where every segment is now."""
 
     def close(self) -> None:
         """Let go of every resource."""
@@ -62,6 +53,12 @@ class Engine(Protocol):
 
     def advance(self) -> list[Progress]:
         """Wait until something can be told, and return it. Reports of one segment come in order."""
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Return what can be told now, and the points from which segments could be resumed after it."""
+
+    def resume(self, past: Progress, point: Point | None) -> None:
+        """Take in a segment whose past is known, and go on with it from a point, if it has not ended."""
 
     def close(self) -> None:
         """Let go of every resource."""

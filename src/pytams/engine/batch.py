@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams import _state
-from pytams.engine.base import BLOCK_LENGTH, BLOCK_SECONDS, Block
+from pytams.engine.base import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.engine.checked import CheckedModel
 from pytams.errors import ModelError
+from pytams.trajectory import Point, Progress, Trace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams._state import State
     from pytams.engine.checked import Where
-    from pytams.trajectory import Point, Problem, SegmentKey
+    from pytams.trajectory import Problem, SegmentKey
 
 MAX_MEMBERS = 4096
 """Members in one batch at most; the rest wait. Bounds the memory that noise takes."""
@@ -29,7 +30,7 @@ MAX_BYTES = 2**28
 class _Row:
     """One member of the batch, and its records that have not been reported yet."""
 
-    __slots__ = ("key", "scores", "start_step", "states", "steps")
+    __slots__ = ("kept_states", "kept_steps", "key", "scores", "start_step", "states", "steps")
 
     def __init__(self, key: SegmentKey, start_step: int) -> None:
         self.key = key
@@ -40,6 +41,8 @@ class _Row:
         self.steps: list[int] = []
         self.scores: list[float] = []
         self.states: list[State] = []
+        self.kept_steps: list[int] = []
+        self.kept_states: list[State] = []
 
 
 class Batch:
@@ -61,6 +64,8 @@ class Batch:
         self._position: NDArray[np.int64] = np.empty(0, dtype=np.int64)  # in the chunk of noise
         self._noise: NDArray[Any] | None = None  # (capacity, chunk, *noise_shape), made when a chunk is seen
         self._states: State | None = None  # (capacity, ...), made when a state is seen
+        self._traced: NDArray[np.float64] = np.empty((0, 0))  # (capacity, steps since the last report)
+        self._n_traced: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._steps_to_refill = 0
         self._steps_since_report = 0
         self.n_steps = 0
@@ -69,26 +74,46 @@ class Batch:
         """Take in a segment to advance."""
         heappush(self._waiting, (point.key, point))
 
-    def advance(self, block_length: int | None) -> list[Block]:
+    def advance(self, block_length: int | None) -> list[Progress]:
         """Advance by at most `block_length` steps, until a member ends."""
+        block_length = block_length or BLOCK_LENGTH
+        if self._problem.traced and self._traced.shape[1] <= block_length:
+            self._traced = np.empty((self._capacity, block_length + 1))
         blocks = self._admit()
         deadline = perf_counter() + BLOCK_SECONDS
         while self._rows and not blocks:
             ended = self._step()
             self._steps_since_report += 1
             blocks = self._leave(ended)
-            if self._steps_since_report >= (block_length or BLOCK_LENGTH) or perf_counter() > deadline:
-                blocks += [self._report(i) for i, row in enumerate(self._rows) if row.steps]
-                self._steps_since_report = 0
+            if self._steps_since_report >= block_length or perf_counter() > deadline:
+                blocks += self._report_all()
                 break
         return blocks
+
+    def _report_all(self) -> list[Progress]:
+        self._steps_since_report = 0
+        return [self._report(i) for i, row in enumerate(self._rows) if row.steps or self._problem.traced]
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Report all that has not been, and tell where every segment is now."""
+        points = [
+            Point(
+                row.key,
+                row.start_step,
+                int(self._steps[i]),
+                float(self._best[i]),
+                None if self._states is None else _state.as_state(_state.rows(self._states, i)),
+            )
+            for i, row in enumerate(self._rows)
+        ]
+        return self._report_all(), points + [point for _, point in self._waiting]
 
     def close(self) -> None:
         """Nothing is held."""
 
     # --- joining and leaving ------------------------------------------------------------------------------------
 
-    def _admit(self) -> list[Block]:
+    def _admit(self) -> list[Progress]:
         """Let waiting segments in, as far as there is room, and report those that end where they start."""
         if self._states is None and self._waiting:
             key, point = self._waiting[0]
@@ -106,6 +131,7 @@ class Batch:
             self._steps[i] = point.step
             self._best[i] = point.best
             self._position[i] = (point.step - point.start_step) % self._model.chunk
+            self._n_traced[i] = 0
             state = point.state
             if state is None:
                 initial.append(i)
@@ -119,7 +145,7 @@ class Batch:
         ended[initial] = self._score(np.array(initial))
         return self._leave(ended)
 
-    def _leave(self, ended: NDArray[np.bool_]) -> list[Block]:
+    def _leave(self, ended: NDArray[np.bool_]) -> list[Progress]:
         """Report the ended members and close the ranks."""
         blocks = []
         for i in np.flatnonzero(ended)[::-1].tolist():
@@ -131,11 +157,14 @@ class Batch:
                 self._move(last, i)
         return blocks
 
-    def _report(self, i: int, *, ended: bool = False) -> Block:
-        row = self._rows[i]
-        block = Block(row.key, row.steps, row.scores, row.states, int(self._steps[i]), ended)
+    def _report(self, i: int, *, ended: bool = False) -> Progress:
+        row, trace = self._rows[i], None
+        if self._problem.traced:
+            trace = Trace(self._traced[i, : self._n_traced[i]].copy(), row.kept_steps, row.kept_states)
+            self._n_traced[i] = 0
+        progress = Progress(row.key, row.steps, row.scores, int(self._steps[i]), ended, row.states, trace)
         row.clear()
-        return block
+        return progress
 
     # --- one step -----------------------------------------------------------------------------------------------
 
@@ -169,6 +198,8 @@ class Batch:
         risen = np.flatnonzero(scores > self._best[numbers])
         if risen.size:
             self._keep_records(numbers[risen], scores[risen])
+        if self._problem.traced:
+            self._keep_trace(numbers, steps, scores)
         ended: NDArray[np.bool_] = (scores >= self._problem.target_score) | (steps >= self._problem.n_steps)
         if self._model.may_stop:
             ended |= self._model.stopped_batch(states, steps, lambda i: self._where(int(numbers[i])))
@@ -183,6 +214,22 @@ class Batch:
             row.steps.append(step)
             row.scores.append(score)
             row.states.append(_state.as_state(_state.rows(self._states, i)))
+            if self._problem.traced:
+                row.kept_steps.append(step)
+                row.kept_states.append(row.states[-1])
+
+    def _keep_trace(self, numbers: NDArray[np.int64], steps: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+        """Keep every score, and the states that are stored though they are no records."""
+        self._traced[numbers, self._n_traced[numbers]] = scores
+        self._n_traced[numbers] += 1
+        if not self._problem.sparse_freq:
+            return
+        assert self._states is not None
+        for i, step in zip(numbers.tolist(), steps.tolist(), strict=True):
+            row = self._rows[i]
+            if self._problem.keeps(step) and step not in row.kept_steps[-1:]:
+                row.kept_steps.append(step)
+                row.kept_states.append(_state.as_state(_state.rows(self._states, i)))
 
     def _where(self, i: int) -> Where:
         return self._rows[i].key, int(self._steps[i])
@@ -215,8 +262,10 @@ class Batch:
     def _move(self, source: int, target: int) -> None:
         assert self._noise is not None
         assert self._states is not None
-        for array in (self._steps, self._best, self._position, self._noise):
+        for array in (self._steps, self._best, self._position, self._noise, self._n_traced):
             array[target] = array[source]
+        if self._problem.traced:
+            self._traced[target] = self._traced[source]
         _state.put(self._states, target, _state.rows(self._states, source))
 
     def _reserve(self, n: int) -> None:
@@ -228,6 +277,8 @@ class Batch:
         self._steps = _grown(self._steps, self._capacity)
         self._best = _grown(self._best, self._capacity)
         self._position = _grown(self._position, self._capacity)
+        self._n_traced = _grown(self._n_traced, self._capacity)
+        self._traced = _grown(self._traced, self._capacity)
         if self._noise is not None:
             self._noise = _grown(self._noise, self._capacity)
         if isinstance(self._states, dict):

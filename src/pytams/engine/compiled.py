@@ -12,10 +12,9 @@ import numpy as np
 
 from pytams import _state
 from pytams._random import chunk_length
-from pytams.engine.base import Block
 from pytams.engine.checked import CheckedModel
 from pytams.errors import ModelError, SettingsError
-from pytams.trajectory import Point
+from pytams.trajectory import Point, Progress, Trace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +55,6 @@ class Compiled:
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._n_slices = 4 * threads if threads > 1 else 1
         self._room = max(1, min(_MAX_RECORDS, 2 * _MAX_RECORDS // max(1, self._dimension)))
-        self._columns = np.arange(self._room)
         self._not_finite = NOT_FINITE
         self._kernel = specialised(model)
         self._compile(type(model).__name__)
@@ -81,33 +79,38 @@ class Compiled:
         """Take in a segment to advance."""
         heappush(self._waiting, (point.key, point))
 
-    def advance(self, block_length: int | None) -> list[Block]:
+    def advance(self, block_length: int | None) -> list[Progress]:
         """Advance the waiting segments by a block each."""
-        blocks: list[Block] = []
+        reports: list[Progress] = []
         points: list[Point] = []
         while self._waiting and len(points) < MAX_MEMBERS:
             _, point = heappop(self._waiting)
             if point.state is None:
-                block, point = self._begin(point.key)
-                blocks.append(block)
-                if block.ended:
+                report, point = self._begin(point.key)
+                reports.append(report)
+                if report.ended:
                     continue
             points.append(point)
         if points:
-            blocks += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
-        return blocks
+            reports += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
+        return reports
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Tell where every segment is now."""
+        return [], [point for _, point in self._waiting]
 
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _begin(self, key: SegmentKey) -> tuple[Block, Point]:
+    def _begin(self, key: SegmentKey) -> tuple[Progress, Point]:
         """Draw and score an initial state; a fixed one is scored once."""
         state, score, ended = self._start or self._draw_start(key)
         if self._fixed_start:
             self._start = state, score, ended
-        return Block(key, [0], [score], [state], 0, ended), Point(key, 0, 0, score, state)
+        trace = Trace([score], [0], [state]) if self._problem.traced else None
+        return Progress(key, [0], [score], 0, ended, [state], trace), Point(key, 0, 0, score, state)
 
     def _draw_start(self, key: SegmentKey) -> tuple[State, float, bool]:
         model, steps, where = self._checked, np.zeros(1, np.int64), (lambda _: (key, 0))
@@ -116,8 +119,15 @@ class Compiled:
         score = model.score_batch(member, steps, where).item()
         return state, score, score >= self._problem.target_score or bool(model.stopped_batch(member, steps, where)[0])
 
-    def _advance(self, points: list[Point], block_length: int) -> list[Block]:
-        members = _Members.of(points, self._dimension, self._room)
+    def _advance(self, points: list[Point], block_length: int) -> list[Progress]:
+        room = self._room
+        if self._problem.sparse_freq:
+            room += min(block_length, self._problem.n_steps) // self._problem.sparse_freq
+        members = _Members.of(points, self._dimension, room)
+        if self._problem.traced:
+            members.trace = np.empty(
+                (len(points), min(block_length, self._problem.n_steps - int(members.steps.min())))
+            )
         if self._pool is None:
             self._call(members, slice(None), block_length)
         else:
@@ -134,18 +144,20 @@ class Compiled:
             self._problem.n_steps,
             self._problem.step_size,
             self._problem.target_score,
+            self._problem.traced,
+            self._problem.sparse_freq,
             self._parameters,
         )
 
-    def _collect(self, points: list[Point], members: _Members) -> list[Block]:
-        """Make blocks of what the loop wrote, and put back the segments that go on."""
-        written = self._columns < members.n_records[:, np.newaxis]
+    def _collect(self, points: list[Point], members: _Members) -> list[Progress]:
+        """Report what the loop wrote, and put back the segments that go on."""
+        written = np.arange(members.record_steps.shape[1]) < members.n_records[:, np.newaxis]
         record_steps = members.record_steps[written].tolist()
         record_scores = members.record_scores[written].tolist()
         record_states, states = members.record_states[written], members.states
         if self._scalar:
             record_states, states = record_states[:, 0], states[:, 0]
-        blocks = []
+        reports = []
         first = 0
         for i, (point, step, outcome, n) in enumerate(
             zip(points, members.steps.tolist(), members.outcomes.tolist(), members.n_records.tolist(), strict=True)
@@ -155,12 +167,27 @@ class Compiled:
             self.n_steps += step - point.step
             here = slice(first, first + n)
             first += n
-            blocks.append(
-                Block(point.key, record_steps[here], record_scores[here], record_states[here], step, outcome != 0)
+            report = Progress(
+                point.key, record_steps[here], record_scores[here], step, outcome != 0, record_states[here]
             )
+            reports.append(self._traced(report, point, members.trace[i]) if self._problem.traced else report)
             if outcome == 0:
                 self.join(Point(point.key, point.start_step, step, members.best.item(i), states[i]))
-        return blocks
+        return reports
+
+    def _traced(self, report: Progress, point: Point, scores: NDArray[np.float64]) -> Progress:
+        """Tell records from states that are only stored, and add the trace."""
+        trace = Trace(scores[: report.step - point.step], report.steps, report.states)
+        if not self._problem.sparse_freq:
+            return report._replace(trace=trace)
+        best_before = np.maximum.accumulate([point.best, *report.scores])[:-1]
+        is_record = np.asarray(report.scores) > best_before
+        return report._replace(
+            steps=np.asarray(report.steps)[is_record].tolist(),
+            scores=np.asarray(report.scores)[is_record].tolist(),
+            states=report.states[is_record],
+            trace=trace,
+        )
 
 
 class _Members:
@@ -178,6 +205,7 @@ class _Members:
         self.record_steps = np.empty((n, room), np.int64)
         self.record_scores = np.empty((n, room))
         self.record_states = np.empty((n, room, dimension))
+        self.trace = np.empty((n, 0))
 
     @classmethod
     def of(cls, points: list[Point], dimension: int, room: int) -> _Members:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytams._state import State
-    from pytams.engine.base import Block, Stepper
+    from pytams.engine.base import Stepper
     from pytams.trajectory import Problem, SegmentKey, Start
 
 
@@ -104,14 +104,26 @@ class InProcess:
 
     def advance(self) -> list[Progress]:
         """Advance all segments by a block."""
-        return [self._keep(block) for block in self._stepper.advance(self._block_length)]
+        return [self._keep(progress) for progress in self._stepper.advance(self._block_length)]
 
-    def _keep(self, block: Block) -> Progress:
-        key, steps, scores, states, step, ended = block
-        if steps:
-            self._records[key].append(_Stretch(steps, scores, states))
-            self._states_are_large = self._states_are_large or _state.n_bytes(states[0]) >= LARGE_STATE
-        return Progress(key, steps, scores, step, ended)
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Return what can be told now, and the points from which segments could be resumed after it."""
+        reports, points = self._stepper.checkpoint()
+        return [self._keep(progress) for progress in reports], points
+
+    def resume(self, past: Progress, point: Point | None) -> None:
+        """Take in a segment whose past is known, and go on with it from a point, if it has not ended."""
+        self._records[past.key] = []
+        self._keep(past)
+        if point is not None:
+            self._stepper.join(point)
+
+    def _keep(self, progress: Progress) -> Progress:
+        if len(progress.steps):
+            self._records[progress.key].append(_Stretch(progress.steps, progress.scores, progress.states))
+            if not self._states_are_large:
+                self._states_are_large = _state.n_bytes(progress.states[0]) >= LARGE_STATE
+        return progress
 
     def close(self) -> None:
         """Forget everything."""

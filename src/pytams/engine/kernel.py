@@ -18,7 +18,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core.dispatcher import Dispatcher
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 from numba.np.random._constants import fi_double, ki_double, wi_double, ziggurat_nor_inv_r, ziggurat_nor_r
 
 if TYPE_CHECKING:
@@ -107,6 +107,22 @@ def _open_chunk(stream: Any, chunk: int) -> None:
     stream[_USED] = np.uint64(4)
 
 
+def as_number(value: Any) -> Any:
+    """Make a number of an array without dimensions, as `numpy.where` returns one."""
+    return value
+
+
+@overload(as_number)
+def _as_number(value: Any) -> Any:
+    if isinstance(value, types.Array):
+
+        def element(value: Any) -> Any:
+            return value[()]
+
+        return element
+    return as_number
+
+
 def euler_maruyama(x: Any, noise: Any, t: float, dt: float, p: Any, x_next: Any) -> None:
     """Write the next state: x + a dt + b dW."""
     a, b = drift(x, t, p), diffusion(x, t, p)
@@ -147,17 +163,20 @@ def advance(
     record_steps: Any,
     record_scores: Any,
     record_states: Any,
+    trace: Any,
     seed: Any,
     chunk_length: int,
     block_length: int,
     n_steps: int,
     step_size: float,
     target: float,
+    traced: bool,
+    sparse_freq: int,
     parameters: Any,
 ) -> None:
-    """Advance members by a block each, in place, and write down their records.
+    """Advance members by a block each, in place, and write down their records, and the states to be stored.
 
-    A block is over, too, when a member's room for records is used up. `names` are (run * 2**32 + slot, branch).
+    A block is over, too, when a member's room for these is used up. `names` are (run * 2**32 + slot, branch).
     """
     p = make_parameters(*parameters)
     n_members = states.shape[0]
@@ -174,7 +193,7 @@ def advance(
         _open_chunk(stream, chunk)
         for _ in range(position * dimension):
             normal(stream)
-        last = min(n_steps, step + block_length)
+        first, last = step, min(n_steps, step + block_length)
         while step < last and outcome == RUNNING and n_found < room:
             if position == chunk_length:
                 chunk, position = chunk + 1, 0
@@ -186,9 +205,11 @@ def advance(
                 x[j] = x_next[j]
             position += 1
             step += 1
-            value = score(x, step * step_size, p)
-            if value > top:
-                top = value
+            value = as_number(score(x, step * step_size, p))
+            if traced:
+                trace[i, step - first - 1] = value
+            if value > top or (sparse_freq > 0 and step % sparse_freq == 0):
+                top = max(top, value)
                 record_steps[i, n_found], record_scores[i, n_found] = step, value
                 record_states[i, n_found] = x
                 n_found += 1

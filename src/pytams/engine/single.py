@@ -7,9 +7,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytams import _state
-from pytams.engine.base import BLOCK_LENGTH, BLOCK_SECONDS, Block
+from pytams.engine.base import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.engine.checked import CheckedModel
-from pytams.trajectory import Point
+from pytams.trajectory import Point, Progress, Trace
 
 if TYPE_CHECKING:
     from pytams._state import State
@@ -29,36 +29,49 @@ class Singles:
         """Take in a segment to advance."""
         heappush(self._points, (point.key, point))
 
-    def advance(self, block_length: int | None) -> list[Block]:
+    def advance(self, block_length: int | None) -> list[Progress]:
         """Advance one segment by at most `block_length` steps."""
         if not self._points:
             return []
         _, point = heappop(self._points)
-        block, after = advance_point(self._model, self._problem, point, block_length or BLOCK_LENGTH)
+        progress, after = advance_point(self._model, self._problem, point, block_length or BLOCK_LENGTH)
         self.n_steps += after.step - point.step
-        if not block.ended:
+        if not progress.ended:
             self.join(after)
-        return [block]
+        return [progress]
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Tell where every segment is now."""
+        return [], [point for _, point in self._points]
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-def advance_point(model: CheckedModel, problem: Problem, point: Point, block_length: int) -> tuple[Block, Point]:
+def advance_point(model: CheckedModel, problem: Problem, point: Point, block_length: int) -> tuple[Progress, Point]:
     """Advance one member until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
     key, start_step, step, best, state = point
     record_steps: list[int] = []
     record_scores: list[float] = []
     record_states: list[State] = []
+    all_scores: list[float] = []
+    kept_steps: list[int] = []
+    kept_states: list[State] = []
 
     def has_ended(state: State, score: float) -> bool:
         """Keep a new record, and tell whether the trajectory ends here."""
         nonlocal best
-        if score > best:
+        is_record = score > best
+        if is_record:
             best = score
             record_steps.append(step)
             record_scores.append(score)
             record_states.append(_state.as_state(state))
+        if problem.traced:
+            all_scores.append(score)
+            if is_record or problem.keeps(step):
+                kept_steps.append(step)
+                kept_states.append(record_states[-1] if is_record else _state.as_state(state))
         return (
             score >= problem.target_score
             or step >= problem.n_steps
@@ -80,5 +93,6 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
         ended = has_ended(state, model.score(state, key, step))
         if perf_counter() > deadline:
             break
-    block = Block(key, record_steps, record_scores, record_states, step, ended)
-    return block, Point(key, start_step, step, best, state)
+    trace = Trace(all_scores, kept_steps, kept_states) if problem.traced else None
+    progress = Progress(key, record_steps, record_scores, step, ended, record_states, trace)
+    return progress, Point(key, start_step, step, best, state)
