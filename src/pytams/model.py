@@ -29,6 +29,11 @@ class Model(ABC):
     noise_shape: tuple[int, ...]
     """Shape of the noise of one member in one step; ``()`` for a single number."""
 
+    @property
+    def name(self) -> str:
+        """What messages and results call it."""
+        return type(self).__name__
+
     @abstractmethod
     def initial_state(self, rng: np.random.Generator) -> Any:
         """Make the state of one member at t = 0.

@@ -275,7 +275,7 @@ class Study:
         if not finished:
             raise RuntimeError("no run is finished: iterate the study first")
         return Result(
-            model=type(self._problem.model).__name__,
+            model=self._problem.model.name,
             settings=self._settings,
             seed=self._problem.seed,
             runs=tuple(_run_result(run, splitting) for run, splitting in finished.items()),

@@ -30,7 +30,7 @@ class CheckedModel:
 
     def __init__(self, problem: Problem) -> None:
         self._model = problem.model
-        self._name = type(problem.model).__name__
+        self._name = problem.model.name
         self._dt = problem.step_size
         self._streams = Streams(problem.seed)
         self.noise_shape = problem.model.noise_shape

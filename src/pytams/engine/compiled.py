@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from heapq import heappop, heappush
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams import _state
 from pytams._random import chunk_length
 from pytams.engine.checked import CheckedModel
 from pytams.errors import ModelError, SettingsError
+from pytams.model import Model
 from pytams.trajectory import Point, Progress, Trace
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Compiled:
             ) from error
         self._problem = problem
         self._parameters = tuple(model.parameters)
-        self._checked = CheckedModel(problem)
+        self._checked = CheckedModel(replace(problem, model=_OneMember(model)))
         self._scalar = model.noise_shape == ()
         self._fixed_start = not callable(model.initial)
         self._start: tuple[State, float, bool] | None = None
@@ -57,7 +58,7 @@ class Compiled:
         self._room = max(1, min(_MAX_RECORDS, 2 * _MAX_RECORDS // max(1, self._dimension)))
         self._not_finite = NOT_FINITE
         self._kernel = specialised(model)
-        self._compile(type(model).__name__)
+        self._compile(model.name)
         self.n_steps = 0
 
     def _compile(self, name: str) -> None:
@@ -113,11 +114,9 @@ class Compiled:
         return Progress(key, [0], [score], 0, ended, [state], trace), Point(key, 0, 0, score, state)
 
     def _draw_start(self, key: SegmentKey) -> tuple[State, float, bool]:
-        model, steps, where = self._checked, np.zeros(1, np.int64), (lambda _: (key, 0))
-        state = model.initial_state(key)
-        member = _state.rows(state, np.newaxis)
-        score = model.score_batch(member, steps, where).item()
-        return state, score, score >= self._problem.target_score or bool(model.stopped_batch(member, steps, where)[0])
+        state = self._checked.initial_state(key)
+        score = self._checked.score(state, key, 0)
+        return state, score, score >= self._problem.target_score or self._checked.stopped(state, key, 0)
 
     def _advance(self, points: list[Point], block_length: int) -> list[Progress]:
         room = self._room
@@ -188,6 +187,34 @@ class Compiled:
             states=report.states[is_record],
             trace=trace,
         )
+
+
+class _OneMember(Model):
+    """An SDE for one member, its functions called as the compiled loop calls them."""
+
+    def __init__(self, model: SDE) -> None:
+        self._model = model
+        self.noise_shape = model.noise_shape
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        return self._model.initial_state(rng)
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        raise NotImplementedError  # the loop does it
+
+    def score(self, state: Any, t: Any) -> Any:
+        return self._call("score", state, t)
+
+    def stopped(self, state: Any, t: Any) -> Any:
+        return self._call("stopped", state, t)
+
+    def _call(self, name: str, state: Any, t: float) -> Any:
+        function = self._model.functions[name]
+        return None if function is None else function(state[()], t, self._model.parameters)
 
 
 class _Members:
