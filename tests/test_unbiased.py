@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from exact import (
     DOUBLE_WELL_1D,
     DOUBLE_WELL_2D,
     ORNSTEIN_UHLENBECK,
+    SPIN_UP,
     DoubleWell2D,
     Walk,
     WalkSingle,
     double_well_1d,
     double_well_2d,
     ornstein_uhlenbeck,
+    ornstein_uhlenbeck_spun_up,
     walk_probability,
 )
 from pytams.fast import SDE
@@ -96,25 +99,29 @@ def test_double_well_in_brief() -> None:
     )
 
 
-# N for a relative error of about 1 a run or less: the standard error of 200 runs is then a fair yardstick.
-CASES = (
-    [(double_well_2d, T, DOUBLE_WELL_2D[T], 0.95, n) for T, n in [(2, 240), (4, 80), (10, 40)]]
-    + [(double_well_1d, T, DOUBLE_WELL_1D[T], 0.95, n) for T, n in [(2, 400), (4, 240), (10, 80)]]
-    + [(ornstein_uhlenbeck, 5, ORNSTEIN_UHLENBECK[a], a, n) for a, n in [(3, 40), (4, 120), (5, 200), (6, 400)]]
-)
+# N for a relative error of about a half a run, so that the standard error of 3 x 70 runs is a fair yardstick.
+CASES: dict[str, tuple[Callable[[], SDE], float, float, float, int]] = {
+    "2-D double well, T = 2": (double_well_2d, 2, DOUBLE_WELL_2D[2], 0.95, 120),
+    "2-D double well, T = 4": (double_well_2d, 4, DOUBLE_WELL_2D[4], 0.95, 80),
+    "2-D double well, T = 10": (double_well_2d, 10, DOUBLE_WELL_2D[10], 0.95, 40),
+    "1-D double well, T = 4": (double_well_1d, 4, DOUBLE_WELL_1D[4], 0.95, 120),
+    "1-D double well, T = 10": (double_well_1d, 10, DOUBLE_WELL_1D[10], 0.95, 60),
+    "OU, 3 sigma": (ornstein_uhlenbeck, 5, ORNSTEIN_UHLENBECK[3], 3, 40),
+    "OU, 4 sigma": (ornstein_uhlenbeck, 5, ORNSTEIN_UHLENBECK[4], 4, 80),
+    "OU, 5 sigma": (partial(ornstein_uhlenbeck_spun_up, 4.9), 5 + SPIN_UP, ORNSTEIN_UHLENBECK[5], 5, 60),
+    "OU, 6 sigma": (partial(ornstein_uhlenbeck_spun_up, 5.9), 5 + SPIN_UP, ORNSTEIN_UHLENBECK[6], 6, 60),
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("discard", ["1", "3", "N/4"])
-@pytest.mark.parametrize(
-    "case", CASES, ids=[f"{model.__name__}-T{T}-target{target}" for model, T, _, target, _ in CASES]
-)
-def test_against_exact_values(case: tuple[Callable[[], SDE], int, float, float, int], discard: str) -> None:
-    model, end_time, exact, target, n = case
+@pytest.mark.parametrize("case", CASES)
+def test_against_exact_values(case: str, discard: str) -> None:
+    model, end_time, exact, target, n = CASES[case]
     check(
         model(),
         exact,
-        n_runs=200,
+        n_runs=70,
         end_time=end_time,
         step_size=0.01,
         target_score=target,

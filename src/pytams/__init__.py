@@ -5,7 +5,8 @@ from importlib.metadata import version
 from pytams.errors import ModelError, PytamsError, SettingsError
 from pytams.model import Model
 from pytams.result import Result, RunResult, Settings
-from pytams.tams import TAMS, Study
+from pytams.study import Study
+from pytams.tams import TAMS
 
 __version__ = version("pytams")
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
-import inspect
-import sys
 import tomllib
-import zlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pytams.engine import Engine, InProcess
 from pytams.errors import SettingsError
-from pytams.model import Model
+from pytams.loading import make_model
 from pytams.tams import TAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import ModuleType
 
+    from pytams.model import Model
     from pytams.trajectory import Problem
 
 
@@ -144,13 +139,7 @@ class Config:
     def make_model(self) -> Model:
         """Import the model's class and make the model from the other keys of ``[model]``."""
         section = self.sections.model
-        model_class = _find_class(section.class_, self._folder)
-        arguments = section.model_extra or {}
-        _check_arguments(model_class, arguments)
-        try:
-            return model_class(**arguments)
-        except Exception as error:
-            raise SettingsError("[model]", f"{section.class_} raised {type(error).__name__}: {error}") from error
+        return make_model(section.class_, section.model_extra or {}, self._folder)
 
     @property
     def engine(self) -> Callable[[Problem], Engine]:
@@ -208,79 +197,3 @@ def _override(table: dict[str, Any], override: str) -> None:
     if not isinstance(part, dict):
         raise SettingsError("--set", f"{section} is not a section")
     part[key] = value
-
-
-# --- the model's class ------------------------------------------------------------------------------------------
-
-
-def _find_class(reference: str, folder: Path) -> type[Model]:
-    """Import ``path/to/file.py:ClassName`` or ``package.module:ClassName``."""
-    where, colon, class_name = reference.rpartition(":")
-    if not colon or not where or not class_name:
-        raise SettingsError(
-            "[model] class", f"{reference!r} is neither path/to/file.py:ClassName nor package.module:ClassName"
-        )
-    module = _import_file(folder / where) if where.endswith(".py") else _import_module(where)
-    found = getattr(module, class_name, None)
-    if found is None:
-        models = [name for name, value in vars(module).items() if _is_model(value) and value is not Model]
-        hint = f"; it has {', '.join(models)}" if models else ""
-        raise SettingsError("[model] class", f"{where} has no {class_name}{hint}")
-    if not _is_model(found):
-        raise SettingsError("[model] class", f"{reference} is not a subclass of pytams.Model")
-    missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
-    if missing:
-        raise SettingsError("[model] class", f"{reference} does not define {missing}")
-    model_class: type[Model] = found
-    return model_class
-
-
-def _is_model(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, Model)
-
-
-def _import_file(path: Path) -> ModuleType:
-    path = path.resolve()
-    if not path.is_file():
-        raise SettingsError("[model] class", f"there is no file {path}")
-    # A module of its own name, so that two models called model.py do not meet; workers must find the same one.
-    name = f"pytams_model_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))  # a model may import its neighbours
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise SettingsError("[model] class", f"importing {path} raised {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
-
-
-def _import_module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise SettingsError("[model] class", f"there is no module {error.name}; is it installed?") from error
-    except Exception as error:
-        raise SettingsError("[model] class", f"importing {name} raised {type(error).__name__}: {error}") from error
-
-
-def _check_arguments(model_class: type[Model], arguments: dict[str, Any]) -> None:
-    """Name the key that the model's constructor does not know, or misses."""
-    parameters = inspect.signature(model_class).parameters.values()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    known = [parameter.name for parameter in parameters]
-    for key in arguments:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"it takes {', '.join(known) or 'none'}"
-            raise SettingsError(f"[model] {key}", f"{model_class.__name__} has no such parameter; {hint}")
-    for parameter in parameters:
-        if parameter.default is inspect.Parameter.empty and parameter.name not in arguments:
-            raise SettingsError(f"[model] {parameter.name}", f"missing: {model_class.__name__} needs it")

@@ -12,7 +12,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pytams.tams import Study
+    from pytams.study import Study
 
 _LIVE_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0

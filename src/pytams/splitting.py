@@ -121,7 +121,8 @@ class Splitting:
         # all generations up to i: these are counted down until each is known.
         self._n_running_of_generation = [n_trajectories]
         self._highest_of_generation = [-math.inf]
-        self._n_complete = 0
+        self.n_complete = 0
+        """Iterations whose `highest` is known."""
 
     @property
     def initial_starts(self) -> list[Start]:
@@ -132,6 +133,11 @@ class Splitting:
     def level(self) -> float:
         """The last level, -inf before the first iteration."""
         return self.iterations[-1].level if self.iterations else -math.inf
+
+    @property
+    def highest(self) -> float:
+        """The ensemble's largest maximum so far."""
+        return max(member.maximum for member in self.members)
 
     @property
     def extinct(self) -> bool:
@@ -260,9 +266,9 @@ class Splitting:
 
     def _complete_iterations(self) -> None:
         """Fill in the largest maximum of each iteration's ensemble once all of that ensemble has ended."""
-        while self._n_complete < len(self.iterations) and not self._n_running_of_generation[self._n_complete]:
-            i = self._n_complete
+        while self.n_complete < len(self.iterations) and not self._n_running_of_generation[self.n_complete]:
+            i = self.n_complete
             if i:
                 self._highest_of_generation[i] = max(self._highest_of_generation[i - 1 : i + 1])
             self.iterations[i].highest = self._highest_of_generation[i]
-            self._n_complete += 1
+            self.n_complete += 1

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, inspect, select, update
@@ -45,7 +45,7 @@ class Ledger:
             raise ValueError("in_memory and ro_mode: a ledger in memory starts empty, so it must be written to")
         self._arguments = (file_name, in_memory, read_only)
         self._database = open_database(file_name, in_memory=in_memory, read_only=read_only)
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.owner = f"{process_name()}:{uuid.uuid4().hex[:8]}"
         """Whose the locks are that this object takes."""
         try:
             self._open()
@@ -219,6 +219,13 @@ class Ledger:
             statement = select(*columns).order_by(SplittingIterations.id.desc()).limit(1)
         with self._database.read() as connection:
             return connection.execute(statement).all()
+
+
+def process_name() -> str:
+    """Name this process so that one on the same machine can tell whether it is alive: machine, namespace, pid."""
+    with suppress(OSError):  # containers have process numbers of their own
+        return f"{socket.gethostname()}:{os.stat('/proc/self/ns/pid').st_ino}:{os.getpid()}"
+    return f"{socket.gethostname()}:0:{os.getpid()}"
 
 
 def last_id(table: type[Trajectory | ArchivedTrajectory | SplittingIterations]) -> ScalarSelect[int]:

@@ -1,4 +1,4 @@
-"""The tables of a ledger: three as documented, and two of our own beside them."""
+"""The tables of a ledger: three as documented, and our own beside them."""
 
 from __future__ import annotations
 
@@ -52,8 +52,33 @@ class TrajectoryLock(Base):
     heartbeat: Mapped[float]
 
 
+class RunLock(Base):
+    """Who drives the run of this ledger, and when the driver was last heard of: at most one row."""
+
+    __tablename__ = "run_lock"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    heartbeat: Mapped[float]
+
+
+class DiscardedTrajectory(Base):
+    """What a run needs of the trajectories that were discarded and not archived."""
+
+    __tablename__ = "discarded_trajectories"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    t_metadata: Mapped[str]
+
+
+class SegmentFile(Base):
+    """The files that this ledger's trajectories are in, and what is in them."""
+
+    __tablename__ = "segment_files"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+
+
 class LedgerInfo(Base):
-    """What this ledger is: its schema version."""
+    """What this ledger is: its schema version, and the settings of its run."""
 
     __tablename__ = "ledger_info"
     key: Mapped[str] = mapped_column(primary_key=True)

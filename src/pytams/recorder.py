@@ -1,0 +1,458 @@
+"""Recording a study in its run directory as it goes, and finding again what was recorded.
+
+A flush writes what has happened since the last one: first a segment file, then, run by run, one transaction that
+points at it. What is decided follows from the recorded scores alone, so a resumed study makes the same decisions
+again from what is on disk (and checks them against the ledger), and computes what is not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from contextlib import suppress
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams import _state
+from pytams.rundir import RunDirectoryError
+from pytams.sqldb import IterationRow, LedgerError, TrajectoryRow, splitting_columns
+from pytams.store import Piece, PieceName, StoreError
+from pytams.trajectory import Point, Progress, SegmentKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytams._state import State
+    from pytams.rundir import RunDirectory
+    from pytams.splitting import Iteration, Splitting
+    from pytams.sqldb import RunLedger
+    from pytams.trajectory import Start
+
+_logger = logging.getLogger("pytams")
+
+STALE_SECONDS = 60.0
+"""A driver that has not been heard of for so long is taken for dead, if it cannot be asked."""
+_HEARTBEAT_SECONDS = 10.0
+_FLUSH_SECONDS = 1.0
+_FLUSH_SHARE = 0.02
+"""Share of the time that flushes of ended segments may take."""
+
+
+class _Segment:
+    """A segment, and what of it is not on disk yet."""
+
+    __slots__ = ("best", "ended", "history", "pieces", "scores", "start", "states", "step", "steps", "weight")
+
+    def __init__(self, start: Start, history: tuple[int, ...]) -> None:
+        self.start = start
+        self.history = history
+        self.pieces: list[PieceName] = []
+        self.step = start.step if start.parent is not None else -1
+        self.best = start.score if start.parent is not None else -math.inf
+        self.ended = start.ended
+        self.weight: float | None = None
+        """The ensemble's weight when it was killed."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what is on disk."""
+        self.scores: list[NDArray[np.float64]] = []
+        self.steps: list[NDArray[np.int64]] = []
+        self.states: list[State] = []
+
+    def add(self, progress: Progress) -> None:
+        """Keep a stretch until the next flush."""
+        assert progress.trace is not None
+        self.scores.append(np.asarray(progress.trace.scores, dtype=np.float64))
+        self.steps.append(np.asarray(progress.trace.steps, dtype=np.int64))
+        self.states.extend(progress.trace.states)
+        self.step, self.ended = progress.step, progress.ended
+        if len(progress.scores):
+            self.best = progress.scores[-1]
+
+    def piece(self, point: Point | None) -> Piece:
+        """Put together what is to be written; if it goes on, with the state that it goes on from."""
+        scores, steps, states = np.concatenate(self.scores), np.concatenate(self.steps), self.states
+        if point is not None and (not len(steps) or steps[-1] != point.step):
+            assert point.state is not None
+            steps, states = np.append(steps, point.step), [*states, _state.as_state(point.state)]
+        return Piece(
+            key=self.start.key,
+            first_step=self.step - len(scores) + 1,
+            scores=scores,
+            steps=steps,
+            states=states,
+            ended=self.ended,
+        )
+
+
+class _Run:
+    """One run: its ledger, and what has changed since the last flush."""
+
+    def __init__(self, ledger: RunLedger) -> None:
+        self.ledger = ledger
+        self.segments: dict[SegmentKey, _Segment] = {}
+        """Of the members of the ensemble."""
+        self.parents: dict[SegmentKey, SegmentKey] = {}
+        """Of all segments ever."""
+        self.killed: list[_Segment] = []
+        """Not in the archive yet."""
+        self.changed: set[int] = set()
+        """Slots."""
+        self.files = ledger.files()
+        self.stored: dict[SegmentKey, tuple[list[PieceName], bool]] = {}
+        rows = [row.metadata for row in ledger.trajectories()]
+        archived = [metadata for _, metadata in ledger.archived_trajectories()] + ledger.discarded()
+        for text in rows + archived:
+            metadata = json.loads(text)
+            key = SegmentKey(metadata["run"], metadata["slot"], metadata["branch"])
+            self.stored[key] = [PieceName(*piece) for piece in metadata["pieces"]], metadata["ended"]
+        self.archived = {SegmentKey(m["run"], m["slot"], m["branch"]) for m in map(json.loads, archived)}
+        self.rows = ledger.iterations()
+        """What an earlier session wrote, to be checked at the first flush."""
+        self.n_complete = 0
+        """Iterations on disk that will not change."""
+
+
+class Recorder:
+    """Records the runs of a study that this process drives.
+
+    Parameters
+    ----------
+    directory
+        Where to.
+    splittings
+        The runs; those whose ledger is free are claimed, the others left to their drivers.
+    step_size, n_steps
+        Of the problem, for the metadata.
+    checkpoint_interval
+        Seconds after which running segments are written, too.
+    driving
+        False: read only, claim nothing.
+
+    Raises
+    ------
+    RunDirectoryError
+        If no run is free, or the directory is damaged.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        splittings: dict[int, Splitting],
+        *,
+        step_size: float,
+        n_steps: int,
+        checkpoint_interval: float = 60.0,
+        driving: bool = True,
+    ) -> None:
+        self._directory = directory
+        self._step_size, self._n_steps = step_size, n_steps
+        self._checkpoint_interval = checkpoint_interval
+        self._driving = driving
+        self._splittings = splittings
+        self._runs: dict[int, _Run] = {}
+        self.wall_time = 0.0
+        """Seconds that earlier sessions spent."""
+        try:
+            self._open_runs()
+        except BaseException:
+            self.close()
+            raise
+        self._last_flush = self._last_checkpoint = self._last_heartbeat = perf_counter()
+        self._flush_cost = 0.0
+        self._something_ended = False
+
+    @property
+    def runs(self) -> list[int]:
+        """The runs that are ours."""
+        return list(self._runs)
+
+    def _open_runs(self) -> None:
+        busy = ""
+        for run in self._splittings:
+            if not self._driving and not self._directory.has_ledger(run):
+                continue
+            ledger = self._directory.ledger(run, read_only=not self._driving)
+            if self._driving and not ledger.claim(STALE_SECONDS):
+                busy = f"run {run} is driven by {ledger.driver()}"
+                ledger.close()
+                continue
+            self._runs[run] = _Run(ledger)
+            self.wall_time = max(self.wall_time, float(ledger.get_info("wall_time") or 0.0))
+        if self._driving and not self._runs:
+            raise RunDirectoryError(
+                f"{self._directory.path} is in use: {busy}. Stop that driver, or wait: a dead one's runs are free "
+                f"after {STALE_SECONDS:g} s"
+            )
+        if self._driving and not busy:
+            orphans = self._directory.clean_up(run.ledger for run in self._runs.values())
+            if orphans:
+                _logger.info("removed %d segment files that no ledger points at", len(orphans))
+
+    # --- what was recorded --------------------------------------------------------------------------------------
+
+    def past(self, start: Start) -> tuple[Progress, Point | None] | None:
+        """Find what is on disk of a segment, and where to go on with it; None if there is nothing."""
+        run = self._runs[start.key.run]
+        names, ended = run.stored.get(start.key, ([], False))
+        if not names:
+            return None
+        try:
+            pieces = [self._directory.store.read(name, run.files[name.file]) for name in names]
+        except KeyError as error:
+            raise StoreError(
+                f"{run.ledger.name()}: {start.key} is said to be in {error}, which is no file of this run"
+            ) from None
+        self._check_pieces(start, pieces)
+        scores = np.concatenate([piece.scores for piece in pieces])
+        first = pieces[0].first_step
+        before = start.score if start.parent is not None else -math.inf
+        best_before = np.maximum.accumulate(np.concatenate([[before], scores]))
+        records = np.flatnonzero(scores > best_before[:-1])
+        step = first + len(scores) - 1
+        segment = run.segments[start.key]
+        segment.pieces, segment.step, segment.best, segment.ended = names, step, float(best_before[-1]), ended
+        states = _StatesAt(pieces, (records + first).tolist())
+        progress = Progress(start.key, (records + first).tolist(), scores[records].tolist(), step, ended, states)
+        if ended or not self._driving:
+            return progress, None
+        return progress, Point(start.key, start.step, step, segment.best, pieces[-1].states[-1])
+
+    def _check_pieces(self, start: Start, pieces: list[Piece]) -> None:
+        """Make sure that the pieces are of this segment and follow each other."""
+        expected = start.step + (start.parent is not None)
+        for piece in pieces:
+            if piece.key != start.key or piece.first_step != expected:
+                raise StoreError(
+                    f"the ledger of run {start.key.run} says that slot {start.key.slot} goes on at step {expected}, "
+                    f"but its file has slot {piece.key.slot}, step {piece.first_step}: was the ledger edited?"
+                )
+            expected += len(piece.scores)
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def start(self, starts: Iterable[Start]) -> None:
+        """Take note of new members of the ensemble."""
+        for start in starts:
+            run = self._runs[start.key.run]
+            history: tuple[int, ...] = ()
+            if start.parent is not None:
+                parent = run.segments.get(start.parent)
+                history = (*(parent.history if parent else ()), start.parent.slot)
+                run.parents[start.key] = start.parent
+            run.segments[start.key] = _Segment(start, history)
+            run.changed.add(start.key.slot)
+
+    def add(self, progress: Progress) -> None:
+        """Take note of what was computed."""
+        run = self._runs[progress.key.run]
+        segment = run.segments.get(progress.key)
+        if segment is None or progress.step <= segment.step:
+            return
+        segment.add(progress)
+        run.changed.add(progress.key.slot)
+        self._something_ended = self._something_ended or progress.ended
+
+    def decide(self, iteration: Iteration) -> None:
+        """Take note of an iteration: who was killed, and who restarts."""
+        run = self._runs[iteration.killed[0].run]
+        before = self._splittings[iteration.killed[0].run].iterations[: iteration.index][-1:]
+        self.start(iteration.starts)
+        for key in iteration.killed:
+            segment = run.segments.pop(key)
+            segment.weight = math.exp(before[0].log_weight) if before else 1.0
+            if key not in run.archived:
+                run.killed.append(segment)
+
+    # --- flushing -----------------------------------------------------------------------------------------------
+
+    def is_due(self) -> bool:
+        """Whether something has ended that should go to disk now; flushes take a small share of the time."""
+        wait = max(_FLUSH_SECONDS, self._flush_cost / _FLUSH_SHARE)
+        return self._something_ended and perf_counter() - self._last_flush > wait
+
+    def is_checkpoint_due(self) -> bool:
+        """Whether running segments should go to disk now."""
+        return perf_counter() - self._last_checkpoint > self._checkpoint_interval
+
+    def flush(self, points: Iterable[Point] = (), *, wall_time: float, closing: bool = False) -> None:
+        """Write all ended segments, and those that go on from one of the points; then what is decided.
+
+        Raises
+        ------
+        StoreError, SQLAlchemyError
+            If something cannot be written: then nothing more may be.
+        """
+        start = perf_counter()
+        where = {point.key: point for point in points}
+        segments: list[_Segment] = []
+        pieces: list[Piece] = []
+        for run in self._runs.values():
+            self._drop_states(run)
+            for segment in [*run.killed, *run.segments.values()]:
+                point = where.get(segment.start.key)
+                if segment.scores and (segment.ended or (point is not None and point.step == segment.step)):
+                    segments.append(segment)
+                    pieces.append(segment.piece(None if segment.ended else point))
+        name, sha256 = self._directory.store.write(pieces, self._step_size) if pieces else ("", "")
+        runs_in_file = set()
+        for i, segment in enumerate(segments):
+            segment.pieces = [*segment.pieces, PieceName(name, i)]
+            segment.clear()
+            runs_in_file.add(segment.start.key.run)
+        for number, run in self._runs.items():
+            if number in runs_in_file:
+                run.files[name] = sha256
+            if run.changed or run.killed:
+                self._commit(number, run, name if number in runs_in_file else None, wall_time, closing=closing)
+        now = perf_counter()
+        self._last_flush, self._flush_cost, self._something_ended = now, now - start, False
+        if where:
+            self._last_checkpoint = now
+
+    def _drop_states(self, run: _Run) -> None:
+        """If discarded trajectories are not archived: forget states that no member of the ensemble descends from."""
+        if self._directory.info.archive_discarded:
+            return
+        needed: set[SegmentKey] = set()
+        for key in run.segments:
+            ancestor: SegmentKey | None = key
+            while ancestor is not None and ancestor not in needed:
+                needed.add(ancestor)
+                ancestor = run.parents.get(ancestor)
+        for segment in run.killed:
+            if segment.start.key not in needed and segment.ended:
+                segment.steps, segment.states = [np.empty(0, dtype=np.int64)], []
+
+    def _commit(self, number: int, run: _Run, file: str | None, wall_time: float, *, closing: bool) -> None:
+        """Write what has changed of one run: one transaction, one fact."""
+        splitting, ledger = self._splittings[number], run.ledger
+        if run.rows:
+            self._check_rows(run, splitting)
+        slots = range(len(splitting.members)) if splitting.finished else run.changed
+        weight = math.exp(splitting.log_weight)
+        rows = {}
+        for slot in slots:
+            segment = run.segments[splitting.members[slot].start.key]
+            status = "completed" if segment.ended else ("idle" if closing else "locked")
+            rows[slot] = TrajectoryRow(self._file(run, segment), self._metadata(segment, weight), status)
+        killed = [(self._file(run, segment), self._metadata(segment, segment.weight)) for segment in run.killed]
+        with ledger.transaction():
+            ledger.renew()
+            if file is not None:
+                ledger.add_file(file, run.files[file])
+            if self._directory.info.archive_discarded:
+                ledger.archive_trajectories(killed)
+            else:
+                ledger.note_discarded([metadata for _, metadata in killed])
+            ledger.put_trajectories(rows)
+            ledger.put_iterations(run.n_complete, _iteration_rows(splitting, run.n_complete))
+            ledger.put_info("wall_time", repr(wall_time))
+        run.archived.update(segment.start.key for segment in run.killed)
+        run.killed, run.changed = [], set()
+        run.n_complete = splitting.n_complete
+
+    def _check_rows(self, run: _Run, splitting: Splitting) -> None:
+        """Make sure, once, that the iterations on disk are those that the trajectories on disk give."""
+        found = [
+            {name: row[name] for name in row if name != "id"} for row in run.rows if row["status"] == "completed"
+        ]
+        expected = [splitting_columns(row) for row in _iteration_rows(splitting, 0)[: splitting.n_complete]]
+        for i, (there, here) in enumerate(zip(found, expected, strict=False)):
+            for column, value in here.items():
+                if there[column] != value:
+                    raise RunDirectoryError(
+                        f"{run.ledger.name()}: {column} of splitting iteration {i} is {there[column]}, but the "
+                        f"trajectories give {value}: was the ledger edited, or the model changed?"
+                    )
+        run.n_complete = min(len(found), splitting.n_complete)
+        run.rows = []
+
+    def _file(self, run: _Run, segment: _Segment) -> str:
+        """Where the last piece of a trajectory is: its ancestor's, if there was nothing left to simulate."""
+        if not segment.pieces and segment.start.ended and segment.start.parent in run.segments:
+            segment = run.segments[segment.start.parent]
+        return segment.pieces[-1].file if segment.pieces else ""
+
+    def _metadata(self, segment: _Segment, weight: float | None) -> str:
+        start, target = segment.start, self._directory.info.settings.target_score
+        step = max(segment.step, 0)
+        return json.dumps(
+            {
+                "id": start.key.slot,
+                "run": start.key.run,
+                "slot": start.key.slot,
+                "branch": start.key.branch,
+                "parent": None if start.parent is None else [start.parent.slot, start.parent.branch],
+                "branch_step": start.step,
+                "branch_score": None if start.parent is None else start.score,
+                "weight": weight,
+                "t_end": self._n_steps * self._step_size,
+                "t_cur": step * self._step_size,
+                "dt": self._step_size,
+                "ended": segment.ended,
+                "converged": segment.best >= target,
+                "score_max": None if math.isinf(segment.best) else segment.best,
+                "length": step,
+                "nstep_compute": max(0, step - start.step),
+                "branching_history": segment.history,
+                "pieces": segment.pieces,
+            }
+        )
+
+    def beat(self) -> None:
+        """Say that this driver is alive, if it is time to."""
+        if perf_counter() - self._last_heartbeat < _HEARTBEAT_SECONDS:
+            return
+        self._last_heartbeat = perf_counter()
+        for run in self._runs.values():
+            run.ledger.renew()
+
+    def close(self) -> None:
+        """Leave the runs to others. What has not been flushed is forgotten."""
+        for run in self._runs.values():
+            if self._driving:
+                with suppress(LedgerError):
+                    run.ledger.disclaim()
+            run.ledger.close()
+        self._directory.store.close()
+
+
+class _StatesAt:
+    """States of a segment at some of its steps, read when they are asked for."""
+
+    def __init__(self, pieces: Sequence[Piece], steps: list[int]) -> None:
+        self._pieces, self._steps = pieces, steps
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return _StatesAt(self._pieces, self._steps[index])
+        step = self._steps[index]
+        piece = next(piece for piece in self._pieces if step < piece.first_step + len(piece.scores))
+        return piece.states[int(np.searchsorted(piece.steps, step))]
+
+
+def _iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
+    """Make rows of the iterations from number `first` on."""
+    return [
+        IterationRow(
+            k=iteration.n_branchings,
+            bias=len(iteration.killed),
+            weight=math.exp(iteration.log_weight),
+            discarded_ids=[key.slot for key in iteration.killed],
+            ancestor_ids=[key.slot for key in iteration.ancestors],
+            min_vals=iteration.killed_maxima,
+            min_max=[iteration.lowest, splitting.highest if iteration.highest is None else iteration.highest],
+            completed=iteration.highest is not None,
+        )
+        for iteration in splitting.iterations[first:]
+    ]

@@ -1,0 +1,206 @@
+"""The ledger of a run that somebody drives: one driver at a time, and rows by the thousand."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import delete, insert, or_, select, update
+
+from pytams.sqldb.database import LedgerError
+from pytams.sqldb.ledger import process_name, splitting_row
+from pytams.sqldb.sqlfile import SQLFile
+from pytams.sqldb.tables import (
+    COMPLETED,
+    LOCKED,
+    ArchivedTrajectory,
+    DiscardedTrajectory,
+    LedgerInfo,
+    RunLock,
+    SegmentFile,
+    SplittingIterations,
+    Trajectory,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class TrajectoryRow(NamedTuple):
+    """A row of the trajectories."""
+
+    traj_file: str
+    metadata: str
+    status: str
+
+
+class IterationRow(NamedTuple):
+    """A row of the splitting iterations, as `SQLFile.add_splitting_data` takes it."""
+
+    k: int
+    bias: int
+    weight: float
+    discarded_ids: list[int]
+    ancestor_ids: list[int]
+    min_vals: list[float]
+    min_max: list[float]
+    completed: bool
+
+
+class RunLedger(SQLFile):
+    """A ledger, with a lock for its driver and bulk reads and writes. The parameters are those of `SQLFile`."""
+
+    # --- the driver ---------------------------------------------------------------------------------------------
+
+    def claim(self, stale_after: float) -> bool:
+        """Become the driver, if there is none, or if it is known to be dead or unheard of for `stale_after` seconds.
+
+        Returns
+        -------
+        bool
+            Whether this object is the driver now.
+        """
+        with self._database.write() as connection:
+            now = self._database.now
+            owner = connection.scalar(select(RunLock.owner))
+            if owner is None:
+                connection.execute(insert(RunLock).values(id=1, owner=self.owner, heartbeat=now))
+                return True
+            free = RunLock.heartbeat < now - stale_after
+            if owner == self.owner or _is_dead(owner):
+                free = or_(free, RunLock.owner == owner)
+            taken = connection.execute(update(RunLock).where(free).values(owner=self.owner, heartbeat=now))
+            return taken.rowcount == 1
+
+    def renew(self) -> None:
+        """Say that the driver is alive. To be called in every transaction of the driver's: it fences off others.
+
+        Raises
+        ------
+        LedgerError
+            If this object is not the driver any more.
+        """
+        with self._database.write() as connection:
+            mine = update(RunLock).where(RunLock.owner == self.owner).values(heartbeat=self._database.now)
+            if connection.execute(mine).rowcount != 1:
+                raise LedgerError(f"{self.name()}: another driver has taken over this run; nothing was written")
+
+    def disclaim(self) -> None:
+        """Stop being the driver."""
+        with self._database.write() as connection:
+            connection.execute(delete(RunLock).where(RunLock.owner == self.owner))
+
+    def driver(self) -> str | None:
+        """Who drives the run; None if nobody does."""
+        with self._database.read() as connection:
+            return connection.scalar(select(RunLock.owner))
+
+    # --- what it is, and where its segments are -----------------------------------------------------------------
+
+    def put_info(self, key: str, value: str) -> None:
+        """Note something about the run."""
+        with self._database.write() as connection:
+            connection.execute(delete(LedgerInfo).where(LedgerInfo.key == key))
+            connection.execute(insert(LedgerInfo).values(key=key, value=value))
+
+    def get_info(self, key: str) -> str | None:
+        """Look up what was noted."""
+        with self._database.read() as connection:
+            return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == key))
+
+    def add_file(self, name: str, sha256: str) -> None:
+        """Note a segment file."""
+        with self._database.write() as connection:
+            connection.execute(insert(SegmentFile).values(name=name, sha256=sha256))
+
+    def remove_files(self, names: Iterable[str]) -> None:
+        """Forget segment files."""
+        with self._database.write() as connection:
+            connection.execute(delete(SegmentFile).where(SegmentFile.name.in_(list(names))))
+
+    def files(self) -> dict[str, str]:
+        """Every segment file and its SHA-256."""
+        with self._database.read() as connection:
+            return {row.name: row.sha256 for row in connection.execute(select(SegmentFile.name, SegmentFile.sha256))}
+
+    def note_discarded(self, metadata: Iterable[str]) -> None:
+        """Note discarded trajectories that are not archived: a resumed run does not compute them again."""
+        rows = [{"t_metadata": text} for text in metadata]
+        if rows:
+            with self._database.write() as connection:
+                connection.execute(insert(DiscardedTrajectory), rows)
+
+    def discarded(self) -> list[str]:
+        """Read what was noted of discarded trajectories that are not archived."""
+        with self._database.read() as connection:
+            return list(connection.scalars(select(DiscardedTrajectory.t_metadata).order_by(DiscardedTrajectory.id)))
+
+    # --- rows in bulk -------------------------------------------------------------------------------------------
+
+    def put_trajectories(self, rows: dict[int, TrajectoryRow]) -> None:
+        """Replace, or add, the rows of these slots."""
+        if not rows:
+            return
+        with self._database.write() as connection:
+            connection.execute(delete(Trajectory).where(Trajectory.id.in_([slot + 1 for slot in rows])))
+            connection.execute(
+                insert(Trajectory),
+                [
+                    {"id": slot + 1, "traj_file": row.traj_file, "t_metadata": row.metadata, "status": row.status}
+                    for slot, row in rows.items()
+                ],
+            )
+
+    def put_iterations(self, first: int, rows: Sequence[IterationRow]) -> None:
+        """Replace all splitting rows from number `first` on."""
+        with self._database.write() as connection:
+            connection.execute(delete(SplittingIterations).where(SplittingIterations.id > first))
+            if rows:
+                connection.execute(
+                    insert(SplittingIterations),
+                    [
+                        {
+                            "id": first + i,
+                            "status": COMPLETED if row.completed else LOCKED,
+                            **splitting_row(*row[:-1]),
+                        }
+                        for i, row in enumerate(rows, start=1)
+                    ],
+                )
+
+    def trajectories(self) -> list[TrajectoryRow]:
+        """Every active trajectory, in slot order."""
+        columns = Trajectory.traj_file, Trajectory.t_metadata, Trajectory.status
+        with self._database.read() as connection:
+            return [TrajectoryRow(*row) for row in connection.execute(select(*columns).order_by(Trajectory.id))]
+
+    def archived_trajectories(self) -> list[tuple[str, str]]:
+        """File and metadata of every archived trajectory."""
+        columns = ArchivedTrajectory.traj_file, ArchivedTrajectory.t_metadata
+        with self._database.read() as connection:
+            return [(row[0], row[1]) for row in connection.execute(select(*columns).order_by(ArchivedTrajectory.id))]
+
+    def iterations(self) -> list[dict[str, Any]]:
+        """Every splitting row, as it is in the table."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(*SplittingIterations.__table__.c).order_by(SplittingIterations.id))
+            return [dict(row) for row in rows.mappings()]
+
+
+def splitting_columns(row: IterationRow) -> dict[str, Any]:
+    """Columns of a splitting row, but for its id."""
+    return {"status": COMPLETED if row.completed else LOCKED, **splitting_row(*row[:-1])}
+
+
+def _is_dead(owner: str) -> bool:
+    """Whether the owner was a process of this machine that is gone."""
+    machine, pid, _ = owner.rsplit(":", 2)
+    if machine != process_name().rpartition(":")[0]:
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # alive, and somebody else's
+        return False
+    return False
