@@ -45,7 +45,7 @@ class DoubleWell2D(pytams.Model):
 
     def score(self, state: Any, t: Any) -> Any:
         x, y = state[:, 0], state[:, 1]
-        to_a, to_b = (x + 1.0) ** 2 + y * y, (x - 1.0) ** 2 + y * y
+        to_a, to_b = (x + 1.0) * (x + 1.0) + y * y, (x - 1.0) * (x - 1.0) + y * y
         return 0.5 - 0.5 * np.exp(-8.0 * to_a) + 0.5 * np.exp(-8.0 * to_b)
 
 
@@ -61,7 +61,7 @@ class DoubleWell2DSingle(DoubleWell2D):
 
     def score(self, state: Any, t: Any) -> Any:
         x, y = state
-        to_a, to_b = (x + 1.0) ** 2 + y * y, (x - 1.0) ** 2 + y * y
+        to_a, to_b = (x + 1.0) * (x + 1.0) + y * y, (x - 1.0) * (x - 1.0) + y * y
         return 0.5 - 0.5 * np.exp(-8.0 * to_a) + 0.5 * np.exp(-8.0 * to_b)
 
 

@@ -1,14 +1,15 @@
-"""The command line: `pytams run`, `pytams new`."""
+"""The command line: `pytams run`, `resume`, `show`, `new`."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
+import shlex
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +19,10 @@ from pytams._new import write_example
 from pytams.config import Config, in_toml_names
 from pytams.errors import SettingsError
 from pytams.progress import watch
+from pytams.stopping import Stop
+
+if TYPE_CHECKING:
+    from pytams.rundir import Storage
 
 app = typer.Typer(
     help="Rare-event probabilities by trajectory-adaptive multilevel splitting.",
@@ -83,27 +88,85 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a run directory, to resume from.")] = None,
 ) -> None:
     """Estimate the probability that a model reaches its target."""
     config = Config.load(input_file, settings or ())
+    if out is not None and (out / "study.json").exists():
+        raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
     section = config.sections.tams
-    _set_up_logging(section.loglevel, section.logfile)
-    study = config.make_tams().study(
+    result = _drive(
+        config,
         section.nruns if runs is None else runs,
         section.seed if seed is None else seed,
-        engine=config.engine,
+        None if out is None else config.storage(out),
     )
+    _print_result(result, as_json=as_json)
+    if reference is not None and not as_json:
+        _print_comparison(result, reference)
+
+
+@app.command()
+def resume(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    runs: Annotated[int | None, typer.Option(help="Extend the study to so many runs.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], a url, or raise tams.nsplititer."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Go on although the model's source has changed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Go on with a study after any interruption, or extend a finished one."""
+    from pytams.rundir import RunDirectory  # noqa: PLC0415 - what only run directories need
+
+    config = Config.of_study(RunDirectory(directory).info, settings or ())
+    section = config.sections.tams
+    n_runs = section.nruns if runs is None else runs
+    result = _drive(config, n_runs, section.seed, config.storage(directory, force=force))
+    _print_result(result, as_json=as_json)
+
+
+@app.command()
+def show(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Show what a run directory holds, also while the study is going on. Runs no code from it."""
+    saved = pytams.load(directory)
+    typer.echo(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
+
+
+def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | None) -> pytams.Result:
+    """Run a study until it ends or is to stop, and say how to go on if it has not ended."""
+    section = config.sections.tams
+    _set_up_logging(section.loglevel, section.logfile)
+    stop = Stop(section.walltime)
+    console = Console(stderr=True)
     try:
-        watch(study, Console(stderr=True))
+        with stop.listening(), config.make_tams().study(n_runs, seed, engine=config.engine, out=storage) as study:
+            watch(study, console, stop)
     except KeyboardInterrupt:
         raise _InterruptedError from None
-    result = study.result()
-    if as_json:
-        typer.echo(json.dumps(result.to_dict(), allow_nan=False))
-        return
-    typer.echo(str(result))
-    if reference is not None:
-        _print_comparison(result, reference)
+    if study.n_finished < len(study.runs):
+        _say_how_to_go_on(stop, storage, study)
+    return study.result()
+
+
+def _say_how_to_go_on(stop: Stop, storage: Storage | None, study: pytams.Study) -> None:
+    """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
+    text = f"stopped by {stop.reason}, {study.n_finished} of {len(study.runs)} runs finished"
+    if storage is not None:
+        text += f"; everything is on disk, go on with:  pytams resume {shlex.quote(str(storage.path))}"
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    if stop.signal is not None:
+        raise typer.Exit(128 + stop.signal)
+    if not study.n_finished:
+        raise typer.Exit
+
+
+def _print_result(result: pytams.Result, *, as_json: bool) -> None:
+    typer.echo(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
 
 
 def _print_comparison(result: pytams.Result, reference: float) -> None:

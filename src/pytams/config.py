@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytams.model import Model
+    from pytams.rundir import Storage, StudyInfo
     from pytams.trajectory import Problem
 
 
@@ -34,6 +35,7 @@ class TamsSection(_Section):
     nsplititer: int | None = None
     nruns: int = 1
     seed: int | None = None
+    walltime: float | None = Field(default=None, gt=0)
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     logfile: str | None = None
 
@@ -44,6 +46,7 @@ class TrajectorySection(_Section):
     end_time: float
     step_size: float
     targetscore: float
+    sparse_freq: int = Field(default=0, ge=0)
 
 
 class RunnerSection(_Section):
@@ -52,6 +55,14 @@ class RunnerSection(_Section):
     type: Literal["inprocess"] = "inprocess"
     block_length: int | None = Field(default=None, ge=1)
     nthreads: int = Field(default=1, ge=1)
+
+
+class DatabaseSection(_Section):
+    """``[database]``: what is written to a run directory, and where its ledgers are."""
+
+    url: str | None = None
+    archive_discarded: bool = True
+    checkpoint_interval: float = Field(default=60.0, gt=0)
 
 
 class ModelSection(BaseModel):
@@ -67,6 +78,7 @@ class Sections(_Section):
     tams: TamsSection
     trajectory: TrajectorySection
     runner: RunnerSection = RunnerSection()
+    database: DatabaseSection = DatabaseSection()
     model: ModelSection
 
 
@@ -118,6 +130,56 @@ class Config:
         for override in overrides:
             _override(table, override)
         return cls(table, path.parent)
+
+    @classmethod
+    def of_study(cls, info: StudyInfo, overrides: Iterable[str] = ()) -> Config:
+        """Rebuild the settings of a study in a run directory; what may not change is refused when it is opened."""
+        settings, model = info.settings, info.model
+        if model.reference is None:
+            raise SettingsError(
+                "[model] class", f"{model.name} was made in Python: go on there, by TAMS(...).run(..., out=...)"
+            )
+        table: dict[str, dict[str, Any]] = {
+            "tams": {
+                "ntrajectories": settings.n_trajectories,
+                "ndiscard": settings.n_discard,
+                "nsplititer": settings.max_branchings,
+                "nruns": info.n_runs,
+                "seed": info.seed,
+            },
+            "trajectory": {
+                "end_time": settings.end_time,
+                "step_size": settings.step_size,
+                "targetscore": settings.target_score,
+                "sparse_freq": info.sparse_freq,
+            },
+            "runner": dict(info.runner),
+            "database": {"url": info.database_url, "archive_discarded": info.archive_discarded},
+            "model": {"class": model.reference, **model.arguments},
+        }
+        for override in overrides:
+            _override(table, override)
+        return cls(table, Path())
+
+    def storage(self, path: Path, *, force: bool = False) -> Storage:
+        """Say how the study is to be written."""
+        from pytams.rundir import Storage  # noqa: PLC0415 - what only run directories need
+
+        database, model = self.sections.database, self.sections.model
+        where, colon, name = model.class_.rpartition(":")
+        if where.endswith(".py"):
+            where = str((self._folder / where).resolve())
+        return Storage(
+            path=path,
+            sparse_freq=self.sections.trajectory.sparse_freq,
+            archive_discarded=database.archive_discarded,
+            checkpoint_interval=database.checkpoint_interval,
+            database_url=database.url,
+            model_reference=f"{where}{colon}{name}",
+            model_arguments=model.model_extra or {},
+            runner=self.sections.runner.model_dump(exclude_defaults=True),
+            force=force,
+        )
 
     def make_tams(self) -> TAMS:
         """Make the model, and TAMS with all its settings."""

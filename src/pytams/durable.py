@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams._random import draw_seed
-from pytams.errors import SettingsError
+from pytams.errors import RunDirectoryError, SettingsError
 from pytams.loading import source_sha256
 from pytams.recorder import Recorder
-from pytams.rundir import ModelSource, RunDirectory, RunDirectoryError, Storage, StudyInfo
+from pytams.rundir import ModelSource, RunDirectory, Storage, StudyInfo
 from pytams.study import Study
 from pytams.trajectory import Problem
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytams.engine import Engine
-    from pytams.splitting import Iteration
+    from pytams.past import Past
+    from pytams.splitting import Iteration, Splitting
     from pytams.tams import TAMS
     from pytams.trajectory import Point, Progress, Start
 
@@ -77,6 +78,24 @@ class DurableStudy(Study):
             self._flush()
         self._recorder.beat()
 
+    @property
+    def splittings(self) -> dict[int, Splitting]:
+        """The state of each run."""
+        return self._splittings
+
+    def past(self, start: Start) -> Past | None:
+        """Find what is on disk of a segment; None if there is nothing."""
+        return self._recorder.past(start)
+
+    def driver(self, run: int) -> str | None:
+        """Who drives a run; None if nobody does."""
+        return self._recorder.driver(run)
+
+    def read(self) -> None:
+        """Take in what is on disk, and compute nothing."""
+        self._started = True
+        self._begin_runs()
+
     def checkpoint(self) -> None:
         """Bring everything to disk, running segments included."""
         reports, points = self._engine.checkpoint()
@@ -121,8 +140,9 @@ class DurableStudy(Study):
         for start in starts:
             past = None if start.ended else self._recorder.past(start)
             if past is not None:
-                self._engine.resume(*past)
-                known.append(past[0])
+                self._recorder.take_up(past)
+                self._engine.resume(start, past.progress, past.point if self._driving else None)
+                known.append(past.progress)
             elif not start.ended:
                 fresh.append(start)
         self._engine.start(fresh)

@@ -3,8 +3,11 @@
 ::
 
     PytamsError
-    ├── SettingsError      a setting is unknown, missing or impossible (also a ValueError)
-    └── ModelError         the user's model broke its contract (also a RuntimeError)
+    ├── SettingsError          a setting is unknown, missing or impossible (also a ValueError)
+    ├── ModelError             the user's model broke its contract (also a RuntimeError)
+    ├── RunDirectoryError      a run directory is missing, damaged or in use
+    ├── StoreError             a segment file cannot be written, or is damaged (also an OSError)
+    └── sqldb.LedgerError      a ledger is missing, foreign or replaced (also a SQLAlchemyError)
 
 Every message names the setting, or the run, slot, step and time, and says what to do.
 """
@@ -31,6 +34,14 @@ class SettingsError(PytamsError, ValueError):
         super().__init__(f"{setting}: {problem}")
         self.setting = setting
         self.problem = problem
+
+
+class RunDirectoryError(PytamsError):
+    """A run directory is missing, damaged, in use, or does not fit what was asked of it."""
+
+
+class StoreError(PytamsError, OSError):
+    """A segment file cannot be written, is missing, damaged, or not where it may be."""
 
 
 class ModelError(PytamsError, RuntimeError):

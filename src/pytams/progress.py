@@ -12,24 +12,29 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pytams.stopping import Stop
     from pytams.study import Study
 
 _LIVE_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0
 
 
-def watch(study: Study, console: Console) -> None:
-    """Run a study to its end, and show how it goes."""
+def watch(study: Study, console: Console, stop: Stop) -> None:
+    """Run a study to its end, or until it is to stop, and show how it goes."""
     meter = Meter(study)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             for _ in study:
                 if meter.due(_LIVE_SECONDS):
                     live.update(Text(meter.line()), refresh=True)
+                if stop.reason:
+                    break
     else:
         for _ in study:
             if meter.due(_PLAIN_SECONDS):
                 console.print(meter.line(), highlight=False, soft_wrap=True)
+            if stop.reason:
+                break
         console.print(meter.line(), highlight=False, soft_wrap=True)
 
 

@@ -12,18 +12,19 @@ import logging
 import math
 from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytams import _state
-from pytams.rundir import RunDirectoryError
+from pytams.errors import RunDirectoryError, StoreError
+from pytams.past import Past
 from pytams.sqldb import IterationRow, LedgerError, TrajectoryRow, splitting_columns
-from pytams.store import Piece, PieceName, StoreError
-from pytams.trajectory import Point, Progress, SegmentKey
+from pytams.store import Piece, PieceName
+from pytams.trajectory import SegmentKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pytams.rundir import RunDirectory
     from pytams.splitting import Iteration, Splitting
     from pytams.sqldb import RunLedger
-    from pytams.trajectory import Start
+    from pytams.trajectory import Point, Progress, Start
 
 _logger = logging.getLogger("pytams")
 
@@ -197,43 +198,28 @@ class Recorder:
 
     # --- what was recorded --------------------------------------------------------------------------------------
 
-    def past(self, start: Start) -> tuple[Progress, Point | None] | None:
-        """Find what is on disk of a segment, and where to go on with it; None if there is nothing."""
+    def past(self, start: Start) -> Past | None:
+        """Find what is on disk of a segment; None if there is nothing."""
         run = self._runs[start.key.run]
         names, ended = run.stored.get(start.key, ([], False))
         if not names:
             return None
-        try:
-            pieces = [self._directory.store.read(name, run.files[name.file]) for name in names]
-        except KeyError as error:
-            raise StoreError(
-                f"{run.ledger.name()}: {start.key} is said to be in {error}, which is no file of this run"
-            ) from None
-        self._check_pieces(start, pieces)
-        scores = np.concatenate([piece.scores for piece in pieces])
-        first = pieces[0].first_step
-        before = start.score if start.parent is not None else -math.inf
-        best_before = np.maximum.accumulate(np.concatenate([[before], scores]))
-        records = np.flatnonzero(scores > best_before[:-1])
-        step = first + len(scores) - 1
-        segment = run.segments[start.key]
-        segment.pieces, segment.step, segment.best, segment.ended = names, step, float(best_before[-1]), ended
-        states = _StatesAt(pieces, (records + first).tolist())
-        progress = Progress(start.key, (records + first).tolist(), scores[records].tolist(), step, ended, states)
-        if ended or not self._driving:
-            return progress, None
-        return progress, Point(start.key, start.step, step, segment.best, pieces[-1].states[-1])
-
-    def _check_pieces(self, start: Start, pieces: list[Piece]) -> None:
-        """Make sure that the pieces are of this segment and follow each other."""
-        expected = start.step + (start.parent is not None)
-        for piece in pieces:
-            if piece.key != start.key or piece.first_step != expected:
+        for name in names:
+            if name.file not in run.files:
                 raise StoreError(
-                    f"the ledger of run {start.key.run} says that slot {start.key.slot} goes on at step {expected}, "
-                    f"but its file has slot {piece.key.slot}, step {piece.first_step}: was the ledger edited?"
+                    f"{run.ledger.name()}: {start.key} is said to be in {name.file}, no file of this run"
                 )
-            expected += len(piece.scores)
+        return Past(start, [self._directory.store.read(name, run.files[name.file]) for name in names], ended)
+
+    def driver(self, run: int) -> str | None:
+        """Who drives a run; None if nobody does."""
+        return self._runs[run].ledger.driver()
+
+    def take_up(self, past: Past) -> None:
+        """Take note that a member is on disk so far."""
+        segment = self._runs[past.start.key.run].segments[past.start.key]
+        segment.pieces = self._runs[past.start.key.run].stored[past.start.key][0]
+        segment.step, segment.best, segment.ended = past.step, past.best, past.ended
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -422,23 +408,6 @@ class Recorder:
                     run.ledger.disclaim()
             run.ledger.close()
         self._directory.store.close()
-
-
-class _StatesAt:
-    """States of a segment at some of its steps, read when they are asked for."""
-
-    def __init__(self, pieces: Sequence[Piece], steps: list[int]) -> None:
-        self._pieces, self._steps = pieces, steps
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return _StatesAt(self._pieces, self._steps[index])
-        step = self._steps[index]
-        piece = next(piece for piece in self._pieces if step < piece.first_step + len(piece.scores))
-        return piece.states[int(np.searchsorted(piece.steps, step))]
 
 
 def _iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:

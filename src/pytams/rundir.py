@@ -24,7 +24,7 @@ from uuid import uuid4
 
 from sqlalchemy import make_url
 
-from pytams.errors import PytamsError, SettingsError
+from pytams.errors import RunDirectoryError, SettingsError
 from pytams.result import Settings
 from pytams.sqldb import RunLedger
 from pytams.store import Store
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the layout."""
-
-
-class RunDirectoryError(PytamsError):
-    """A run directory is missing, damaged, in use, or does not fit what was asked of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +142,8 @@ class RunDirectory:
             (path / Store.subfolder).mkdir(exist_ok=True)
         except OSError as error:
             raise RunDirectoryError(f"{path} cannot be made: {error.strerror}") from error
-        if info.database_url is not None:
-            url = make_url(info.database_url)
-            shown = replace(info, database_url=url.set(password=None).render_as_string())
-        else:
-            shown = info
-        _write(path / "study.json", shown)
+        shown = info.database_url and make_url(info.database_url).set(password=None).render_as_string()
+        _write(path / "study.json", replace(info, database_url=shown))
         directory = cls(path)
         directory.database_url = info.database_url
         return directory

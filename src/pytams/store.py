@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import h5netcdf
 import numpy as np
 
-from pytams.errors import PytamsError
+from pytams.errors import StoreError
 from pytams.trajectory import SegmentKey
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 _OPEN_FILES = 32
 _SMALL_BYTES = 2**26
 _NETCDF_KINDS = "iuf"
-
-
-class StoreError(PytamsError, OSError):
-    """A segment file cannot be written, is missing, damaged, or not where it may be."""
 
 
 class PieceName(NamedTuple):

@@ -130,7 +130,7 @@ class Study:
     def _take(self, reports: Iterable[Progress]) -> None:
         """Tell the state machines, and do what they decide."""
         for progress in reports:
-            if progress.ended and progress.step == 0:
+            if progress.ended and progress.step == 0 and not self._starts_checked:
                 self._check_starts(progress)
             splitting = self._splittings[progress.key.run]
             for iteration in splitting.tell(progress):
@@ -150,7 +150,7 @@ class Study:
     def _check_starts(self, progress: Progress) -> None:
         """Refuse a fixed start that is at the target: there is nothing to estimate. A random one may happen to be."""
         score, target = progress.scores[0], self._settings.target_score
-        if self._starts_checked or score < target:
+        if score < target:
             return
         self._starts_checked = True
         model = CheckedModel(self._problem)

@@ -57,7 +57,7 @@ class Engine(Protocol):
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Return what can be told now, and the points from which segments could be resumed after it."""
 
-    def resume(self, past: Progress, point: Point | None) -> None:
+    def resume(self, start: Start, past: Progress, point: Point | None) -> None:
         """Take in a segment whose past is known, and go on with it from a point, if it has not ended."""
 
     def close(self) -> None:

@@ -15,7 +15,6 @@ from pytams.trajectory import Point, Progress
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytams._state import State
     from pytams.engine.base import Stepper
     from pytams.trajectory import Problem, SegmentKey, Start
 
@@ -77,17 +76,18 @@ class InProcess:
                 self._records[key] = []
                 self._stepper.join(Point(key, 0, 0, float("-inf"), None))
             else:
-                state = self._state_at(parent, step)
-                self._records[key] = [_Stretch([step], [score], [state])]
-                self._stepper.join(Point(key, step, step, score, state))
+                branch_point = self._at(parent, step)
+                self._records[key] = [branch_point]
+                self._stepper.join(Point(key, step, step, score, branch_point.states[0]))
 
-    def _state_at(self, key: SegmentKey, step: int) -> State:
+    def _at(self, key: SegmentKey, step: int) -> _Stretch:
+        """Find one record of a segment."""
         stretches = self._records[key]
         while stretches[0].steps[-1] < step:  # levels only rise: no branch will start before this one
             del stretches[0]
-        steps, _, states = stretches[0]
-        state: State = states[bisect_left(steps, step)]
-        return state
+        steps, scores, states = stretches[0]
+        here = slice(i := bisect_left(steps, step), i + 1)
+        return _Stretch(steps[here], scores[here], states[here])
 
     def drop(self, keys: Iterable[SegmentKey]) -> None:
         """Forget segments that no branch can start from any more."""
@@ -111,9 +111,9 @@ class InProcess:
         reports, points = self._stepper.checkpoint()
         return [self._keep(progress) for progress in reports], points
 
-    def resume(self, past: Progress, point: Point | None) -> None:
+    def resume(self, start: Start, past: Progress, point: Point | None) -> None:
         """Take in a segment whose past is known, and go on with it from a point, if it has not ended."""
-        self._records[past.key] = []
+        self._records[past.key] = [] if start.parent is None else [self._at(start.parent, start.step)]
         self._keep(past)
         if point is not None:
             self._stepper.join(point)

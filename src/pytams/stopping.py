@@ -1,0 +1,51 @@
+"""When to stop before the end: signals and the wall time."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Stop:
+    """Whether to stop after the current block, and why.
+
+    Parameters
+    ----------
+    walltime
+        Seconds from now after which to stop; None: never.
+    """
+
+    def __init__(self, walltime: float | None = None) -> None:
+        self._deadline = None if walltime is None else perf_counter() + walltime
+        self.signal: signal.Signals | None = None
+        """The signal that asked to stop."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why to stop; None: go on."""
+        if self.signal is not None:
+            return self.signal.name
+        if self._deadline is not None and perf_counter() > self._deadline:
+            return "walltime"
+        return None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as a wish to stop; a second one stops at once, by `KeyboardInterrupt`."""
+
+        def listen(number: int, frame: Any) -> None:  # noqa: ARG001 - Python's signature
+            if self.signal is not None:
+                raise KeyboardInterrupt
+            self.signal = signal.Signals(number)
+
+        before = {number: signal.signal(number, listen) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
