@@ -125,8 +125,57 @@ def test_interrupt(slow: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert stderr.strip().endswith("interrupted")
+    assert stderr.strip().endswith("stopped by SIGINT, 0 of 1 runs finished")
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    command("new", "well", cwd=tmp_path)
+    chosen = ["--runs", "6", "--seed", "3"]
+    undisturbed = command("run", "well/input.toml", *chosen, "--json", cwd=tmp_path)
+    slow_block = ["--set", "runner.block_length=1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytams", "run", "well/input.toml", "--out", "my run", *chosen, *slow_block],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    while not list(tmp_path.glob("my run/ledgers/run00005.db")):
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode == 128 + number
+    assert stdout == ""
+    assert "go on with:  pytams resume 'my run'" in stderr
+    shown = command("show", "my run", "--json", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert all(run["driver"] is None for run in json.loads(shown.stdout)["runs"])
+    done = command("resume", "my run", "--set", "runner.block_length=64", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = json.loads(done.stdout), json.loads(undisturbed.stdout)
+    assert ours | {"wall_time": 0} == theirs | {"wall_time": 0}
+    more = command("resume", "my run", "--runs", "8", "--json", cwd=tmp_path)
+    assert json.loads(more.stdout)["estimates"][:6] == theirs["estimates"]
+    assert json.loads(more.stdout)["n_runs"] == 8
+    assert "8 of 8 runs finished" in command("show", "my run", cwd=tmp_path).stdout
+
+
+def test_walltime(slow: Path) -> None:
+    done = command("run", slow, "--set", "tams.walltime=0.5", "--out", "out", cwd=slow.parent)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "stopped by walltime, 0 of 1 runs finished; everything is on disk" in done.stderr
+    assert "0 of 1 runs finished" in command("show", "out", cwd=slow.parent).stdout
+    again = command("run", slow, "--out", "out", cwd=slow.parent)
+    assert again.returncode == 2
+    assert "go on with it: pytams resume out" in again.stderr
+    (slow.parent / "slow.py").write_text(SLOW_MODEL + "# changed")
+    changed = command("resume", "out", cwd=slow.parent)
+    assert changed.returncode == 1
+    assert "the source of Slow has changed" in changed.stderr
+    assert command("show", "nothing", cwd=slow.parent).returncode == 1
 
 
 def test_progress_on_a_terminal(slow: Path) -> None:

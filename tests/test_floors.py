@@ -13,19 +13,24 @@ PACKAGE = Path(pytams.__file__).parent
 
 # The order is the rule: everything on a line may import from the lines above it, and from nothing else.
 FLOORS = [
-    ["errors", "_random", "_state", "model"],
-    ["trajectory", "fast"],
+    ["errors", "_random", "_state", "model", "stopping"],
+    ["trajectory", "fast", "loading"],
     ["splitting", "estimator"],
-    ["result", "engine.base", "sqldb.tables", "sqldb.database"],
+    ["result", "engine.base", "sqldb.tables", "sqldb.database", "store"],
     ["sqldb.ledger"],
     ["sqldb.sqlfile"],
+    ["sqldb.runledger"],
     ["sqldb"],
+    ["past", "recorded", "rundir"],
+    ["recorder"],
     ["engine.checked"],
     ["engine.batch", "engine.single", "engine.kernel"],
     ["engine.compiled"],
     ["engine.inprocess"],
     ["engine"],
-    ["tams"],
+    ["study"],
+    ["durable"],
+    ["saved", "tams"],
     [""],  # the package itself: what users import
     ["config", "_new", "progress"],
     ["cli"],

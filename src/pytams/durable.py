@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytams.engine import Engine
+    from pytams.model import Model
     from pytams.past import Past
+    from pytams.result import Settings
     from pytams.splitting import Iteration, Splitting
-    from pytams.tams import TAMS
     from pytams.trajectory import Point, Progress, Start
 
 
@@ -162,7 +163,8 @@ class DurableStudy(Study):
 
 
 def durable_study(
-    tams: TAMS,
+    settings: Settings,
+    make_problem: Callable[[int], Problem],
     n_runs: int,
     seed: int | None,
     *,
@@ -171,6 +173,13 @@ def durable_study(
     out: str | Path | Storage,
 ) -> DurableStudy:
     """Make a run directory, or open the one that is there if it holds this study, and prepare to go on with it.
+
+    Parameters
+    ----------
+    settings, n_runs, seed, first_run, engine, out
+        As in `TAMS.study`.
+    make_problem
+        Makes the problem of a seed.
 
     Raises
     ------
@@ -183,26 +192,27 @@ def durable_study(
     if first_run:
         raise SettingsError("first_run", "the runs of a run directory are numbered from 0")
     if (storage.path / "study.json").exists():
-        directory = _open(tams, n_runs, seed, storage)
+        directory = _open(settings, make_problem(0).model, n_runs, seed, storage)
     else:
-        directory = RunDirectory.create(storage.path, _info(tams, n_runs, seed, storage))
+        problem = make_problem(draw_seed() if seed is None else seed)
+        directory = RunDirectory.create(storage.path, _info(settings, problem, n_runs, storage))
     info = directory.info
-    problem = replace(tams.problem(info.seed), traced=True, sparse_freq=info.sparse_freq)
+    problem = replace(make_problem(info.seed), traced=True, sparse_freq=info.sparse_freq)
     return DurableStudy(
         directory, problem, range(info.n_runs), engine, checkpoint_interval=storage.checkpoint_interval
     )
 
 
-def _info(tams: TAMS, n_runs: int, seed: int | None, storage: Storage) -> StudyInfo:
+def _info(settings: Settings, problem: Problem, n_runs: int, storage: Storage) -> StudyInfo:
     return StudyInfo(
-        settings=tams.settings,
-        seed=draw_seed() if seed is None else tams.problem(seed).seed,
+        settings=settings,
+        seed=problem.seed,
         n_runs=n_runs,
         model=ModelSource(
-            name=tams.model.name,
+            name=problem.model.name,
             reference=storage.model_reference,
             arguments=storage.model_arguments,
-            sha256=source_sha256(tams.model),
+            sha256=source_sha256(problem.model),
         ),
         sparse_freq=storage.sparse_freq,
         archive_discarded=storage.archive_discarded,
@@ -211,18 +221,18 @@ def _info(tams: TAMS, n_runs: int, seed: int | None, storage: Storage) -> StudyI
     )
 
 
-def _open(tams: TAMS, n_runs: int, seed: int | None, storage: Storage) -> RunDirectory:
+def _open(settings: Settings, model: Model, n_runs: int, seed: int | None, storage: Storage) -> RunDirectory:
     directory = RunDirectory(storage.path)
-    info, settings = directory.info, tams.settings
+    info = directory.info
     if seed is not None and seed != info.seed:
         raise SettingsError("seed", f"{storage.path} was made with seed {info.seed}, not {seed}")
     for name in settings.__slots__:
         made_with = getattr(info.settings, name)
         if name != "max_branchings" and getattr(settings, name) != made_with:
             raise SettingsError(name, f"{storage.path} was made with {made_with!r}, not {getattr(settings, name)!r}")
-    if tams.model.name != info.model.name:
-        raise RunDirectoryError(f"{storage.path} is of the model {info.model.name}, not {tams.model.name}")
-    sha256 = source_sha256(tams.model)
+    if model.name != info.model.name:
+        raise RunDirectoryError(f"{storage.path} is of the model {info.model.name}, not {model.name}")
+    sha256 = source_sha256(model)
     if sha256 != info.model.sha256 and not storage.force:
         raise RunDirectoryError(
             f"the source of {info.model.name} has changed since {storage.path} was made: put it back, start a new "

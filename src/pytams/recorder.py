@@ -10,25 +10,23 @@ from __future__ import annotations
 import json
 import logging
 import math
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
 
-from pytams import _state
 from pytams.errors import RunDirectoryError, StoreError
 from pytams.past import Past
-from pytams.sqldb import IterationRow, LedgerError, TrajectoryRow, splitting_columns
+from pytams.recorded import RecordedRun, RecordedSegment, iteration_rows
+from pytams.sqldb import LedgerError, TrajectoryRow, splitting_columns
 from pytams.store import Piece, PieceName
 from pytams.trajectory import SegmentKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
-
-    from pytams._state import State
     from pytams.rundir import RunDirectory
     from pytams.splitting import Iteration, Splitting
     from pytams.sqldb import RunLedger
@@ -42,82 +40,6 @@ _HEARTBEAT_SECONDS = 10.0
 _FLUSH_SECONDS = 1.0
 _FLUSH_SHARE = 0.02
 """Share of the time that flushes of ended segments may take."""
-
-
-class _Segment:
-    """A segment, and what of it is not on disk yet."""
-
-    __slots__ = ("best", "ended", "history", "pieces", "scores", "start", "states", "step", "steps", "weight")
-
-    def __init__(self, start: Start, history: tuple[int, ...]) -> None:
-        self.start = start
-        self.history = history
-        self.pieces: list[PieceName] = []
-        self.step = start.step if start.parent is not None else -1
-        self.best = start.score if start.parent is not None else -math.inf
-        self.ended = start.ended
-        self.weight: float | None = None
-        """The ensemble's weight when it was killed."""
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget what is on disk."""
-        self.scores: list[NDArray[np.float64]] = []
-        self.steps: list[NDArray[np.int64]] = []
-        self.states: list[State] = []
-
-    def add(self, progress: Progress) -> None:
-        """Keep a stretch until the next flush."""
-        assert progress.trace is not None
-        self.scores.append(np.asarray(progress.trace.scores, dtype=np.float64))
-        self.steps.append(np.asarray(progress.trace.steps, dtype=np.int64))
-        self.states.extend(progress.trace.states)
-        self.step, self.ended = progress.step, progress.ended
-        if len(progress.scores):
-            self.best = progress.scores[-1]
-
-    def piece(self, point: Point | None) -> Piece:
-        """Put together what is to be written; if it goes on, with the state that it goes on from."""
-        scores, steps, states = np.concatenate(self.scores), np.concatenate(self.steps), self.states
-        if point is not None and (not len(steps) or steps[-1] != point.step):
-            assert point.state is not None
-            steps, states = np.append(steps, point.step), [*states, _state.as_state(point.state)]
-        return Piece(
-            key=self.start.key,
-            first_step=self.step - len(scores) + 1,
-            scores=scores,
-            steps=steps,
-            states=states,
-            ended=self.ended,
-        )
-
-
-class _Run:
-    """One run: its ledger, and what has changed since the last flush."""
-
-    def __init__(self, ledger: RunLedger) -> None:
-        self.ledger = ledger
-        self.segments: dict[SegmentKey, _Segment] = {}
-        """Of the members of the ensemble."""
-        self.parents: dict[SegmentKey, SegmentKey] = {}
-        """Of all segments ever."""
-        self.killed: list[_Segment] = []
-        """Not in the archive yet."""
-        self.changed: set[int] = set()
-        """Slots."""
-        self.files = ledger.files()
-        self.stored: dict[SegmentKey, tuple[list[PieceName], bool]] = {}
-        rows = [row.metadata for row in ledger.trajectories()]
-        archived = [metadata for _, metadata in ledger.archived_trajectories()] + ledger.discarded()
-        for text in rows + archived:
-            metadata = json.loads(text)
-            key = SegmentKey(metadata["run"], metadata["slot"], metadata["branch"])
-            self.stored[key] = [PieceName(*piece) for piece in metadata["pieces"]], metadata["ended"]
-        self.archived = {SegmentKey(m["run"], m["slot"], m["branch"]) for m in map(json.loads, archived)}
-        self.rows = ledger.iterations()
-        """What an earlier session wrote, to be checked at the first flush."""
-        self.n_complete = 0
-        """Iterations on disk that will not change."""
 
 
 class Recorder:
@@ -157,7 +79,7 @@ class Recorder:
         self._checkpoint_interval = checkpoint_interval
         self._driving = driving
         self._splittings = splittings
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, RecordedRun] = {}
         self.wall_time = 0.0
         """Seconds that earlier sessions spent."""
         try:
@@ -184,7 +106,7 @@ class Recorder:
                 busy = f"run {run} is driven by {ledger.driver()}"
                 ledger.close()
                 continue
-            self._runs[run] = _Run(ledger)
+            self._runs[run] = RecordedRun(ledger)
             self.wall_time = max(self.wall_time, float(ledger.get_info("wall_time") or 0.0))
         if self._driving and not self._runs:
             raise RunDirectoryError(
@@ -232,7 +154,7 @@ class Recorder:
                 parent = run.segments.get(start.parent)
                 history = (*(parent.history if parent else ()), start.parent.slot)
                 run.parents[start.key] = start.parent
-            run.segments[start.key] = _Segment(start, history)
+            run.segments[start.key] = RecordedSegment(start, history)
             run.changed.add(start.key.slot)
 
     def add(self, progress: Progress) -> None:
@@ -248,6 +170,8 @@ class Recorder:
     def decide(self, iteration: Iteration) -> None:
         """Take note of an iteration: who was killed, and who restarts."""
         run = self._runs[iteration.killed[0].run]
+        if not iteration.starts:  # extinction: the slots keep what they have
+            return
         before = self._splittings[iteration.killed[0].run].iterations[: iteration.index][-1:]
         self.start(iteration.starts)
         for key in iteration.killed:
@@ -277,7 +201,7 @@ class Recorder:
         """
         start = perf_counter()
         where = {point.key: point for point in points}
-        segments: list[_Segment] = []
+        segments: list[RecordedSegment] = []
         pieces: list[Piece] = []
         for run in self._runs.values():
             self._drop_states(run)
@@ -302,7 +226,7 @@ class Recorder:
         if where:
             self._last_checkpoint = now
 
-    def _drop_states(self, run: _Run) -> None:
+    def _drop_states(self, run: RecordedRun) -> None:
         """If discarded trajectories are not archived: forget states that no member of the ensemble descends from."""
         if self._directory.info.archive_discarded:
             return
@@ -316,7 +240,7 @@ class Recorder:
             if segment.start.key not in needed and segment.ended:
                 segment.steps, segment.states = [np.empty(0, dtype=np.int64)], []
 
-    def _commit(self, number: int, run: _Run, file: str | None, wall_time: float, *, closing: bool) -> None:
+    def _commit(self, number: int, run: RecordedRun, file: str | None, wall_time: float, *, closing: bool) -> None:
         """Write what has changed of one run: one transaction, one fact."""
         splitting, ledger = self._splittings[number], run.ledger
         if run.rows:
@@ -329,7 +253,7 @@ class Recorder:
             status = "completed" if segment.ended else ("idle" if closing else "locked")
             rows[slot] = TrajectoryRow(self._file(run, segment), self._metadata(segment, weight), status)
         killed = [(self._file(run, segment), self._metadata(segment, segment.weight)) for segment in run.killed]
-        with ledger.transaction():
+        with _explained(ledger), ledger.transaction():
             ledger.renew()
             if file is not None:
                 ledger.add_file(file, run.files[file])
@@ -338,18 +262,18 @@ class Recorder:
             else:
                 ledger.note_discarded([metadata for _, metadata in killed])
             ledger.put_trajectories(rows)
-            ledger.put_iterations(run.n_complete, _iteration_rows(splitting, run.n_complete))
+            ledger.put_iterations(run.n_complete, iteration_rows(splitting, run.n_complete))
             ledger.put_info("wall_time", repr(wall_time))
         run.archived.update(segment.start.key for segment in run.killed)
         run.killed, run.changed = [], set()
         run.n_complete = splitting.n_complete
 
-    def _check_rows(self, run: _Run, splitting: Splitting) -> None:
+    def _check_rows(self, run: RecordedRun, splitting: Splitting) -> None:
         """Make sure, once, that the iterations on disk are those that the trajectories on disk give."""
         found = [
             {name: row[name] for name in row if name != "id"} for row in run.rows if row["status"] == "completed"
         ]
-        expected = [splitting_columns(row) for row in _iteration_rows(splitting, 0)[: splitting.n_complete]]
+        expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
         for i, (there, here) in enumerate(zip(found, expected, strict=False)):
             for column, value in here.items():
                 if there[column] != value:
@@ -360,13 +284,13 @@ class Recorder:
         run.n_complete = min(len(found), splitting.n_complete)
         run.rows = []
 
-    def _file(self, run: _Run, segment: _Segment) -> str:
+    def _file(self, run: RecordedRun, segment: RecordedSegment) -> str:
         """Where the last piece of a trajectory is: its ancestor's, if there was nothing left to simulate."""
         if not segment.pieces and segment.start.ended and segment.start.parent in run.segments:
             segment = run.segments[segment.start.parent]
         return segment.pieces[-1].file if segment.pieces else ""
 
-    def _metadata(self, segment: _Segment, weight: float | None) -> str:
+    def _metadata(self, segment: RecordedSegment, weight: float | None) -> str:
         start, target = segment.start, self._directory.info.settings.target_score
         step = max(segment.step, 0)
         return json.dumps(
@@ -404,24 +328,21 @@ class Recorder:
         """Leave the runs to others. What has not been flushed is forgotten."""
         for run in self._runs.values():
             if self._driving:
-                with suppress(LedgerError):
+                with suppress(SQLAlchemyError):
                     run.ledger.disclaim()
             run.ledger.close()
         self._directory.store.close()
 
 
-def _iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
-    """Make rows of the iterations from number `first` on."""
-    return [
-        IterationRow(
-            k=iteration.n_branchings,
-            bias=len(iteration.killed),
-            weight=math.exp(iteration.log_weight),
-            discarded_ids=[key.slot for key in iteration.killed],
-            ancestor_ids=[key.slot for key in iteration.ancestors],
-            min_vals=iteration.killed_maxima,
-            min_max=[iteration.lowest, splitting.highest if iteration.highest is None else iteration.highest],
-            completed=iteration.highest is not None,
-        )
-        for iteration in splitting.iterations[first:]
-    ]
+@contextmanager
+def _explained(ledger: RunLedger) -> Iterator[None]:
+    """Say what it means that a ledger cannot be written."""
+    try:
+        yield
+    except LedgerError:
+        raise
+    except SQLAlchemyError as error:
+        raise LedgerError(
+            f"{ledger.name()} cannot be written: {getattr(error, 'orig', error)}. Everything before it is on disk; "
+            "make room, and resume the run"
+        ) from error

@@ -20,6 +20,8 @@ from pytams.trajectory import Point, Problem, SegmentKey, Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from numpy.typing import NDArray
 
@@ -179,6 +181,14 @@ class SavedStudy:
     def close(self) -> None:
         """Close every file."""
         self._study.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)

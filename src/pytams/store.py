@@ -26,7 +26,7 @@ from pytams.errors import StoreError
 from pytams.trajectory import SegmentKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -99,7 +99,7 @@ class Store:
             temporary.unlink(missing_ok=True)
             raise StoreError(
                 f"{path} cannot be written: {error.strerror}. Everything before it is on disk; "
-                "make room and resume the run"
+                "make room, and resume the run"
             ) from error
         self._n_written += 1
         return name, hashlib.sha256(content).hexdigest()
@@ -112,7 +112,8 @@ class Store:
         StoreError
             If the file is outside the run directory, missing, or not the one that was written.
         """
-        return self._open(name.file, sha256).piece(name.row)
+        file = partial(self._open, name.file, sha256)
+        return file().piece(name.row, file)
 
     def remove_others(self, known: Iterable[str]) -> list[str]:
         """Remove files that no ledger knows: left behind between a file and its commit, or half written."""
@@ -164,34 +165,37 @@ class _File:
             if name == "state" or name.startswith("state.")
         }
 
-    def piece(self, row: int) -> Piece:
-        """Get one row."""
+    def state(self, row: int) -> Any:
+        """Read one state."""
+        parts = {name: column[row] for name, column in self._states.items()}
+        return parts.get("", parts)
+
+    def piece(self, row: int, this: Callable[[], _File]) -> Piece:
+        """Get one row; `this` finds this file again later on."""
         stored = range(self._stored[row], self._stored[row + 1])
         return Piece(
             key=SegmentKey(*(self._rows[name][row] for name in ("run", "slot", "branch"))),
             first_step=self._rows["first_step"][row],
             scores=self._scores[self._obs[row] : self._obs[row + 1]],
             steps=self._steps[stored.start : stored.stop],
-            states=_StoredStates(self._states, stored),  # type: ignore[arg-type] # what is used of a sequence
+            states=_StoredStates(this, stored),  # type: ignore[arg-type] # what is used of a sequence
             ended=bool(self._rows["ended"][row]),
         )
 
 
 class _StoredStates:
-    """States in a file, read when they are asked for."""
+    """States in a file, which is opened (again) when they are asked for."""
 
-    def __init__(self, columns: dict[str, _Column], rows: range) -> None:
-        self._columns, self._rows = columns, rows
+    def __init__(self, file: Callable[[], _File], rows: range) -> None:
+        self._file, self._rows = file, rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return _StoredStates(self._columns, self._rows[index])
-        row = self._rows[index]
-        parts = {name: column[row] for name, column in self._columns.items()}
-        return parts.get("", parts)
+            return _StoredStates(self._file, self._rows[index])
+        return self._file().state(self._rows[index])
 
 
 class _Column:

@@ -124,7 +124,15 @@ class TAMS:
         if out is not None:
             from pytams.durable import durable_study  # noqa: PLC0415 - reading and writing files takes heavy imports
 
-            return durable_study(self, n_runs, seed, first_run=first_run, engine=engine, out=out)
+            return durable_study(
+                self.settings,
+                self.problem,
+                _whole("n_runs", n_runs, at_least=1, below=_MAX_32),
+                seed,
+                first_run=first_run,
+                engine=engine,
+                out=out,
+            )
         first = _whole("first_run", first_run, at_least=0)
         last = first + _whole("n_runs", n_runs, at_least=1)
         if last > _MAX_32:

@@ -114,7 +114,8 @@ class InProcess:
     def resume(self, start: Start, past: Progress, point: Point | None) -> None:
         """Take in a segment whose past is known, and go on with it from a point, if it has not ended."""
         self._records[past.key] = [] if start.parent is None else [self._at(start.parent, start.step)]
-        self._keep(past)
+        if past.steps:  # its states may be on disk: they are not looked at
+            self._records[past.key].append(_Stretch(past.steps, past.scores, past.states))
         if point is not None:
             self._stepper.join(point)
 
