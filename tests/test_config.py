@@ -95,7 +95,7 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
             changed("trajectory", target_score=3),
             r"\[trajectory\] target_score: unknown key; did you mean target",
         ),
-        (changed("runner", zzz=3), r"\[runner\] zzz: unknown key; known are type, block_length, nthreads"),
+        (changed("runner", zzz=3), r"\[runner\] zzz: unknown key; known are type, block_length"),
         (changed("tasm", x=1), r"\[tasm\]: unknown section; did you mean tams\?"),
         (changed("tams", ntrajectories=None), r"\[tams\] ntrajectories: missing"),
         (changed("model", class_=None), r"\[model\] class: missing"),

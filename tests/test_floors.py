@@ -27,6 +27,8 @@ FLOORS = [
     ["engine.batch", "engine.single", "engine.kernel"],
     ["engine.compiled"],
     ["engine.inprocess"],
+    ["engine.pool"],
+    ["engine.processes"],
     ["engine"],
     ["study"],
     ["durable"],

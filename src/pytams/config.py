@@ -52,9 +52,13 @@ class TrajectorySection(_Section):
 class RunnerSection(_Section):
     """``[runner]``: who advances the segments."""
 
-    type: Literal["inprocess"] = "inprocess"
+    type: Literal["inprocess", "process"] = "inprocess"
     block_length: int | None = Field(default=None, ge=1)
     nthreads: int = Field(default=1, ge=1)
+    nworkers: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=1, ge=1)
+    block_seconds: float = Field(default=0.5, gt=0)
+    block_timeout: float | None = Field(default=None, gt=0)
 
 
 class DatabaseSection(_Section):
@@ -207,6 +211,16 @@ class Config:
     def engine(self) -> Callable[[Problem], Engine]:
         """What makes the engine."""
         runner = self.sections.runner
+        if runner.type == "process":
+            from pytams.engine.processes import Processes  # noqa: PLC0415 - what only workers need
+
+            return partial(
+                Processes,
+                n_workers=runner.nworkers,
+                batch=runner.batch,
+                seconds=runner.block_seconds,
+                timeout=runner.block_timeout,
+            )
         return partial(InProcess, block_length=runner.block_length, threads=runner.nthreads)
 
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+_PREFIX = "pytams_model_"
+
+
+def model_file(model: Model) -> Path | None:
+    """Find the file that `import_file` imported a model from; None if it came by another way."""
+    module = type(model).__module__
+    return Path(str(sys.modules[module].__file__)) if module.startswith(_PREFIX) else None
+
+
 def make_model(reference: str, arguments: dict[str, Any], folder: Path) -> Model:
     """Import a model's class and make the model.
 
@@ -60,7 +69,7 @@ def find_class(reference: str, folder: Path) -> type[Model]:
         raise SettingsError(
             "[model] class", f"{reference!r} is neither path/to/file.py:ClassName nor package.module:ClassName"
         )
-    module = _import_file(folder / where) if where.endswith(".py") else _import_module(where)
+    module = import_file(folder / where) if where.endswith(".py") else _import_module(where)
     found = getattr(module, class_name, None)
     if found is None:
         models = [name for name, value in vars(module).items() if _is_model(value) and value is not Model]
@@ -79,12 +88,15 @@ def _is_model(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Model)
 
 
-def _import_file(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
+    """Import a file as a module of its own name, so that two models called model.py do not meet.
+
+    The name follows from the path, so that workers find the same one.
+    """
     path = path.resolve()
     if not path.is_file():
         raise SettingsError("[model] class", f"there is no file {path}")
-    # A module of its own name, so that two models called model.py do not meet; workers must find the same one.
-    name = f"pytams_model_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    name = f"{_PREFIX}{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -44,23 +44,20 @@ def make_stepper(problem: Problem, threads: int = 1) -> Stepper:
     return Batch(problem) if model.vectorized else Singles(problem)
 
 
-class InProcess:
-    """Advances all segments of all runs in the calling thread.
+class Keeping:
+    """An engine that keeps the states at records, and leaves advancing to a stepper.
 
     Parameters
     ----------
-    problem
-        What to advance.
+    stepper
+        What advances the segments.
     block_length
-        Steps after which progress is told at the latest; by default what suits the model. Changes no bit of the
-        result.
-    threads
-        Threads that a compiled model runs on. Changes no bit of the result.
+        What it is told.
     """
 
-    def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
+    def __init__(self, stepper: Stepper, block_length: int | None = None) -> None:
         self._block_length = block_length
-        self._stepper = make_stepper(problem, threads)
+        self._stepper = stepper
         self._records: dict[SegmentKey, list[_Stretch]] = {}
         self._states_are_large = False
 
@@ -130,3 +127,21 @@ class InProcess:
         """Forget everything."""
         self._records.clear()
         self._stepper.close()
+
+
+class InProcess(Keeping):
+    """Advances all segments of all runs in the calling thread.
+
+    Parameters
+    ----------
+    problem
+        What to advance.
+    block_length
+        Steps after which progress is told at the latest; by default what suits the model. Changes no bit of the
+        result.
+    threads
+        Threads that a compiled model runs on. Changes no bit of the result.
+    """
+
+    def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
+        super().__init__(make_stepper(problem, threads), block_length)

@@ -1,0 +1,72 @@
+"""Workers that are processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytams.engine.inprocess import Keeping
+from pytams.engine.pool import TASK_SECONDS, PoolStepper, set_problem
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from pytams.trajectory import Problem
+
+
+class Processes(Keeping):
+    """Advances all segments of all runs on processes of this machine.
+
+    A script that uses it needs ``if __name__ == "__main__":`` around what it does, as for `multiprocessing`.
+
+    Parameters
+    ----------
+    problem
+        What to advance.
+    n_workers
+        Processes; default: one a core.
+    batch
+        Segments in a task: more than one for a vectorised model.
+    seconds
+        About how long a task takes.
+    timeout
+        Seconds after which a task is taken for hung and its process killed; None: never.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        n_workers: int | None = None,
+        *,
+        batch: int = 1,
+        seconds: float = TASK_SECONDS,
+        timeout: float | None = None,
+    ) -> None:
+        n_workers = n_workers or len(os.sched_getaffinity(0))
+        make = partial(_make_executor, n_workers)
+        super().__init__(PoolStepper(problem, make, n_workers, batch=batch, seconds=seconds, timeout=timeout))
+
+
+def _make_executor(n_workers: int, name: str, pickled: bytes) -> Executor:
+    context = multiprocessing.get_context("forkserver")  # forking a process that has threads is asking for trouble
+    context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(n_workers, context, _set_up_worker, (name, pickled))
+
+
+def _set_up_worker(name: str, pickled: bytes) -> None:
+    """Leave Ctrl-C to the driver, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    set_problem(name, pickled)
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

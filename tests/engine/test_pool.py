@@ -1,0 +1,245 @@
+"""Workers: one answer whoever computes it, whatever befalls them."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pytams
+from exact import DoubleWell2D, DoubleWell2DSingle, double_well_2d
+from pytams.engine.pool import OnExecutor
+from pytams.engine.processes import Processes
+
+SETTINGS: dict[str, Any] = {
+    "end_time": 4.0,
+    "step_size": 0.01,
+    "target_score": 0.7,
+    "n_trajectories": 12,
+    "n_discard": 1,
+}
+
+
+def run(model: pytams.Model, n_runs: int = 2, **more: Any) -> tuple[Any, ...]:
+    return pytams.TAMS(model, **SETTINGS).run(n_runs, seed=4, **more).runs
+
+
+class Troubled(DoubleWell2DSingle):
+    """Dies, raises or hangs once, when the trouble's file can be taken away."""
+
+    def __init__(self, trouble: str, file: Path) -> None:
+        super().__init__()
+        self.trouble, self.file = trouble, file
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        if 0.995 < t < 1.005 and self.file.exists():
+            try:
+                self.file.unlink()
+            except FileNotFoundError:
+                pass
+            else:
+                self.make_trouble()
+        return super().step(state, noise, t, dt)
+
+    def make_trouble(self) -> None:
+        if self.trouble == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.trouble == "raises":
+            raise ConnectionError("for once")
+        time.sleep(1000)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 8])
+def test_processes_give_the_same_bits(n_workers: int) -> None:
+    engine = partial(Processes, n_workers=n_workers, seconds=0.02)
+    assert run(DoubleWell2DSingle(), engine=engine) == run(DoubleWell2DSingle())
+
+
+@pytest.mark.parametrize("model", [DoubleWell2D(), double_well_2d()], ids=["vectorised", "compiled"])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_batches_give_the_same_bits(model: pytams.Model, batch: int) -> None:
+    assert run(model, engine=partial(Processes, n_workers=2, batch=batch, seconds=0.01)) == run(model)
+
+
+def test_any_executor_will_do() -> None:
+    loky = pytest.importorskip("loky")
+    for executor in (ThreadPoolExecutor(3), loky.get_reusable_executor(max_workers=2)):
+        engine = partial(OnExecutor, executor=executor, n_workers=3, seconds=0.02)
+        assert run(DoubleWell2DSingle(), engine=engine) == run(DoubleWell2DSingle())
+
+
+@pytest.mark.parametrize("trouble", ["dies", "raises", "hangs"])
+def test_lost_tasks_are_done_again(tmp_path: Path, trouble: str, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "trouble").touch()
+    model = Troubled(trouble, tmp_path / "trouble")
+    runs = run(
+        model, engine=partial(Processes, n_workers=2, seconds=0.05, timeout=2.0 if trouble == "hangs" else None)
+    )
+    assert not (tmp_path / "trouble").exists()
+    assert runs == run(DoubleWell2DSingle())
+    message = {"dies": "workers lost", "raises": "trying again", "hangs": "taken more than 2 s"}[trouble]
+    assert message in caplog.text
+
+
+def test_a_model_that_always_raises_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    class Broken(DoubleWell2DSingle):
+        broken = True
+
+        def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+            if state[0] > -0.2 and self.broken:
+                raise ZeroDivisionError("of all things")
+            return super().step(state, noise, t, dt)
+
+    model = Broken()
+    engine = partial(Processes, n_workers=2, seconds=0.05)
+    with pytest.raises(
+        pytams.ModelError, match=r"Broken.step raised ZeroDivisionError at run \d, slot \d+, step \d+"
+    ):
+        run(model, engine=engine, out=tmp_path / "run")
+    model.broken = False
+    resumed = pytams.TAMS(model, **SETTINGS).study(2, out=tmp_path / "run")
+    with resumed:
+        for _ in resumed:
+            pass
+        assert resumed.n_steps < resumed.result().n_steps
+        assert resumed.result().runs == run(DoubleWell2DSingle())
+
+
+def test_random_workers_are_killed(tmp_path: Path) -> None:
+    check_kills(tmp_path, n_kills=2)
+
+
+@pytest.mark.slow
+def test_random_workers_are_killed_many_times(tmp_path: Path) -> None:
+    check_kills(tmp_path, n_kills=20)
+
+
+def check_kills(tmp_path: Path, n_kills: int) -> None:
+    """SIGKILL a worker every now and then, while a study is under way; again until it was often enough."""
+    rng = random.Random(n_kills)
+    expected = run(DoubleWell2DSingle(), n_runs=4)
+    killed = 0
+    for round_ in range(n_kills):
+        done = threading.Event()
+
+        def kill(done: threading.Event = done) -> None:
+            nonlocal killed
+            while not done.wait(rng.uniform(0.3, 0.6)):
+                workers = worker_pids(os.getpid())
+                if workers and killed < n_kills:
+                    os.kill(rng.choice(workers), signal.SIGKILL)
+                    killed += 1
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            engine = partial(Processes, n_workers=3, seconds=0.02)
+            assert run(DoubleWell2DSingle(), n_runs=4, engine=engine, out=tmp_path / str(round_)) == expected
+        finally:
+            done.set()
+            killer.join()
+        if killed >= n_kills:
+            break
+    assert killed >= n_kills
+    assert not worker_pids(os.getpid())
+
+
+def worker_pids(driver: int) -> list[int]:
+    """Processes whose grandparent is the driver: their parent is the fork server."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        if ") Z " not in text:
+            parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
+    return [pid for pid, parent in parents.items() if parents.get(parent) == driver]
+
+
+DRIVER = """
+    import sys
+    sys.path.insert(0, {tests!r})
+    from functools import partial
+    import pytams
+    from engine.test_pool import SETTINGS
+    from exact import DoubleWell2DSingle
+    from pytams.engine.processes import Processes
+    from pytams.rundir import Storage
+
+    if __name__ == "__main__":
+        out = Storage(path=sys.argv[1], checkpoint_interval=0.1)
+        engine = partial(Processes, n_workers=2, seconds=0.02)
+        pytams.TAMS(DoubleWell2DSingle(), **SETTINGS).run(4, seed=4, engine=engine, out=out)
+"""
+
+
+def check_drivers_killed(tmp_path: Path, n_studies: int) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(textwrap.dedent(DRIVER.format(tests=str(Path(__file__).parents[1]))).replace(
+        "path=sys.argv[1]", "path=__import__('pathlib').Path(sys.argv[1])"))  # fmt: skip
+    rng = random.Random(n_studies)
+    expected = run(DoubleWell2DSingle(), n_runs=4)
+    for i in range(n_studies):
+        path = tmp_path / f"run{i}"
+        for kill_after in (rng.uniform(1.0, 3.0), None):
+            process = subprocess.Popen([sys.executable, script, path])
+            try:
+                assert process.wait(kill_after) == 0
+            except subprocess.TimeoutExpired:
+                workers = worker_pids(process.pid)
+                process.kill()
+                process.wait()
+                assert_gone(workers)
+        with pytams.load(path) as saved:
+            assert saved.result.runs == expected
+
+
+def assert_gone(pids: list[int]) -> None:
+    """No orphans: they notice that their driver is gone."""
+    deadline = time.monotonic() + 10
+    while alive := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.05)
+
+
+def test_a_killed_driver_leaves_no_orphans_and_is_resumed(tmp_path: Path) -> None:
+    check_drivers_killed(tmp_path, 1)
+
+
+@pytest.mark.slow
+def test_drivers_killed_many_times(tmp_path: Path) -> None:
+    check_drivers_killed(tmp_path, 20)
+
+
+def test_large_ensembles_of_states_travel(tmp_path: Path) -> None:
+    """States that are dicts, and initial ones that are random."""
+
+    class Dict(pytams.Model):
+        noise_shape = (2,)
+
+        def initial_state(self, rng: np.random.Generator) -> Any:
+            return {"x": rng.normal(size=2), "n": 0}
+
+        def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+            return {"x": state["x"] * (1 - dt) + noise * dt**0.5, "n": state["n"] + 1}
+
+        def score(self, state: Any, t: Any) -> Any:
+            return float(state["x"].sum())
+
+    engine = partial(Processes, n_workers=2, seconds=0.02)
+    expected = run(Dict())
+    assert run(Dict(), engine=engine) == expected
+    assert run(Dict(), engine=engine, out=tmp_path / "run") == expected
