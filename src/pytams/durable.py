@@ -68,8 +68,6 @@ class DurableStudy(Study):
     def _begin_runs(self) -> None:
         super()._begin_runs()
         self._take([])
-        if self._driving:
-            self._flush()
 
     def _advance(self) -> None:
         super()._advance()

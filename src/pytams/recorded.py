@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class RecordedSegment:
 
     def piece(self, point: Point | None) -> Piece:
         """Put together what is to be written; if it goes on, with the state that it goes on from."""
-        scores, steps, states = np.concatenate(self.scores), np.concatenate(self.steps), self.states
+        scores, steps, states = _joined(self.scores), _joined(self.steps), self.states
         if point is not None and (not len(steps) or steps[-1] != point.step):
             assert point.state is not None
             steps, states = np.append(steps, point.step), [*states, _state.as_state(point.state)]
@@ -83,8 +83,18 @@ class RecordedRun:
         """Not in the archive yet."""
         self.changed: set[int] = set()
         """Slots."""
-        self.files = ledger.files()
+        self.files: dict[str, str] = {}
         self.stored: dict[SegmentKey, tuple[list[PieceName], bool]] = {}
+        self.archived: set[SegmentKey] = set()
+        self.rows: list[dict[str, Any]] = []
+        """Iterations that an earlier session wrote, to be checked at the first flush."""
+        self.n_complete = 0
+        """Iterations on disk that will not change."""
+
+    def read(self) -> None:
+        """Take in what an earlier session wrote."""
+        ledger = self.ledger
+        self.files = ledger.files()
         rows = [row.metadata for row in ledger.trajectories()]
         archived = [metadata for _, metadata in ledger.archived_trajectories()] + ledger.discarded()
         for text in rows + archived:
@@ -93,9 +103,10 @@ class RecordedRun:
             self.stored[key] = [PieceName(*piece) for piece in metadata["pieces"]], metadata["ended"]
         self.archived = {SegmentKey(m["run"], m["slot"], m["branch"]) for m in map(json.loads, archived)}
         self.rows = ledger.iterations()
-        """What an earlier session wrote, to be checked at the first flush."""
-        self.n_complete = 0
-        """Iterations on disk that will not change."""
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:

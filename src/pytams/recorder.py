@@ -38,7 +38,7 @@ STALE_SECONDS = 60.0
 """A driver that has not been heard of for so long is taken for dead, if it cannot be asked."""
 _HEARTBEAT_SECONDS = 10.0
 _FLUSH_SECONDS = 1.0
-_FLUSH_SHARE = 0.02
+_FLUSH_SHARE = 0.005
 """Share of the time that flushes of ended segments may take."""
 
 
@@ -101,13 +101,16 @@ class Recorder:
         for run in self._splittings:
             if not self._driving and not self._directory.has_ledger(run):
                 continue
+            is_new = not self._directory.has_ledger(run)
             ledger = self._directory.ledger(run, read_only=not self._driving)
             if self._driving and not ledger.claim(STALE_SECONDS):
                 busy = f"run {run} is driven by {ledger.driver()}"
                 ledger.close()
                 continue
             self._runs[run] = RecordedRun(ledger)
-            self.wall_time = max(self.wall_time, float(ledger.get_info("wall_time") or 0.0))
+            if not is_new:
+                self._runs[run].read()
+                self.wall_time = max(self.wall_time, float(ledger.get_info("wall_time") or 0.0))
         if self._driving and not self._runs:
             raise RunDirectoryError(
                 f"{self._directory.path} is in use: {busy}. Stop that driver, or wait: a dead one's runs are free "

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, inspect, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 
 from pytams.sqldb.database import LedgerError, open_database
 from pytams.sqldb.tables import (
@@ -57,25 +57,40 @@ class Ledger:
         """Make the tables in an empty database; refuse one that is not ours or not of our time."""
         database = self._database
         try:
-            if not database.read_only:
-                with database.write() as connection:
-                    database.make_room(connection)
-                    if not inspect(connection).get_table_names(schema=database.schema):
-                        Base.metadata.create_all(connection)
-                        connection.execute(insert(LedgerInfo).values(key="schema_version", value=str(SCHEMA_VERSION)))
-            with database.read() as connection:
-                version = connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == "schema_version"))
+            version = self._schema_version()
+            if version is None and not database.read_only:
+                self._make_tables()
+                version = self._schema_version()
         except LedgerError:
             raise
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", error)
             raise LedgerError(f"{database.name} is not a pytams ledger, or out of reach: {cause}") from error
+        if version is None:
+            raise LedgerError(f"{database.name} is not a pytams ledger: it has no schema version")
         if version != str(SCHEMA_VERSION):
             raise LedgerError(
                 f"{database.name} has schema version {version}; this pytams reads version {SCHEMA_VERSION}: "
                 "open it with the pytams that made it, or a newer one"
             )
         database.prepare()
+
+    def _schema_version(self) -> str | None:
+        """Look it up; None if the table is not there."""
+        try:
+            with self._database.read() as connection:
+                return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == "schema_version"))
+        except (OperationalError, ProgrammingError):
+            return None
+
+    def _make_tables(self) -> None:
+        """Make the tables, if the database is empty."""
+        database = self._database
+        with database.write() as connection:
+            database.make_room(connection)
+            if not inspect(connection).get_table_names(schema=database.schema):
+                Base.metadata.create_all(connection)
+                connection.execute(insert(LedgerInfo).values(key="schema_version", value=str(SCHEMA_VERSION)))
 
     def close(self) -> None:
         """Close every connection. A ledger on SQLite is then one file, which can be moved or read anywhere."""

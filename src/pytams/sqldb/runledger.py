@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from pytams.sqldb.database import LedgerError
 from pytams.sqldb.ledger import process_name, splitting_row
@@ -100,8 +100,9 @@ class RunLedger(SQLFile):
     def put_info(self, key: str, value: str) -> None:
         """Note something about the run."""
         with self._database.write() as connection:
-            connection.execute(delete(LedgerInfo).where(LedgerInfo.key == key))
-            connection.execute(insert(LedgerInfo).values(key=key, value=value))
+            old = connection.execute(update(LedgerInfo).where(LedgerInfo.key == key).values(value=value))
+            if not old.rowcount:
+                connection.execute(insert(LedgerInfo).values(key=key, value=value))
 
     def get_info(self, key: str) -> str | None:
         """Look up what was noted."""
@@ -142,7 +143,9 @@ class RunLedger(SQLFile):
         if not rows:
             return
         with self._database.write() as connection:
-            connection.execute(delete(Trajectory).where(Trajectory.id.in_([slot + 1 for slot in rows])))
+            connection.execute(
+                delete(Trajectory).where(Trajectory.id == bindparam("slot_id")), [{"slot_id": i + 1} for i in rows]
+            )
             connection.execute(
                 insert(Trajectory),
                 [
