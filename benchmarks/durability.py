@@ -28,7 +28,7 @@ def cheap() -> pytams.TAMS:
 
 
 def expensive() -> pytams.TAMS:
-    return pytams.TAMS(Sleepy(), end_time=0.5, step_size=0.01, target_score=0.2, n_trajectories=20)
+    return pytams.TAMS(Sleepy(), end_time=1.0, step_size=0.01, target_score=0.3, n_trajectories=20)
 
 
 def ratio(tams: pytams.TAMS, n_runs: int, rounds: int) -> float:
