@@ -28,7 +28,7 @@ FLOORS = [
     ["engine.compiled"],
     ["engine.inprocess"],
     ["engine.pool"],
-    ["engine.processes"],
+    ["engine.clusters", "engine.processes", "engine.remote"],
     ["engine"],
     ["study"],
     ["durable"],

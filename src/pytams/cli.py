@@ -145,6 +145,8 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
     console = Console(stderr=True)
     try:
         with stop.listening(), config.make_tams().study(n_runs, seed, engine=config.engine, out=storage) as study:
+            if study.note:
+                console.print(study.note, markup=False, highlight=False, soft_wrap=True)
             watch(study, console, stop)
     except KeyboardInterrupt:
         raise _InterruptedError from None

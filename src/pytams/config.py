@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from functools import partial
 from pathlib import Path
@@ -52,13 +53,22 @@ class TrajectorySection(_Section):
 class RunnerSection(_Section):
     """``[runner]``: who advances the segments."""
 
-    type: Literal["inprocess", "process"] = "inprocess"
+    type: Literal["inprocess", "process", "dask"] = "inprocess"
     block_length: int | None = Field(default=None, ge=1)
     nthreads: int = Field(default=1, ge=1)
     nworkers: int | None = Field(default=None, ge=1)
     batch: int = Field(default=1, ge=1)
     block_seconds: float = Field(default=0.5, gt=0)
     block_timeout: float | None = Field(default=None, gt=0)
+
+
+class DaskSection(BaseModel):
+    """``[dask]``: the cluster; the other keys go to the cluster's constructor."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    backend: Literal["local", "slurm"] = "local"
+    address: str | None = None
+    minimum: int | None = Field(default=None, ge=0)
 
 
 class DatabaseSection(_Section):
@@ -82,6 +92,7 @@ class Sections(_Section):
     tams: TamsSection
     trajectory: TrajectorySection
     runner: RunnerSection = RunnerSection()
+    dask: DaskSection = DaskSection()
     database: DatabaseSection = DatabaseSection()
     model: ModelSection
 
@@ -157,7 +168,7 @@ class Config:
                 "targetscore": settings.target_score,
                 "sparse_freq": info.sparse_freq,
             },
-            "runner": dict(info.runner),
+            **{section: dict(keys) for section, keys in info.runner.items()},
             "database": {"url": info.database_url, "archive_discarded": info.archive_discarded},
             "model": {"class": model.reference, **model.arguments},
         }
@@ -181,7 +192,10 @@ class Config:
             database_url=database.url,
             model_reference=f"{where}{colon}{name}",
             model_arguments=model.model_extra or {},
-            runner=self.sections.runner.model_dump(exclude_defaults=True),
+            runner={
+                "runner": self.sections.runner.model_dump(exclude_defaults=True),
+                "dask": self.sections.dask.model_dump(exclude_defaults=True),
+            },
             force=force,
         )
 
@@ -221,7 +235,33 @@ class Config:
                 seconds=runner.block_seconds,
                 timeout=runner.block_timeout,
             )
+        if runner.type == "dask":
+            return self._dask_engine()
         return partial(InProcess, block_length=runner.block_length, threads=runner.nthreads)
+
+    def _dask_engine(self) -> Callable[[Problem], Engine]:
+        try:
+            from pytams.engine.clusters import connect  # noqa: PLC0415 - Dask is an extra, and takes a second
+            from pytams.engine.remote import OnDask  # noqa: PLC0415 - likewise
+        except ImportError as error:
+            raise SettingsError("[runner] type", f"'dask' needs Dask: pip install pytams[dask] ({error})") from error
+        runner, dask = self.sections.runner, self.sections.dask
+        n_workers = runner.nworkers or len(os.sched_getaffinity(0))
+        return partial(
+            OnDask,
+            connect=partial(
+                connect,
+                dask.backend,
+                address=dask.address,
+                n_workers=n_workers,
+                minimum=dask.minimum,
+                options=dask.model_extra,
+            ),
+            n_workers=None if dask.address and not runner.nworkers else n_workers,
+            batch=runner.batch,
+            seconds=runner.block_seconds,
+            timeout=runner.block_timeout,
+        )
 
 
 def in_toml_names(error: SettingsError) -> SettingsError:

@@ -61,6 +61,11 @@ class Study:
         return len(self._finished)
 
     @property
+    def note(self) -> str:
+        """What the engine has to say before it starts, such as where its dashboard is."""
+        return getattr(self._engine, "note", "")
+
+    @property
     def n_steps(self) -> int:
         """Model steps computed so far."""
         return self._engine.n_steps
