@@ -3,16 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow test-slurm check bench clean
 
 demo: $(READY)  ## the 2-D double well, 32 runs, beside the exact value
 	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
 
 test: $(READY) check  ## everything that is quick
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow and not slurm"
 
 test-slow: $(READY)  ## the statistical and chaos suites
 	$(BIN)/pytest -n 2 -m slow
+
+test-slurm: $(READY)  ## a study on a real Slurm cluster of one node, started here; needs root, slurm-wlm and munge
+	$(BIN)/pytest -m slurm
 
 check: $(READY)
 	$(BIN)/ruff check --output-format concise

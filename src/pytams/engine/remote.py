@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
+from contextlib import suppress
 from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
 from time import perf_counter
@@ -131,12 +132,11 @@ class RemoteStepper:
         """Send out what is waiting, and return what has come back, after a while nothing."""
         while self._waiting and len(self._out) < self._n_workers:
             self._send([heappop(self._waiting)[2] for _ in range(min(self._batch, len(self._waiting)))])
-        try:
-            done = [self._done.get(timeout=_POLL_SECONDS)]
+        done: list[Future] = []
+        with suppress(Empty):
+            done.append(self._done.get(timeout=_POLL_SECONDS))
             while True:
                 done.append(self._done.get_nowait())
-        except Empty:
-            pass
         reports = [report for future in done if future in self._out for report in self._take(future)]
         self._restart_hung_workers()
         return reports

@@ -1,0 +1,107 @@
+"""A study on a real Slurm cluster, from the command line: the serial answer to the bit, though a job is cancelled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import slurm
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing())),
+]
+
+MODEL = """
+import time
+import numpy as np
+import pytams
+
+class Well(pytams.Model):
+    noise_shape = (2,)
+
+    def initial_state(self, rng):
+        return np.array([-1.0, 0.0])
+
+    def step(self, x, noise, t, dt):
+        time.sleep(0.004)
+        return x + np.array([x[0] - x[0] * x[0] * x[0], -2 * x[1]]) * dt + 0.316 * dt**0.5 * noise
+
+    def score(self, x, t):
+        return x[0]
+"""
+
+INPUT = """
+[tams]
+ntrajectories = 24
+ndiscard = 2
+seed = 5
+nruns = 2
+loglevel = "INFO"
+
+[trajectory]
+end_time = 4.0
+step_size = 0.02
+targetscore = 0.2
+
+[runner]
+type = "dask"
+nworkers = 3
+block_seconds = 0.2
+
+[dask]
+backend = "slurm"
+queue = "main"
+cores = 1
+memory = "1GB"
+walltime = "00:10:00"
+interface = "lo"
+
+[model]
+class = "well.py:Well"
+"""
+
+
+def test_study_on_slurm_with_a_job_cancelled(tmp_path: Path) -> None:
+    (tmp_path / "well.py").write_text(MODEL)
+    (tmp_path / "input.toml").write_text(INPUT)
+    pytams = [sys.executable, "-m", "pytams"]
+    serial = subprocess.run(
+        [*pytams, "run", "input.toml", "--set", "runner.type=inprocess", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (tmp_path / "slurm").mkdir()
+    with slurm.cluster(tmp_path / "slurm") as environment:
+        study = subprocess.Popen(
+            [*pytams, "run", "input.toml", "--json", "--out", "run.tams"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        cancelled = None
+        while study.poll() is None:
+            running = slurm.jobs(environment)
+            if cancelled is None and len(running) == 3:
+                time.sleep(2)
+                cancelled = running[0]
+                subprocess.run(["scancel", cancelled], env=environment, check=True)
+            time.sleep(0.2)
+        stdout, stderr = study.communicate()
+        assert study.returncode == 0, stderr
+        assert cancelled is not None
+        deadline = time.monotonic() + 20
+        while slurm.jobs(environment):  # the cluster ends with the study
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    ours, theirs = json.loads(stdout), json.loads(serial.stdout)
+    assert ours | {"wall_time": 0} == theirs | {"wall_time": 0}
+    assert "Dask dashboard" in stderr
