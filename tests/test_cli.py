@@ -163,6 +163,30 @@ def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals)
     assert "8 of 8 runs finished" in command("show", "my run", cwd=tmp_path).stdout
 
 
+def test_drivers_share_a_study(tmp_path: Path) -> None:
+    """As the tasks of a job array: the same command several times at once."""
+    command("new", "well", cwd=tmp_path)
+    chosen = ["--runs", "7", "--seed", "3"]
+    alone = command("run", "well/input.toml", *chosen, "--json", cwd=tmp_path)
+    shared = ["--out", "shared.tams", "--set", "runner.runs_at_once=2", "--set", "runner.block_length=3"]
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "pytams", "run", "well/input.toml", *chosen, *shared],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        )
+        for _ in range(3)
+    ]
+    said = [driver.communicate(timeout=120) for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0, 0], [err for _, err in said]
+    result = json.loads(command("show", "shared.tams", "--json", cwd=tmp_path).stdout)["result"]
+    expected = json.loads(alone.stdout)
+    assert result["estimates"] == expected["estimates"]
+    assert result["n_steps"] == expected["n_steps"]
+
+
 def test_walltime(slow: Path) -> None:
     done = command("run", slow, "--set", "tams.walltime=0.5", "--out", "out", cwd=slow.parent)
     assert (done.returncode, done.stdout) == (0, "")

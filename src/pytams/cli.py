@@ -92,7 +92,8 @@ def run(
 ) -> None:
     """Estimate the probability that a model reaches its target."""
     config = Config.load(input_file, settings or ())
-    if out is not None and (out / "study.json").exists():
+    shared = config.sections.runner.runs_at_once is not None
+    if out is not None and (out / "study.json").exists() and not shared:
         raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
     section = config.sections.tams
     result = _drive(
@@ -143,15 +144,27 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
     _set_up_logging(section.loglevel, section.logfile)
     stop = Stop(section.walltime)
     console = Console(stderr=True)
+    tams = config.make_tams()
     try:
-        with stop.listening(), config.make_tams().study(n_runs, seed, engine=config.engine, out=storage) as study:
-            if study.note:
-                console.print(study.note, markup=False, highlight=False, soft_wrap=True)
-            watch(study, console, stop)
+        with stop.listening():
+            while True:
+                with tams.study(n_runs, seed, engine=config.engine, out=storage) as study:
+                    if study.note:
+                        console.print(study.note, markup=False, highlight=False, soft_wrap=True)
+                    if study.runs:
+                        watch(study, console, stop)
+                if storage is None or storage.runs_at_once is None or not study.runs or stop.reason:
+                    break
     except KeyboardInterrupt:
         raise _InterruptedError from None
     if study.n_finished < len(study.runs):
         _say_how_to_go_on(stop, storage, study)
+    if storage is not None and storage.runs_at_once is not None:  # others may have finished runs, too
+        with pytams.load(storage.path) as saved:
+            if any(splitting.finished for splitting in saved.splittings.values()):
+                return saved.result
+            console.print("no run is free, and none is finished yet: other drivers are at work", highlight=False)
+            raise typer.Exit
     return study.result()
 
 

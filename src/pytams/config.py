@@ -60,6 +60,7 @@ class RunnerSection(_Section):
     batch: int = Field(default=1, ge=1)
     block_seconds: float = Field(default=0.5, gt=0)
     block_timeout: float | None = Field(default=None, gt=0)
+    runs_at_once: int | None = Field(default=None, ge=1)
 
 
 class DaskSection(BaseModel):
@@ -196,6 +197,7 @@ class Config:
                 "runner": self.sections.runner.model_dump(exclude_defaults=True),
                 "dask": self.sections.dask.model_dump(exclude_defaults=True),
             },
+            runs_at_once=self.sections.runner.runs_at_once,
             force=force,
         )
 

@@ -41,6 +41,7 @@ class DurableStudy(Study):
         *,
         checkpoint_interval: float = 60.0,
         driving: bool = True,
+        runs_at_once: int | None = None,
     ) -> None:
         super().__init__(problem, directory.info.settings, list(runs), make_engine)
         self.directory = directory
@@ -54,6 +55,7 @@ class DurableStudy(Study):
                 n_steps=problem.n_steps,
                 checkpoint_interval=checkpoint_interval,
                 driving=driving,
+                runs_at_once=runs_at_once,
             )
         except BaseException:
             self._engine.close()
@@ -189,15 +191,26 @@ def durable_study(
     storage = out if isinstance(out, Storage) else Storage(path=Path(out))
     if first_run:
         raise SettingsError("first_run", "the runs of a run directory are numbered from 0")
-    if (storage.path / "study.json").exists():
-        directory = _open(settings, make_problem(0).model, n_runs, seed, storage)
-    else:
+    directory = None
+    there = storage.path / "study.json"
+    if not there.exists():
         problem = make_problem(draw_seed() if seed is None else seed)
-        directory = RunDirectory.create(storage.path, _info(settings, problem, n_runs, storage))
+        try:
+            directory = RunDirectory.create(storage.path, _info(settings, problem, n_runs, storage))
+        except RunDirectoryError:
+            if not there.exists():  # else another driver was quicker to make it
+                raise
+    if directory is None:
+        directory = _open(settings, make_problem(0).model, n_runs, seed, storage)
     info = directory.info
     problem = replace(make_problem(info.seed), traced=True, sparse_freq=info.sparse_freq)
     return DurableStudy(
-        directory, problem, range(info.n_runs), engine, checkpoint_interval=storage.checkpoint_interval
+        directory,
+        problem,
+        range(info.n_runs),
+        engine,
+        checkpoint_interval=storage.checkpoint_interval,
+        runs_at_once=storage.runs_at_once,
     )
 
 

@@ -57,6 +57,8 @@ class Recorder:
         Seconds after which running segments are written, too.
     driving
         False: read only, claim nothing.
+    runs_at_once
+        Claim so many at most, and none that is finished; None: all.
 
     Raises
     ------
@@ -73,7 +75,9 @@ class Recorder:
         n_steps: int,
         checkpoint_interval: float = 60.0,
         driving: bool = True,
+        runs_at_once: int | None = None,
     ) -> None:
+        self._runs_at_once = runs_at_once
         self._directory = directory
         self._step_size, self._n_steps = step_size, n_steps
         self._checkpoint_interval = checkpoint_interval
@@ -103,6 +107,9 @@ class Recorder:
                 continue
             is_new = not self._directory.has_ledger(run)
             ledger = self._directory.ledger(run, read_only=not self._driving)
+            if self._driving and not self._is_wanted(ledger, is_new=is_new):
+                ledger.close()
+                continue
             if self._driving and not ledger.claim(STALE_SECONDS):
                 busy = f"run {run} is driven by {ledger.driver()}"
                 ledger.close()
@@ -111,15 +118,26 @@ class Recorder:
             if not is_new:
                 self._runs[run].read()
                 self.wall_time = max(self.wall_time, float(ledger.get_info("wall_time") or 0.0))
-        if self._driving and not self._runs:
+        if self._driving and not self._runs and self._runs_at_once is None:
             raise RunDirectoryError(
                 f"{self._directory.path} is in use: {busy}. Stop that driver, or wait: a dead one's runs are free "
                 f"after {STALE_SECONDS:g} s"
             )
-        if self._driving and not busy:
+        if self._driving and len(self._runs) == len(self._splittings):
             orphans = self._directory.clean_up(run.ledger for run in self._runs.values())
             if orphans:
                 _logger.info("removed %d segment files that no ledger points at", len(orphans))
+
+    def _is_wanted(self, ledger: RunLedger, *, is_new: bool) -> bool:
+        """Whether to claim a run: always, unless drivers share the study."""
+        if self._runs_at_once is None or is_new:
+            return self._runs_at_once is None or len(self._runs) < self._runs_at_once
+        return len(self._runs) < self._runs_at_once and ledger.get_info("finished") != self._cap
+
+    @property
+    def _cap(self) -> str:
+        """What a run is finished under: it may be extended by a higher one."""
+        return repr(self._directory.info.settings.max_branchings)
 
     # --- what was recorded --------------------------------------------------------------------------------------
 
@@ -267,6 +285,8 @@ class Recorder:
             ledger.put_trajectories(rows)
             ledger.put_iterations(run.n_complete, iteration_rows(splitting, run.n_complete))
             ledger.put_info("wall_time", repr(wall_time))
+            if splitting.finished:
+                ledger.put_info("finished", self._cap)
         run.archived.update(segment.start.key for segment in run.killed)
         run.killed, run.changed = [], set()
         run.n_complete = splitting.n_complete

@@ -100,6 +100,9 @@ class Storage:
     model_arguments: dict[str, Any] = field(default_factory=dict)
     runner: dict[str, Any] = field(default_factory=dict)
     """Settings of the engine, to be used again."""
+    runs_at_once: int | None = None
+    """Claim so many runs at most, those that nobody drives and that are not finished: for drivers that share a study.
+    None: all that nobody drives."""
     force: bool = False
     """Go on although the model's source has changed."""
 
@@ -137,7 +140,7 @@ class RunDirectory:
         """
         if (path / "study.json").exists():
             raise RunDirectoryError(f"{path} holds a study already: resume it, or choose another directory")
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and all(map(_is_ours, os.listdir(path)))):
             raise RunDirectoryError(f"{path} exists and is no run directory: choose another one")
         try:
             (path / "ledgers").mkdir(parents=True, exist_ok=True)
@@ -145,7 +148,7 @@ class RunDirectory:
         except OSError as error:
             raise RunDirectoryError(f"{path} cannot be made: {error.strerror}") from error
         shown = info.database_url and make_url(info.database_url).set(password=None).render_as_string()
-        _write(path / "study.json", replace(info, database_url=shown))
+        _write(path / "study.json", replace(info, database_url=shown), new=True)
         directory = cls(path)
         directory.database_url = info.database_url
         return directory
@@ -225,17 +228,31 @@ class RunDirectory:
         return self.store.remove_others(name for ledger in ledgers for name in ledger.files())
 
 
+def _is_ours(name: str) -> bool:
+    """Whether another driver may have made this just now."""
+    return name in {"ledgers", Store.subfolder} or name.startswith("study.json")
+
+
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in ("pytams", "numpy", "sqlalchemy")}
 
 
-def _write(path: Path, info: StudyInfo) -> None:
-    temporary = path.with_suffix(".tmp")
+def _write(path: Path, info: StudyInfo, *, new: bool = False) -> None:
+    """Write the whole file or nothing; a new one only if there is none yet."""
+    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump({"format": FORMAT, **asdict(info)}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
-    temporary.rename(path)
+    if not new:
+        temporary.rename(path)
+        return
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise RunDirectoryError(f"{path.parent} holds a study already: somebody was quicker to make it") from None
+    finally:
+        temporary.unlink()
 
 
 def _read(path: Path) -> StudyInfo:

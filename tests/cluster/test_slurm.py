@@ -28,7 +28,7 @@ class Well(pytams.Model):
         return np.array([-1.0, 0.0])
 
     def step(self, x, noise, t, dt):
-        time.sleep(0.004)
+        time.sleep(0.002)
         return x + np.array([x[0] - x[0] * x[0] * x[0], -2 * x[1]]) * dt + 0.316 * dt**0.5 * noise
 
     def score(self, x, t):
@@ -37,10 +37,10 @@ class Well(pytams.Model):
 
 INPUT = """
 [tams]
-ntrajectories = 24
+ntrajectories = 16
 ndiscard = 2
 seed = 5
-nruns = 2
+nruns = 1
 loglevel = "INFO"
 
 [trajectory]
@@ -91,7 +91,7 @@ def test_study_on_slurm_with_a_job_cancelled(tmp_path: Path) -> None:
         while study.poll() is None:
             running = slurm.jobs(environment)
             if cancelled is None and len(running) == 3:
-                time.sleep(2)
+                time.sleep(1)
                 cancelled = running[0]
                 subprocess.run(["scancel", cancelled], env=environment, check=True)
             time.sleep(0.2)
