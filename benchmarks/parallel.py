@@ -18,10 +18,10 @@ import numpy as np
 import pytams
 from pytams.engine import InProcess
 from pytams.engine.processes import Processes
-from pytams.trajectory import Problem, Progress, SegmentKey, Start
+from pytams.trajectory import Point, Problem, Progress, SegmentKey, Start
 from speed import OneByOne
 
-STEP_SECONDS = 0.01
+STEP_SECONDS = 0.005
 
 
 class Sleepy(OneByOne):
@@ -42,32 +42,34 @@ class Busy(OneByOne):
         return super().step(state + total * 0.0, noise, t, dt)
 
 
-class Barrier:
-    """An engine that holds reports back until all segments have ended, so that iterations wait for their slowest."""
+class Barrier(Processes):
+    """Starts the branches of an iteration when those of the one before have ended."""
 
     def __init__(self, problem: Problem, n_workers: int) -> None:
-        self._engine = Processes(problem, n_workers, seconds=0.1)
+        super().__init__(problem, n_workers, seconds=0.1)
         self._running: set[SegmentKey] = set()
-        self._held: list[Progress] = []
-        self.drop, self.pass_level, self.close = self._engine.drop, self._engine.pass_level, self._engine.close
-        self.checkpoint, self.resume = self._engine.checkpoint, self._engine.resume
-
-    @property
-    def n_steps(self) -> int:
-        return self._engine.n_steps
+        self._groups: list[list[Point]] = []
 
     def start(self, starts: Iterable[Start]) -> None:
-        starts = list(starts)
-        self._running.update(start.key for start in starts)
-        self._engine.start(starts)
+        group: list[Point] = []
+        join = self._stepper.join
+        self._stepper.join = group.append  # type: ignore[method-assign, assignment] # put them aside
+        super().start(starts)
+        self._stepper.join = join  # type: ignore[method-assign]
+        self._groups.append(group)
+        self._release()
 
     def advance(self) -> list[Progress]:
-        while self._running:
-            reports = self._engine.advance()
-            self._held += reports
-            self._running -= {report.key for report in reports if report.ended}
-        held, self._held = self._held, []
-        return held
+        reports = super().advance()
+        self._running -= {report.key for report in reports if report.ended}
+        self._release()
+        return reports
+
+    def _release(self) -> None:
+        while self._groups and not self._running:
+            for point in self._groups.pop(0):
+                self._running.add(point.key)
+                self._stepper.join(point)
 
 
 def seconds(tams: pytams.TAMS, engine: Any, n_runs: int = 1) -> tuple[float, Any]:

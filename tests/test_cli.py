@@ -163,6 +163,41 @@ def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals)
     assert "8 of 8 runs finished" in command("show", "my run", cwd=tmp_path).stdout
 
 
+def test_interrupt_ends_the_workers_too(slow: Path) -> None:
+    arguments = ["--set", "runner.type=process", "--set", "runner.nworkers=3", "--out", "out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytams", "run", str(slow), *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=slow.parent,
+        start_new_session=True,
+    )
+    time.sleep(3)
+    started = processes_of_session(process.pid)
+    assert len(started) >= 4
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130, stderr
+    assert "pytams resume out" in stderr
+    assert "Traceback" not in stderr
+    deadline = time.monotonic() + 10
+    while processes_of_session(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def processes_of_session(session: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
 def test_drivers_share_a_study(tmp_path: Path) -> None:
     """As the tasks of a job array: the same command several times at once."""
     command("new", "well", cwd=tmp_path)

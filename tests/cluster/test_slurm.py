@@ -1,4 +1,4 @@
-"""A study on a real Slurm cluster, from the command line: the serial answer to the bit, though a job is cancelled."""
+"""A study on a real Slurm cluster, from the command line: the serial answer to the bit, though jobs are cancelled."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class = "well.py:Well"
 """
 
 
-def test_study_on_slurm_with_a_job_cancelled(tmp_path: Path) -> None:
+def test_study_on_slurm_with_jobs_cancelled(tmp_path: Path) -> None:
     (tmp_path / "well.py").write_text(MODEL)
     (tmp_path / "input.toml").write_text(INPUT)
     pytams = [sys.executable, "-m", "pytams"]
@@ -87,17 +87,18 @@ def test_study_on_slurm_with_a_job_cancelled(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        cancelled = None
+        cancelled: list[list[str]] = []
         while study.poll() is None:
             running = slurm.jobs(environment)
-            if cancelled is None and len(running) == 3:
+            if len(cancelled) < 2 and len(running) >= 2:
                 time.sleep(1)
-                cancelled = running[0]
-                subprocess.run(["scancel", cancelled], env=environment, check=True)
+                cancelled.append(slurm.jobs(environment)[: 1 if not cancelled else None])  # first one job, then all
+                subprocess.run(["scancel", *cancelled[-1]], env=environment, check=True)
             time.sleep(0.2)
         stdout, stderr = study.communicate()
         assert study.returncode == 0, stderr
-        assert cancelled is not None
+        assert len(cancelled) == 2
+        assert len(cancelled[1]) >= 2
         deadline = time.monotonic() + 20
         while slurm.jobs(environment):  # the cluster ends with the study
             assert time.monotonic() < deadline
