@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import wait
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 import pytams
 from pytams.engine import InProcess
+from pytams.engine.pool import PoolStepper
 from pytams.engine.processes import Processes
 from pytams.trajectory import Point, Problem, Progress, SegmentKey, Start
 from speed import OneByOne
@@ -73,11 +75,13 @@ class Barrier(Processes):
 
 
 def seconds(tams: pytams.TAMS, engine: Any, n_runs: int = 1) -> tuple[float, Any]:
-    """Time between the first report and the end: starting the workers is not counted."""
+    """Time of a study; starting the workers is not counted."""
     with tams.study(n_runs, seed=1, engine=engine) as study:
-        studying = iter(study)
+        stepper: Any = study._engine._stepper  # type: ignore[attr-defined] # to start its workers
+        if isinstance(stepper, PoolStepper):
+            wait([stepper._executor.submit(time.sleep, 1.0) for _ in range(stepper._n_workers)])
         start = perf_counter()
-        for _ in studying:
+        for _ in study:
             pass
         return perf_counter() - start, study.result().runs
 
@@ -99,7 +103,7 @@ def main() -> None:
     steps = sum(run.n_steps for run in runs)
     print(f"\n8 runs on 32 workers: {steps / n_tasks * one / many:.1f}")
 
-    busy = pytams.TAMS(Busy(), n_trajectories=20, n_discard=2, **settings)
+    busy = pytams.TAMS(Busy(), n_trajectories=60, n_discard=4, **settings)
     times: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):
         for n_workers, found in times.items():

@@ -15,7 +15,7 @@ PACKAGE = Path(pytams.__file__).parent
 FLOORS = [
     ["errors", "_random", "_state", "model", "stopping"],
     ["trajectory", "fast", "loading"],
-    ["splitting", "estimator"],
+    ["splitting", "estimator", "health"],
     ["result", "engine.base", "sqldb.tables", "sqldb.database", "store"],
     ["sqldb.ledger"],
     ["sqldb.sqlfile"],

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import html
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytams.estimator import mean_and_error, student_interval
+import numpy as np
+
+from pytams import estimator
+from pytams.health import Health, judge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from pytams.splitting import Iteration
 
 
@@ -26,7 +34,7 @@ class Settings:
     max_branchings: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunResult:
     """One finished run."""
 
@@ -41,11 +49,48 @@ class RunResult:
     n_steps: int
     """Model steps computed."""
     iterations: tuple[Iteration, ...]
+    n: int
+    """N, the size of the ensemble."""
+    maxima: tuple[float, ...]
+    """Maximum of each trajectory of the final ensemble (of the last one, if the run is extinct)."""
+    roots: tuple[int, ...]
+    """Slot of the initial trajectory that each of them descends from."""
+    target_score: float
 
     @property
     def extinct(self) -> bool:
         """Whether all trajectories were killed at once: the estimate is 0, and counts."""
         return self.log_weight == -math.inf
+
+    @cached_property
+    def variance(self) -> float:
+        """Variance of the estimate, from this run's genealogy alone; NaN if it is extinct or nothing was reached."""
+        if not self.n_reached:
+            return math.nan
+        reached = [float(maximum >= self.target_score) for maximum in self.maxima]
+        killed = [len(iteration.killed) for iteration in self.iterations]
+        return estimator.genealogical_variance(self.n, killed, math.exp(self.log_weight), reached, self.roots)
+
+    def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(max of the score > z) for each z up to the target."""
+        return estimator.exceedance(
+            self.n,
+            [iteration.level for iteration in self.iterations],
+            [iteration.log_weight for iteration in self.iterations],
+            [iteration.killed_maxima for iteration in self.iterations],
+            self.maxima,
+            z,
+        )
+
+
+class Curve(NamedTuple):
+    """Values at levels, with their error and 95 % interval; each of shape ``(len(z),)``."""
+
+    z: NDArray[np.float64]
+    value: NDArray[np.float64]
+    error: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +127,10 @@ class Result:
 
     @cached_property
     def _mean_and_error(self) -> tuple[float, float]:
-        return mean_and_error(self.estimates)
+        mean, error = estimator.mean_and_error(self.estimates)
+        if len(self.runs) == 1:
+            error = math.sqrt(max(0.0, variance)) if math.isfinite(variance := self.runs[0].variance) else math.nan
+        return mean, error
 
     @property
     def probability(self) -> float:
@@ -91,18 +139,78 @@ class Result:
 
     @property
     def standard_error(self) -> float:
-        """Standard error of the probability from the spread over runs; NaN for a single run."""
+        """Standard error of the probability: from the spread over runs; for a single run, from its genealogy.
+
+        See `estimator.genealogical_variance`. NaN if there is nothing to tell it from.
+        """
         return self._mean_and_error[1]
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the probability (Student, cut at 0 and 1); NaN for a single run."""
-        return student_interval(*self._mean_and_error, len(self.runs))
+        """95 % confidence interval of the probability, symmetric in its logarithm; NaN if nothing was reached.
+
+        See `estimator.interval`: Student's quantile over runs, the normal one for a single run.
+        """
+        n = len(self.runs)
+        return estimator.interval(*self._mean_and_error, n if n > 1 else None)
 
     @property
     def relative_error(self) -> float:
         """Standard error over probability; NaN if the probability is 0."""
         return self.standard_error / self.probability if self.probability else math.nan
+
+    @property
+    def ideal_relative_error(self) -> float:
+        """Relative error with the best score there is: sqrt(-log(p) / N) a run."""
+        ideal = estimator.ideal_relative_error(self.probability, self.settings.n_trajectories)
+        return ideal / math.sqrt(len(self.runs))
+
+    def runs_for(self, relative_error: float) -> int:
+        """How many runs in all would give this relative error."""
+        return estimator.runs_for(self.relative_error, relative_error, len(self.runs))
+
+    @property
+    def saving(self) -> float:
+        """Cost of plain Monte Carlo at the same relative error, in units of this study's; NaN if that is unknown."""
+        if not (self.probability > 0.0 and self.relative_error > 0.0):
+            return math.nan
+        steps = round(self.settings.end_time / self.settings.step_size)
+        return estimator.saving(self.probability, self.relative_error, self.n_steps, steps)
+
+    def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
+        """P(max of the score > z) for each z up to the target, from the same runs."""
+        each = np.array([run.exceedance(z) for run in self.runs])
+        n = len(each)
+        mean = each.mean(axis=0)
+        error = each.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else np.full(len(mean), math.nan)
+        bounds = [estimator.interval(m, e, n) for m, e in zip(mean.tolist(), error.tolist(), strict=True)]
+        low, high = np.array(bounds).T
+        return Curve(np.asarray(z, dtype=np.float64), mean, error, low, high)
+
+    def return_times(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
+        """Mean time between events score > z, in the model's unit, with interval: see `estimator.return_time`."""
+        p, end_time = self.exceedance(z), self.settings.end_time
+        value, low, high = (estimator.return_time(q, end_time) for q in (p.value, p.high, p.low))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = p.error * value**2 / end_time / (1.0 - p.value)  # |dr/dp| = r^2 / (T (1 - p))
+        return Curve(p.z, value, error, low, high)
+
+    @cached_property
+    def health(self) -> Health:
+        """Whether the estimate can be trusted, why, and what to change."""
+        alive = [run for run in self.runs if not run.extinct]
+        families = [Counter(run.roots) for run in alive]
+        mean, error = estimator.mean_and_error(self.estimates)
+        return judge(
+            n_runs=len(self.runs),
+            n_reached=sum(run.n_reached for run in self.runs),
+            roots=[len(family) for family in families],
+            families=[max(family.values()) / run.n for family, run in zip(families, alive, strict=True)],
+            n_extinct=self.n_extinct,
+            n_stalled=sum(2 * len(i.killed) > run.n for run in self.runs for i in run.iterations),
+            n_iterations=self.n_iterations,
+            spread=error * math.sqrt(len(self.runs)) / mean if mean > 0.0 else math.nan,
+        )
 
     @property
     def n_steps(self) -> int:
@@ -131,6 +239,10 @@ class Result:
             "standard_error": _or_none(self.standard_error),
             "interval": [_or_none(low), _or_none(high)],
             "estimates": list(self.estimates),
+            "relative_error": _or_none(self.relative_error),
+            "ideal_relative_error": _or_none(self.ideal_relative_error),
+            "saving": _or_none(self.saving),
+            "health": {name: _or_none(getattr(self.health, name)) for name in self.health.__slots__},
             "n_runs": len(self.runs),
             "n_unfinished": self.n_unfinished,
             "n_extinct": self.n_extinct,
@@ -142,16 +254,18 @@ class Result:
     def _rows(self) -> list[tuple[str, str]]:
         """Names and values, as people read them."""
         settings, n = self.settings, len(self.runs)
-        if n > 1:
-            low, high = self.interval
-            error = f"{self.standard_error:.2g}"
-            error += f" ({self.relative_error:.1%})" if self.probability else ""
+        low, high = self.interval
+        error = interval = "unknown: nothing has reached the target"
+        if math.isfinite(low):
+            error = f"{self.standard_error:.2g} ({self.relative_error:.1%}, at best {self.ideal_relative_error:.1%})"
+            error += ", from one run's genealogy" if n == 1 else ""
             interval = f"{low:.3e} to {high:.3e}"
-        else:
-            error = interval = "needs two runs or more"
         runs = f"{n} finished, {self.n_extinct} extinct"
         if self.n_unfinished:
             runs += f", {self.n_unfinished} unfinished and left out (the finished ones tend to be short: biased)"
+        cost = f"{self.n_steps:,} model steps, {self.wall_time:.2f} s"
+        if math.isfinite(self.saving):
+            cost += f"; plain Monte Carlo: {self.saving:,.1f} times the steps"
         return [
             ("model", self.model),
             ("probability", f"{self.probability:.4e}"),
@@ -164,7 +278,8 @@ class Result:
             ),
             ("runs", runs),
             ("iterations", f"{self.n_iterations:,} ({self.n_iterations / n:.0f} a run)"),
-            ("cost", f"{self.n_steps:,} model steps, {self.wall_time:.2f} s"),
+            ("cost", cost),
+            ("health", str(self.health)),
             ("seed", str(self.seed)),
         ]
 
@@ -182,5 +297,5 @@ class Result:
         return f"<table>{rows}</table>"
 
 
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -97,7 +97,7 @@ class Splitting:
     ) -> None:
         self._n = n_trajectories
         self._n_discard = n_discard
-        self._target = target_score
+        self.target = target_score
         self._max_branchings = math.inf if max_branchings is None else max_branchings
         self._streams = Streams(seed)
         self._run = run
@@ -147,7 +147,7 @@ class Splitting:
     @property
     def n_reached(self) -> int:
         """How many trajectories of the ensemble have reached the target."""
-        return 0 if self.extinct else len(self._ended) - bisect_left(self._ended, (self._target, -1))
+        return 0 if self.extinct else len(self._ended) - bisect_left(self._ended, (self.target, -1))
 
     @property
     def estimate(self) -> float:
@@ -191,7 +191,7 @@ class Splitting:
         if self.n_branchings >= self._max_branchings or self.extinct or len(self._ended) < self._n_discard:
             return None
         level = self._ended[self._n_discard - 1][0]
-        if level >= self._target or self._lowest_running() <= level:
+        if level >= self.target or self._lowest_running() <= level:
             return None
         return level
 

@@ -197,4 +197,8 @@ def _run_result(run: int, splitting: Splitting) -> RunResult:
         n_branchings=splitting.n_branchings,
         n_steps=splitting.n_steps,
         iterations=tuple(splitting.iterations),
+        n=len(splitting.members),
+        maxima=tuple(member.maximum for member in splitting.members),
+        roots=tuple(member.root for member in splitting.members),
+        target_score=splitting.target,
     )

@@ -1,0 +1,149 @@
+"""Error bars against the truth: over many runs of models whose probabilities are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pytams
+from exact import (
+    DOUBLE_WELL_2D,
+    ORNSTEIN_UHLENBECK,
+    SPIN_UP,
+    Walk,
+    double_well_2d,
+    ornstein_uhlenbeck_spun_up,
+    walk_probability,
+)
+from pytams import estimator
+from pytams.fast import SDE
+
+
+def walk(target: int = 6, n: int = 40, n_discard: int = 1) -> pytams.TAMS:
+    return pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=target, n_trajectories=n, n_discard=n_discard)
+
+
+def well(end_time: float, n: int, n_discard: int) -> pytams.TAMS:
+    return pytams.TAMS(
+        double_well_2d(), end_time=end_time, step_size=0.01, target_score=0.95, n_trajectories=n, n_discard=n_discard
+    )
+
+
+@pytest.mark.parametrize("n_discard", [1, 10])
+def test_every_level_is_estimated_without_bias(n_discard: int) -> None:
+    curve = walk(n_discard=n_discard).run(600, seed=2).exceedance([0.5, 1, 2.5, 3, 4, 5])
+    for z, value, error in zip(curve.z, curve.value, curve.error, strict=True):
+        exact = walk_probability(math.floor(z) + 1, 20)
+        assert abs(value - exact) < 4 * error
+    assert (np.diff(curve.value) < 0).all()
+    assert ((curve.low < curve.value) & (curve.value < curve.high)).all()
+
+
+def test_at_the_target_it_is_the_estimate() -> None:
+    result = walk(n=10).run(50, seed=3)
+    assert result.n_extinct > 0
+    below = [run.exceedance([5.999])[0] for run in result.runs]
+    assert below == [run.estimate for run in result.runs]
+
+
+def test_return_times() -> None:
+    result = well(10, 40, 4).run(16, seed=1)
+    curve = result.return_times([0.5, 0.9])
+    p = result.exceedance([0.5, 0.9]).value
+    np.testing.assert_allclose(curve.value, -10 / np.log(1 - p))
+    assert ((curve.low < curve.value) & (curve.value < curve.high)).all()
+    assert estimator.return_time(0.0, 10.0) == math.inf
+
+
+def test_variance_of_plain_monte_carlo() -> None:
+    """Without an iteration it is that of independent trajectories: p (1 - p) / (n - 1)."""
+    n = 100
+    values = [1.0] * 30 + [0.0] * 70
+    variance = estimator.genealogical_variance(n, [], 1.0, values, range(n))
+    assert variance == pytest.approx(0.3 * 0.7 / (n - 1), rel=1e-12)
+    assert math.isnan(estimator.genealogical_variance(3, [2], 1 / 3, [1.0, 0.0, 0.0], [0, 0, 0]))
+
+
+def test_one_run_has_an_error_bar() -> None:
+    result = well(10, 100, 5).run(1, seed=1)
+    assert 0 < result.standard_error < result.probability
+    assert result.interval[0] < result.probability < result.interval[1]
+    assert result.relative_error > result.ideal_relative_error / 2
+    assert "from one run's genealogy" in str(result)
+    assert result.health.word == "good"
+
+
+def test_numbers_for_planning() -> None:
+    result = well(4, 50, 2).run(16, seed=1)
+    assert result.runs_for(result.relative_error / 2) == 64
+    assert result.ideal_relative_error == pytest.approx(math.sqrt(-math.log(result.probability) / 50 / 16))
+    n = (1 - result.probability) / (result.probability * result.relative_error**2)
+    assert result.saving == pytest.approx(n * 400 / result.n_steps)
+    assert result.saving > 1
+
+
+def test_health_has_a_word_a_reason_and_an_advice() -> None:
+    assert well(10, 100, 5).run(8, seed=1).health.word == "good"
+    collapsed = pytams.TAMS(
+        ornstein_uhlenbeck_spun_up(5.9), end_time=5 + SPIN_UP, step_size=0.01, target_score=6, n_trajectories=8
+    ).run(4, seed=1)
+    assert collapsed.health.word == "collapsed"
+    assert collapsed.health.n_roots == 1
+    assert collapsed.health.largest_family == 1.0
+    assert "larger ensemble" in str(collapsed)
+    weak = walk(n=10).run(50, seed=3).health
+    assert weak.word in {"weak", "collapsed"}
+    assert weak.n_extinct > 0
+    nothing = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=15, n_trajectories=4, max_branchings=2).run(
+        3, seed=1
+    )
+    assert nothing.health.word == "collapsed"
+    assert math.isnan(nothing.interval[0])
+    assert "nothing has reached the target" in str(nothing)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_discard", [1, 20])
+def test_variance_from_one_run_is_right_on_average(n_discard: int) -> None:
+    """Within 20 %: the variance of 500 estimates is itself known to about 7 %."""
+    result = well(10, 200, n_discard).run(500, seed=11)
+    estimated = np.mean([run.variance for run in result.runs])
+    empirical = np.var(result.estimates, ddof=1)
+    assert 0.8 < estimated / empirical < 1.2
+
+
+COVERAGE: dict[str, tuple[Callable[[], SDE], float, float, float, int, int]] = {
+    "2-D double well, T = 10": (double_well_2d, 10, 0.95, DOUBLE_WELL_2D[10], 50, 5),
+    "2-D double well, T = 4": (double_well_2d, 4, 0.95, DOUBLE_WELL_2D[4], 50, 5),
+    "OU, 5 sigma": (
+        partial(ornstein_uhlenbeck_spun_up, 4.9), 5 + SPIN_UP, 5, ORNSTEIN_UHLENBECK[5], 60, 15,
+    ),
+}  # fmt: skip
+
+
+def coverage(case: str, n_studies: int = 300, n_runs: int = 16) -> tuple[float, float]:
+    """Share of studies whose interval covers the exact value: ours, and the plain normal one."""
+    model, end_time, target, exact, n, n_discard = COVERAGE[case]
+    settings: dict[str, Any] = {"end_time": end_time, "step_size": 0.01, "target_score": target}
+    tams = pytams.TAMS(model(), n_trajectories=n, n_discard=n_discard, **settings)
+    estimates = np.array(tams.run(n_studies * n_runs, seed=21).estimates).reshape(n_studies, n_runs)
+    ours = plain = 0
+    for study in estimates:
+        mean, error = estimator.mean_and_error(study.tolist())
+        low, high = estimator.interval(mean, error, n_runs)
+        ours += low <= exact <= high
+        plain += abs(mean - exact) <= 1.96 * error
+    return ours / n_studies, plain / n_studies
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", COVERAGE)
+def test_intervals_cover_the_truth(case: str) -> None:
+    ours, plain = coverage(case)
+    assert 0.92 <= ours <= 0.98
+    assert ours >= plain
