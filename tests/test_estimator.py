@@ -111,9 +111,10 @@ def test_health_has_a_word_a_reason_and_an_advice() -> None:
 @pytest.mark.parametrize("n_discard", [1, 20])
 def test_variance_from_one_run_is_right_on_average(n_discard: int) -> None:
     """Within 20 %: the variance of 500 estimates is itself known to about 7 %."""
-    result = well(10, 200, n_discard).run(500, seed=11)
-    estimated = np.mean([run.variance for run in result.runs])
-    empirical = np.var(result.estimates, ddof=1)
+    tams = well(10, 200, n_discard)
+    found = [(run.variance, run.estimate) for i in range(50) for run in tams.run(10, 11, first_run=10 * i).runs]
+    estimated = np.mean([variance for variance, _ in found])
+    empirical = np.var([estimate for _, estimate in found], ddof=1)
     assert 0.8 < estimated / empirical < 1.2
 
 
@@ -131,13 +132,12 @@ def coverage(case: str, n_studies: int = 300, n_runs: int = 16) -> tuple[float, 
     model, end_time, target, exact, n, n_discard = COVERAGE[case]
     settings: dict[str, Any] = {"end_time": end_time, "step_size": 0.01, "target_score": target}
     tams = pytams.TAMS(model(), n_trajectories=n, n_discard=n_discard, **settings)
-    estimates = np.array(tams.run(n_studies * n_runs, seed=21).estimates).reshape(n_studies, n_runs)
     ours = plain = 0
-    for study in estimates:
-        mean, error = estimator.mean_and_error(study.tolist())
-        low, high = estimator.interval(mean, error, n_runs)
+    for i in range(n_studies):
+        result = tams.run(n_runs, seed=21, first_run=n_runs * i)
+        low, high = result.interval
         ours += low <= exact <= high
-        plain += abs(mean - exact) <= 1.96 * error
+        plain += abs(result.probability - exact) <= 1.96 * result.standard_error
     return ours / n_studies, plain / n_studies
 
 
