@@ -18,8 +18,10 @@ import numpy as np
 
 import pytams
 from pytams.engine import InProcess
+from pytams.engine.clusters import connect
 from pytams.engine.pool import PoolStepper
 from pytams.engine.processes import Processes
+from pytams.engine.remote import OnDask
 from pytams.trajectory import Point, Problem, Progress, SegmentKey, Start
 from speed import OneByOne
 
@@ -115,9 +117,15 @@ def main() -> None:
         spent, runs = seconds(cheap, engine, n_runs=4)
         return spent / sum(len(run.iterations) * 5 + 50 for run in runs)
 
-    engines: dict[str, Any] = {"in process": InProcess, "processes": partial(Processes, n_workers=2)}
+    client = connect("local", n_workers=2)
+    engines: dict[str, Any] = {
+        "in process": InProcess,
+        "two processes": partial(Processes, n_workers=2),
+        "two Dask workers": partial(OnDask, connect=client),
+    }
     for name, engine in engines.items():
-        print(f"cost of a segment of {OneByOne.__name__}, {name}: {a_task(engine) * 1e3:.2f} ms")
+        print(f"a segment of 40 steps that cost next to nothing, {name}: {a_task(engine) * 1e3:.2f} ms")
+    client.shutdown()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,11 @@ import logging
 import os
 import random
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -102,6 +106,69 @@ def test_a_model_that_always_raises_stops_the_run(client: Any) -> None:
         pytams.ModelError, match=r"Broken.step raised ZeroDivisionError at run \d, slot \d+, step \d+"
     ):
         run(Broken(), engine=partial(OnDask, connect=client, seconds=0.05))
+
+
+def test_a_hung_worker_is_restarted(tmp_path: Path) -> None:
+    class Hangs(DoubleWell2DSingle):
+        def __init__(self, file: Path) -> None:
+            super().__init__()
+            self.file = file
+
+        def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+            if 0.995 < t < 1.005 and self.file.exists():
+                self.file.unlink(missing_ok=True)
+                time.sleep(1000)
+            return super().step(state, noise, t, dt)
+
+    (tmp_path / "trouble").touch()
+    engine = partial(OnDask, connect=LOCAL, n_workers=2, seconds=0.05, timeout=3.0)
+    assert run(Hangs(tmp_path / "trouble"), engine=engine) == run(DoubleWell2DSingle())
+    assert not (tmp_path / "trouble").exists()
+
+
+DRIVER = """
+    import sys
+    sys.path.insert(0, {tests!r})
+    from functools import partial
+    from pathlib import Path
+    import pytams
+    from engine.test_remote import LOCAL, SETTINGS
+    from exact import DoubleWell2DSingle
+    from pytams.engine.remote import OnDask
+    from pytams.rundir import Storage
+
+    if __name__ == "__main__":
+        out = Storage(path=Path(sys.argv[1]), checkpoint_interval=0.1)
+        engine = partial(OnDask, connect=LOCAL, n_workers=2, seconds=0.05)
+        pytams.TAMS(DoubleWell2DSingle(), **SETTINGS).run(4, seed=4, engine=engine, out=out)
+"""
+
+
+def check_drivers_killed(tmp_path: Path, n_studies: int) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(textwrap.dedent(DRIVER.format(tests=str(Path(__file__).parents[1]))))
+    rng = random.Random(n_studies)
+    expected = run(DoubleWell2DSingle(), n_runs=4)
+    for i in range(n_studies):
+        path = tmp_path / f"run{i}"
+        for kill_after in (rng.uniform(2.5, 5.0), None):
+            process = subprocess.Popen([sys.executable, script, path], start_new_session=True)
+            try:
+                assert process.wait(kill_after) == 0
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        with pytams.load(path) as saved:
+            assert saved.result.runs == expected
+
+
+def test_a_killed_driver_is_resumed(tmp_path: Path) -> None:
+    check_drivers_killed(tmp_path, 1)
+
+
+@pytest.mark.slow
+def test_drivers_killed_many_times(tmp_path: Path) -> None:
+    check_drivers_killed(tmp_path, 20)
 
 
 def check_kills(n_kills: int) -> None:
