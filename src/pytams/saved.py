@@ -16,6 +16,7 @@ from pytams.errors import RunDirectoryError
 from pytams.loading import make_model, source_sha256
 from pytams.model import Model
 from pytams.rundir import RunDirectory
+from pytams.store import columns
 from pytams.trajectory import Point, Problem, SegmentKey, Start
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ class SavedTrajectory:
         import xarray as xr  # noqa: PLC0415 - an extra
 
         variables: dict[str, Any] = {"score": ("time", self.scores)}
-        for name, column in _stacked(self.states).items():
+        for name, column in columns(self.states).items():
             inner = [f"{name}_{i}" for i in range(column.ndim - 1)]
             variables[name] = (["state_time", *inner], column)
         return xr.Dataset(
@@ -318,15 +319,6 @@ class SavedTrajectory:
             {"time": self.times, "state_time": self.state_times},
             dict(zip(SegmentKey._fields, self.key, strict=True)),
         )
-
-
-def _stacked(states: Sequence[State]) -> dict[str, NDArray[Any]]:
-    if not states:
-        return {}
-    first = states[0]
-    if not isinstance(first, dict):
-        return {"state": np.stack(states)}  # type: ignore[arg-type] # all are alike
-    return {f"state.{name}": np.stack([state[name] for state in states]) for name in first}
 
 
 class _Absent(Model):

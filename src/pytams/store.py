@@ -254,12 +254,12 @@ def _encode(pieces: Sequence[Piece], step_size: float) -> memoryview:
         add("n_states", ("piece",), np.array([len(piece.steps) for piece in pieces]), sample_dimension="state_obs")
         add("score", ("obs",), np.concatenate([piece.scores for piece in pieces]), long_name="score function")
         add("state_step", ("state_obs",), np.concatenate([piece.steps for piece in pieces]).astype(np.int64))
-        for name, column in _columns(states).items():
+        for name, column in columns(states).items():
             _add_states(file, name, column)
     return buffer.getbuffer()
 
 
-def _columns(states: list[State]) -> dict[str, NDArray[Any]]:
+def columns(states: Sequence[State]) -> dict[str, NDArray[Any]]:
     """Stack states; those of a dict by name."""
     if not states:
         return {}
