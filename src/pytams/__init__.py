@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytams.errors import ModelError, PytamsError, RunDirectoryError, SettingsError, StoreError
 from pytams.model import Model
-from pytams.result import Result, RunResult, Settings
+from pytams.result import Result
+from pytams.runresult import RunResult, Settings
 from pytams.study import Study
 from pytams.tams import TAMS
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 State: TypeAlias = NDArray[Any] | dict[str, NDArray[Any]]
 
@@ -86,3 +89,13 @@ def put(batch: State, index: Any, members: State) -> None:
             part[index] = members[name]
     else:
         batch[index] = members
+
+
+def columns(states: Sequence[State]) -> dict[str, NDArray[Any]]:
+    """Stack states, as arrays named ``state``, or ``state.<name>`` for each part of a dict; none: no array."""
+    if not len(states):
+        return {}
+    first = states[0]
+    if not isinstance(first, dict):
+        return {"state": np.stack(states)}  # type: ignore[arg-type] # all are alike
+    return {f"state.{name}": np.stack([state[name] for state in states]) for name in first}

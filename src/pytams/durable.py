@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytams.engine import Engine
     from pytams.model import Model
     from pytams.past import Past
-    from pytams.result import Settings
+    from pytams.runresult import Settings
     from pytams.splitting import Iteration, Splitting
     from pytams.trajectory import Point, Progress, Start
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,11 @@ def mean_and_error(estimates: Sequence[float]) -> tuple[float, float]:
 
 
 def genealogical_variance(
-    n: int, n_killed: Iterable[int], weight: float, values: Sequence[float], roots: Sequence[int]
+    n: int,
+    n_killed: Iterable[int],
+    weight: float,
+    values: Sequence[float] | NDArray[np.float64],
+    roots: Sequence[int],
 ) -> float:
     """Estimate, from one run alone, the variance of its estimate ``weight / n * sum(values)``.
 
@@ -58,9 +62,9 @@ def genealogical_variance(
         if left < 2:
             return math.nan  # no pair survives: nothing can be said
         log_c += math.log(left * (left - 1)) - math.log(n * (n - 1) - 2 * killed - killed * (killed - 1) / left)
-    of_root: Counter[int] = Counter()
+    of_root: defaultdict[int, float] = defaultdict(float)
     for value, root in zip(values, roots, strict=True):
-        of_root[root] += value  # type: ignore[assignment] # a float counts as well
+        of_root[root] += value
     total = math.fsum(values)
     disjoint_pairs = total * total - math.fsum(part * part for part in of_root.values())
     return (weight * total / n) ** 2 - math.exp(log_c) / (n * (n - 1)) * disjoint_pairs
@@ -131,12 +135,40 @@ def interval(mean: float, error: float, n: int | None, confidence: float = CONFI
     """
     if not (mean > 0.0 and math.isfinite(error)):
         return math.nan, math.nan
+    factor = math.exp(quantile(n, confidence) * error / mean)
+    return mean / factor, min(1.0, mean * factor)
+
+
+def quantile(n: int | None, confidence: float = CONFIDENCE) -> float:
+    """Half-width of a two-sided interval in standard errors: Student's for n estimates, the normal one for None."""
     from scipy.special import ndtri, stdtrit  # noqa: PLC0415 - keeps `import pytams` quick
 
     level = 0.5 + confidence / 2
-    quantile = float(ndtri(level) if n is None else stdtrit(n - 1, level))
-    factor = math.exp(quantile * error / mean)
-    return mean / factor, min(1.0, mean * factor)
+    return float(ndtri(level) if n is None else stdtrit(n - 1, level))
+
+
+def ratio(above: NDArray[np.float64], below: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ratio of two means over independent runs, and its standard error by the delta method.
+
+    Parameters
+    ----------
+    above
+        Shape ``(runs, ...)``.
+    below
+        Shape ``(runs,)``; its mean must not be 0.
+
+    Returns
+    -------
+    value, error
+        Of shape ``(...)``; the error of a single run is NaN.
+    """
+    divisors = np.asarray(below, dtype=float)
+    n = len(divisors)
+    value = above.sum(axis=0) / divisors.sum()
+    residuals = above - np.multiply.outer(divisors, value)
+    if n == 1:
+        return value, np.full_like(value, math.nan)
+    return value, np.sqrt((residuals**2).sum(axis=0) / (n * (n - 1))) / divisors.mean()
 
 
 def runs_for(relative_error: float, wanted: float, n_runs: int) -> int:

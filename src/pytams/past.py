@@ -48,8 +48,8 @@ class Past:
 
     @property
     def first_step(self) -> int:
-        """Step of its first score: that after the branch point, 0 in the initial ensemble."""
-        return self.start.step + (self.start.parent is not None)
+        """Step of its first score."""
+        return self.start.first_step
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:

@@ -4,83 +4,25 @@ from __future__ import annotations
 
 import html
 import math
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pytams import estimator
+from pytams.ensemble import dataset
+from pytams.errors import ModelError, PytamsError
 from pytams.health import Health, judge
+from pytams.trajectory import chain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from pytams.splitting import Iteration
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What was asked for: the settings of the algorithm, which the result is a function of."""
-
-    end_time: float
-    step_size: float
-    target_score: float
-    n_trajectories: int
-    n_discard: int
-    max_branchings: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """One finished run."""
-
-    run: int
-    estimate: float
-    """W / N times the number of trajectories that reached the target."""
-    log_weight: float
-    """log W, -inf for an extinct run."""
-    n_reached: int
-    n_branchings: int
-    """Trajectories killed and restarted."""
-    n_steps: int
-    """Model steps computed."""
-    iterations: tuple[Iteration, ...]
-    n: int
-    """N, the size of the ensemble."""
-    maxima: tuple[float, ...]
-    """Maximum of each trajectory of the final ensemble (of the last one, if the run is extinct)."""
-    roots: tuple[int, ...]
-    """Slot of the initial trajectory that each of them descends from."""
-    target_score: float
-
-    @property
-    def extinct(self) -> bool:
-        """Whether all trajectories were killed at once: the estimate is 0, and counts."""
-        return self.log_weight == -math.inf
-
-    @cached_property
-    def variance(self) -> float:
-        """Variance of the estimate, from this run's genealogy alone; NaN if it is extinct or nothing was reached."""
-        if not self.n_reached:
-            return math.nan
-        reached = [float(maximum >= self.target_score) for maximum in self.maxima]
-        killed = [len(iteration.killed) for iteration in self.iterations]
-        return estimator.genealogical_variance(self.n, killed, math.exp(self.log_weight), reached, self.roots)
-
-    def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """P(max of the score > z) for each z up to the target."""
-        return estimator.exceedance(
-            self.n,
-            [iteration.level for iteration in self.iterations],
-            [iteration.log_weight for iteration in self.iterations],
-            [iteration.killed_maxima for iteration in self.iterations],
-            self.maxima,
-            z,
-        )
+    from pytams.ensemble import Source
+    from pytams.runresult import RunResult, Settings
 
 
 class Curve(NamedTuple):
@@ -91,6 +33,15 @@ class Curve(NamedTuple):
     error: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A mean over reactive trajectories with its error and 95 % interval: numbers, or arrays of one shape."""
+
+    value: Any
+    error: Any
+    low: Any
+    high: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +62,8 @@ class Result:
         Runs that were asked for and are not finished.
     wall_time
         Seconds spent.
+    source
+        Where `ensemble` gets the trajectories from.
     """
 
     model: str
@@ -119,6 +72,7 @@ class Result:
     runs: tuple[RunResult, ...]
     n_unfinished: int
     wall_time: float
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def estimates(self) -> tuple[float, ...]:
@@ -195,11 +149,111 @@ class Result:
             error = p.error * value**2 / end_time / (1.0 - p.value)  # |dr/dp| = r^2 / (T (1 - p))
         return Curve(p.z, value, error, low, high)
 
+    def ensemble(self, *, run: int | None = None, reached: bool = False, states: bool = False) -> Any:
+        """Give the final trajectories of the runs, and what each of them stands for.
+
+        Weighted, they stand for all trajectories that get above the last level: for a functional f of trajectories
+        that is 0 for those that miss the target, ``(weight * f).sum()`` estimates its expectation without bias; f = 1
+        gives the probability. A trajectory is read from the run directory if there is one, and computed again if not.
+
+        Parameters
+        ----------
+        run
+            Only this one (weighted as if there were no other); None: all.
+        reached
+            Only the trajectories that reached the target: the reactive ones.
+        states
+            Whether the states are wanted, too. A run directory that has not stored all of them imports the model.
+
+        Returns
+        -------
+        xarray.Dataset
+            Over `trajectory` (with coordinates `run`, `slot`, `branch`): `weight`, `maximum`, `reached`, `end_time`,
+            `root`, `generation`. Over `trajectory` and `time`: `score`, and `state` (or ``state.<name>`` for each
+            part of a dict). Past a trajectory's end they are NaN.
+
+        Raises
+        ------
+        KeyError
+            If the run is not finished.
+        ImportError
+            Without xarray: ``pip install pytams[xarray]``.
+        ModelError, RunDirectoryError
+            If the model gives other scores than it did, or cannot be had.
+        """
+        if self.source is None:
+            raise PytamsError("this result was made without a source of its trajectories")
+        runs = [found for found in self.runs if run in {None, found.run}]
+        if not runs:
+            raise KeyError(f"run {run} is not finished")
+        finals = [(one, final) for one in runs for final in (one.reached if reached else one.members)]
+        starts = {one.run: one.starts for one in runs}
+        chains = [chain(starts[one.run], final.key) for one, final in finals]
+        courses = self.source.courses(chains, states=states)
+        for (_, final), course in zip(finals, courses, strict=True):
+            if len(course.scores) != final.last_step + 1 or course.scores.max() != final.maximum:
+                raise ModelError(
+                    f"run {final.key.run}, slot {final.key.slot}, computed again, has other scores: is it the same "
+                    "model, and a function of what it is given alone?"
+                )
+        return dataset(
+            [final for _, final in finals],
+            [one.weight / len(runs) for one, _ in finals],
+            courses,
+            step_size=self.settings.step_size,
+            target_score=self.settings.target_score,
+        )
+
+    def expectation(self, functional: Callable[[Any], Any], *, states: bool = False) -> Estimate:
+        """Estimate the mean of a functional over reactive trajectories, those that reach the target.
+
+        Parameters
+        ----------
+        functional
+            Gets ``ensemble(reached=True)`` and returns a number or an array for each trajectory, along the first
+            axis (or the dimension `trajectory`).
+        states
+            Whether it needs the states.
+
+        Examples
+        --------
+        >>> result.expectation(lambda e: (e.score > 0.5).sum("time"))  # doctest: +SKIP
+        """
+        ensemble = self.ensemble(reached=True, states=states)
+        values = functional(ensemble)
+        values = np.asarray(values.transpose("trajectory", ...) if hasattr(values, "dims") else values, dtype=float)
+        if values.shape[:1] != (ensemble.sizes["trajectory"],):
+            raise ValueError(
+                f"the functional returned shape {values.shape}: it must have a value for each of "
+                f"{ensemble.sizes['trajectory']} trajectories, along the first axis"
+            )
+        return self._mean_of_reached(values)
+
+    @property
+    def reaching_time(self) -> Estimate:
+        """Mean time at which reactive trajectories reach the target."""
+        steps = [final.last_step for run in self.runs for final in run.reached]
+        return self._mean_of_reached(np.array(steps, dtype=float) * self.settings.step_size)
+
+    def _mean_of_reached(self, values: NDArray[np.float64]) -> Estimate:
+        """Weighted mean over the trajectories that reached the target, in the order of the runs."""
+        if not len(values):
+            return Estimate(math.nan, math.nan, math.nan, math.nan)
+        n = len(self.runs)
+        parts = np.split(values, np.cumsum([run.n_reached for run in self.runs])[:-1])
+        sums = np.array([run.weight * part.sum(axis=0) for run, part in zip(self.runs, parts, strict=True)])
+        mean, error = estimator.ratio(sums, self.estimates)
+        if n == 1:
+            variance = np.apply_along_axis(self.runs[0].variance_of, 0, values - mean)
+            error = np.sqrt(np.maximum(variance, 0.0)) / self.probability
+        half_width = estimator.quantile(n if n > 1 else None) * error
+        return Estimate(mean, error, mean - half_width, mean + half_width)
+
     @cached_property
     def health(self) -> Health:
         """Whether the estimate can be trusted, why, and what to change."""
         alive = [run for run in self.runs if not run.extinct]
-        families = [Counter(run.roots) for run in alive]
+        families = [run.families for run in alive]
         mean, error = estimator.mean_and_error(self.estimates)
         return judge(
             n_runs=len(self.runs),

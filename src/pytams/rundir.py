@@ -26,7 +26,7 @@ from uuid import uuid4
 from sqlalchemy import make_url
 
 from pytams.errors import RunDirectoryError, SettingsError
-from pytams.result import Settings
+from pytams.runresult import Settings
 from pytams.sqldb import RunLedger
 from pytams.store import Store
 

@@ -11,16 +11,17 @@ import numpy as np
 
 from pytams import _state
 from pytams.durable import DurableStudy
-from pytams.engine.inprocess import make_stepper
+from pytams.ensemble import Course
 from pytams.errors import RunDirectoryError
 from pytams.loading import make_model, source_sha256
 from pytams.model import Model
+from pytams.replay import Replay
 from pytams.rundir import RunDirectory
-from pytams.store import columns
-from pytams.trajectory import Point, Problem, SegmentKey, Start
+from pytams.splitting import all_starts
+from pytams.trajectory import Link, Problem, SegmentKey, chain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pytams.past import Past
     from pytams.result import Result
     from pytams.splitting import Splitting
-    from pytams.trajectory import Progress
+    from pytams.trajectory import Point, Progress, Start
 
 
 class SavedStudy:
@@ -61,9 +62,8 @@ class SavedStudy:
         self._study = DurableStudy(self.directory, self._problem, range(info.n_runs), _Nobody, driving=False)
         self._study.read()
         self._starts: dict[SegmentKey, Start] = {}
-        for splitting in self.splittings.values():
-            self._starts |= {start.key: start for start in splitting.initial_starts}
-            self._starts |= {s.key: s for iteration in splitting.iterations for s in iteration.starts}
+        for run, splitting in self.splittings.items():
+            self._starts |= all_starts(run, len(splitting.members), splitting.iterations)
 
     @property
     def splittings(self) -> dict[int, Splitting]:
@@ -77,7 +77,7 @@ class SavedStudy:
             result = self._study.result()
         except RuntimeError:
             raise RunDirectoryError(f"{self.directory.path}: no run is finished yet") from None
-        return replace(result, n_unfinished=self.directory.info.n_runs - len(result.runs))
+        return replace(result, n_unfinished=self.directory.info.n_runs - len(result.runs), source=self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, for JSON: the result, if a run is finished, and how far each run is."""
@@ -139,20 +139,34 @@ class SavedStudy:
         """
         if branch is None:
             branch = self._splitting(run).members[slot].start.key.branch
-        return SavedTrajectory(self, tuple(self._chain(SegmentKey(run, slot, branch))))
+        return self._found(chain(self._starts, SegmentKey(run, slot, branch)))
 
-    def _chain(self, key: SegmentKey) -> Iterator[_Link]:
-        """From the initial segment to this one: each with the step up to which it is followed."""
-        links: list[_Link] = []
-        last: int | None = None
-        here: SegmentKey | None = key
-        while here is not None:
-            start = self._starts[here]
-            past = None if start.ended else self._study.past(start)
-            if past is not None and (last is None or last >= past.first_step):
-                links.append(_Link(start, past, last))
-            here, last = start.parent, (last if start.ended else start.step)
-        return reversed(links)
+    def _found(self, links: Iterable[Link]) -> SavedTrajectory:
+        """Find on disk what there is of a trajectory."""
+        pasts = ((link, self._study.past(link.start)) for link in links)
+        return SavedTrajectory(self, tuple(_Link(*link, past) for link, past in pasts if past is not None))
+
+    def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
+        """Get trajectories, as `Result.ensemble` asks for them."""
+        found = [self._found(links) for links in chains]
+        if not states:
+            return [Course(trajectory.scores, []) for trajectory in found]
+        if self.directory.info.sparse_freq == 1:
+            return [Course(trajectory.scores, trajectory.states) for trajectory in found]
+        return self.replayed(found, self.make_model())
+
+    def replayed(self, trajectories: Sequence[SavedTrajectory], model: Model) -> list[Course]:
+        """Compute trajectories again, and make sure that their scores are those on disk."""
+        chains = [[Link(link.start, link.last_step) for link in trajectory.links] for trajectory in trajectories]
+        courses = Replay(replace(self._problem, model=model)).courses(chains, states=True)
+        for trajectory, course in zip(trajectories, courses, strict=True):
+            if not np.array_equal(course.scores, trajectory.scores):
+                key = trajectory.key
+                raise RunDirectoryError(
+                    f"replaying run {key.run}, slot {key.slot}, branch {key.branch} gives other scores: "
+                    "is it the same model, on the same library versions?"
+                )
+        return courses
 
     def _splitting(self, run: int) -> Splitting:
         if run not in self.splittings:
@@ -175,10 +189,6 @@ class SavedStudy:
             raise RunDirectoryError(f"the source of {source.name} has changed since {self.directory.path} was made")
         return model
 
-    def problem(self, model: Model) -> Problem:
-        """Put together what it takes to compute a segment again."""
-        return replace(self._problem, model=model)
-
     def close(self) -> None:
         """Close every file."""
         self._study.close()
@@ -197,14 +207,17 @@ class _Link:
     """A segment of a chain."""
 
     start: Start
-    past: Past
     last: int | None
     """The step at which the chain leaves it; None: its own last one."""
+    past: Past
+
+    @property
+    def last_step(self) -> int:
+        return self.past.step if self.last is None else self.last
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        scores = self.past.scores
-        return scores if self.last is None else scores[: self.last - self.past.first_step + 1]
+        return self.past.scores[: self.last_step - self.past.first_step + 1]
 
 
 @dataclass(frozen=True)
@@ -222,8 +235,7 @@ class SavedTrajectory:
     @property
     def segments(self) -> list[tuple[SegmentKey, int, int]]:
         """Each segment with its first and last step in this trajectory."""
-        found = [(link.start.key, link.past.first_step, len(link.scores)) for link in self.links]
-        return [(key, first, first + n - 1) for key, first, n in found]
+        return [(link.start.key, link.past.first_step, link.last_step) for link in self.links]
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
@@ -240,9 +252,8 @@ class SavedTrajectory:
         steps: list[int] = []
         states: list[State] = []
         for link in self.links:
-            last = link.past.first_step + len(link.scores) - 1
             for step, state in link.past.stored():
-                if step <= last:
+                if step <= link.last_step:
                     steps.append(step)
                     states.append(state)
         return steps, states
@@ -270,35 +281,8 @@ class SavedTrajectory:
         RunDirectoryError
             If the model cannot be had, or does not give the recorded scores.
         """
-        problem = replace(self.study.problem(model or self.study.make_model()), traced=True, sparse_freq=1)
-        states: list[State] = []
-        for link in self.links:
-            states += self._replay(problem, link, states)
-        return states
-
-    def _replay(self, problem: Problem, link: _Link, before: list[State]) -> list[State]:
-        start = link.start
-        point = Point(start.key, 0, 0, float("-inf"), None)
-        if start.parent is not None:
-            point = Point(start.key, start.step, start.step, start.score, _state.as_state(before[start.step]))
-        stepper = make_stepper(problem)
-        stepper.join(point)
-        scores: list[Any] = []
-        states: list[State] = []
-        n = len(link.scores)
-        while len(scores) < n:
-            reports: list[Progress] = stepper.advance(None)
-            for report in reports:
-                assert report.trace is not None
-                scores.extend(report.trace.scores)
-                states.extend(report.trace.states)
-        stepper.close()
-        if not np.array_equal(scores[:n], link.scores):
-            raise RunDirectoryError(
-                f"replaying run {start.key.run}, slot {start.key.slot}, branch {start.key.branch} gives other "
-                "scores: is it the same model, on the same library versions?"
-            )
-        return states[:n]
+        [course] = self.study.replayed([self], model or self.study.make_model())
+        return list(course.states)
 
     def to_xarray(self) -> Any:
         """Make an `xarray.Dataset`: scores over `time`, stored states over `state_time`.
@@ -311,7 +295,7 @@ class SavedTrajectory:
         import xarray as xr  # noqa: PLC0415 - an extra
 
         variables: dict[str, Any] = {"score": ("time", self.scores)}
-        for name, column in columns(self.states).items():
+        for name, column in _state.columns(self.states).items():
             inner = [f"{name}_{i}" for i in range(column.ndim - 1)]
             variables[name] = (["state_time", *inner], column)
         return xr.Dataset(

@@ -13,9 +13,13 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
+from typing import TYPE_CHECKING
 
 from pytams._random import Streams
 from pytams.trajectory import Progress, SegmentKey, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +68,17 @@ class Member:
         return self.scores[-1] if self.scores else -math.inf
 
 
+def initial_starts(run: int, n: int) -> list[Start]:
+    """Name the segments of the initial ensemble."""
+    return [Start(SegmentKey(run, slot, 0), None, 0, math.nan) for slot in range(n)]
+
+
+def all_starts(run: int, n: int, iterations: Iterable[Iteration]) -> dict[SegmentKey, Start]:
+    """Name every segment of a run."""
+    starts = {start.key: start for start in initial_starts(run, n)}
+    return starts | {start.key: start for iteration in iterations for start in iteration.starts}
+
+
 class Splitting:
     """One run of TAMS.
 
@@ -110,12 +125,12 @@ class Splitting:
         self.finished = False
         """Whether the estimate is final."""
 
-        keys = [SegmentKey(run, slot, 0) for slot in range(n_trajectories)]
-        self.members = [Member(Start(key, None, 0, math.nan), key, key.slot, generation=0) for key in keys]
+        starts = self.initial_starts
+        self.members = [Member(start, start.key, start.key.slot, generation=0) for start in starts]
         self._ended: list[tuple[float, int]] = []  # (maximum, slot) of the ended members, sorted
         # A heap of (maximum, slot, branch) of the running members. Maxima grow, so an entry is a lower bound; it is
         # brought up to date when it surfaces.
-        self._running = [(-math.inf, key.slot, 0) for key in keys]
+        self._running = [(-math.inf, slot, 0) for slot in range(n_trajectories)]
         self.n_running = n_trajectories
         # The ensemble's largest maximum never decreases, so the one that iteration i started from is the largest of
         # all generations up to i: these are counted down until each is known.
@@ -127,7 +142,7 @@ class Splitting:
     @property
     def initial_starts(self) -> list[Start]:
         """The segments of the initial ensemble."""
-        return [Start(SegmentKey(self._run, slot, 0), None, 0, math.nan) for slot in range(self._n)]
+        return initial_starts(self._run, self._n)
 
     @property
     def level(self) -> float:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import h5netcdf
 import numpy as np
 
+from pytams import _state
 from pytams.errors import StoreError
 from pytams.trajectory import SegmentKey
 
@@ -254,19 +255,9 @@ def _encode(pieces: Sequence[Piece], step_size: float) -> memoryview:
         add("n_states", ("piece",), np.array([len(piece.steps) for piece in pieces]), sample_dimension="state_obs")
         add("score", ("obs",), np.concatenate([piece.scores for piece in pieces]), long_name="score function")
         add("state_step", ("state_obs",), np.concatenate([piece.steps for piece in pieces]).astype(np.int64))
-        for name, column in columns(states).items():
+        for name, column in _state.columns(states).items():
             _add_states(file, name, column)
     return buffer.getbuffer()
-
-
-def columns(states: Sequence[State]) -> dict[str, NDArray[Any]]:
-    """Stack states; those of a dict by name."""
-    if not states:
-        return {}
-    first = states[0]
-    if not isinstance(first, dict):
-        return {"state": np.stack(states)}  # type: ignore[arg-type] # all are alike
-    return {f"state.{name}": np.stack([state[name] for state in states]) for name in first}
 
 
 def _add_states(file: Any, name: str, column: NDArray[Any]) -> None:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from pytams import _state
 from pytams.engine.checked import CheckedModel
+from pytams.ensemble import Final
 from pytams.errors import SettingsError
-from pytams.result import Result, RunResult, Settings
+from pytams.replay import Replay
+from pytams.result import Result
+from pytams.runresult import RunResult, Settings
 from pytams.splitting import Splitting
 from pytams.trajectory import Problem, SegmentKey
 
@@ -185,6 +188,7 @@ class Study:
             runs=tuple(_run_result(run, splitting) for run, splitting in finished.items()),
             n_unfinished=len(self.runs) - len(finished),
             wall_time=self._wall_time,
+            source=Replay(self._problem),
         )
 
 
@@ -197,8 +201,9 @@ def _run_result(run: int, splitting: Splitting) -> RunResult:
         n_branchings=splitting.n_branchings,
         n_steps=splitting.n_steps,
         iterations=tuple(splitting.iterations),
-        n=len(splitting.members),
-        maxima=tuple(member.maximum for member in splitting.members),
-        roots=tuple(member.root for member in splitting.members),
+        members=tuple(
+            Final(member.start.key, member.maximum, member.step, member.root, member.generation)
+            for member in splitting.members
+        ),
         target_score=splitting.target,
     )

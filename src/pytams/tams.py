@@ -12,7 +12,8 @@ from pytams import _random
 from pytams.engine import Engine, InProcess
 from pytams.errors import SettingsError
 from pytams.model import Model
-from pytams.result import Result, Settings
+from pytams.result import Result
+from pytams.runresult import Settings
 from pytams.study import Study
 from pytams.trajectory import Problem
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +35,43 @@ class Start(NamedTuple):
     """Score at the branch point, NaN in the initial ensemble (the model has not been asked yet)."""
     ended: bool = False
     """True if the branch point is its ancestor's last step: the same trajectory, with nothing left to simulate."""
+
+    @property
+    def first_step(self) -> int:
+        """Step of its first score: the one after the branch point, 0 in the initial ensemble."""
+        return self.step + (self.parent is not None)
+
+
+class Link(NamedTuple):
+    """A segment as a part of a trajectory."""
+
+    start: Start
+    last: int | None
+    """Step at which the trajectory leaves it; None: the segment's own end."""
+
+
+def chain(starts: Mapping[SegmentKey, Start], key: SegmentKey) -> list[Link]:
+    """Find the segments that a trajectory consists of, the initial one first.
+
+    Parameters
+    ----------
+    starts
+        All segments of its run.
+    key
+        Its name. If nothing was left to simulate for it, the chain ends with the segment that it shares.
+    """
+    links: list[Link] = []
+    last: int | None = None
+    here: SegmentKey | None = key
+    while here is not None:
+        start = starts[here]
+        if start.ended:
+            here = start.parent
+            continue
+        if last is None or last >= start.first_step:
+            links.append(Link(start, last))
+        here, last = start.parent, start.step
+    return links[::-1]
 
 
 class Trace(NamedTuple):

@@ -1,0 +1,106 @@
+"""What one run found."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pytams import estimator
+from pytams.splitting import all_starts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytams.ensemble import Final
+    from pytams.splitting import Iteration
+    from pytams.trajectory import SegmentKey, Start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What was asked for: the settings of the algorithm, which the result is a function of."""
+
+    end_time: float
+    step_size: float
+    target_score: float
+    n_trajectories: int
+    n_discard: int
+    max_branchings: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """One finished run."""
+
+    run: int
+    estimate: float
+    """W / N times the number of trajectories that reached the target."""
+    log_weight: float
+    """log W, -inf for an extinct run."""
+    n_reached: int
+    n_branchings: int
+    """Trajectories killed and restarted."""
+    n_steps: int
+    """Model steps computed."""
+    iterations: tuple[Iteration, ...]
+    members: tuple[Final, ...]
+    """The final ensemble, by slot (the last one, if the run is extinct)."""
+    target_score: float
+
+    @property
+    def n(self) -> int:
+        """N, the size of the ensemble."""
+        return len(self.members)
+
+    @property
+    def weight(self) -> float:
+        """What each trajectory of the final ensemble stands for: W / N, 0 for an extinct run."""
+        return math.exp(self.log_weight) / self.n
+
+    @property
+    def reached(self) -> list[Final]:
+        """The trajectories of the final ensemble that reached the target."""
+        return [final for final in self.members if final.maximum >= self.target_score]
+
+    @property
+    def families(self) -> Counter[int]:
+        """How many of the final ensemble descend from each initial trajectory, by its slot; no others."""
+        return Counter(final.root for final in self.members)
+
+    @property
+    def starts(self) -> dict[SegmentKey, Start]:
+        """Every segment that was simulated."""
+        return all_starts(self.run, self.n, self.iterations)
+
+    @property
+    def extinct(self) -> bool:
+        """Whether all trajectories were killed at once: the estimate is 0, and counts."""
+        return self.log_weight == -math.inf
+
+    @cached_property
+    def variance(self) -> float:
+        """Variance of the estimate, from this run's genealogy alone; NaN if it is extinct or nothing was reached."""
+        return self.variance_of([1.0] * self.n_reached) if self.n_reached else math.nan
+
+    def variance_of(self, values: Sequence[float] | NDArray[np.float64]) -> float:
+        """Variance of W / N times the sum of values of the trajectories that `reached`, from the genealogy alone."""
+        killed = [len(iteration.killed) for iteration in self.iterations]
+        roots = [final.root for final in self.reached]
+        return estimator.genealogical_variance(self.n, killed, math.exp(self.log_weight), values, roots)
+
+    def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(max of the score > z) for each z up to the target."""
+        return estimator.exceedance(
+            self.n,
+            [iteration.level for iteration in self.iterations],
+            [iteration.log_weight for iteration in self.iterations],
+            [iteration.killed_maxima for iteration in self.iterations],
+            [final.maximum for final in self.members],
+            z,
+        )
