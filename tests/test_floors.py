@@ -36,7 +36,8 @@ FLOORS = [
     ["durable"],
     ["saved", "tams"],
     [""],  # the package itself: what users import
-    ["config", "_new", "progress"],
+    ["plot"],
+    ["config", "_new", "progress", "report"],
     ["cli"],
     ["__main__", "testing", "testing.ledger"],
 ]

@@ -32,6 +32,11 @@ class DoubleWell2D(pytams.Model):
         drift = np.stack([x - x * x * x, -2.0 * y], axis=1)
         return state + drift * dt + np.sqrt(self.epsilon * dt) * noise
 
+    def potential(self, state: Any) -> Any:
+        """Potential that the drift is minus the gradient of; only pictures ask for it."""
+        x, y = state[:, 0], state[:, 1]
+        return x**4 / 4 - x**2 / 2 + y**2
+
     def score(self, state: Any, t: Any) -> Any:
         x, y = state[:, 0], state[:, 1]
         to_a = (x + 1.0) ** 2 + y**2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import shlex
 import sys
 import traceback
@@ -104,7 +103,7 @@ def run(
     )
     _print_result(result, as_json=as_json)
     if reference is not None and not as_json:
-        _print_comparison(result, reference)
+        typer.echo(f"reference       {result.compare(reference)}")
 
 
 @app.command()
@@ -136,6 +135,48 @@ def show(
     """Show what a run directory holds, also while the study is going on. Runs no code from it."""
     saved = pytams.load(directory)
     typer.echo(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
+
+
+@app.command()
+def plot(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="overview, levels, exceedance, return-times, estimates, scores, genealogy or paths "
+            "(of a two-dimensional state, over the model's `potential`; imports the model)."
+        ),
+    ] = "overview",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write.")] = None,
+    run: Annotated[int | None, typer.Option(help="Which run, where a picture is of one.")] = None,
+    reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
+) -> None:
+    """Draw what a run directory holds. Runs no code from it, but for --kind paths."""
+    from pytams.report import write_picture  # noqa: PLC0415 - takes matplotlib
+
+    path = out or Path(f"{directory.resolve().stem}-{kind}.png")
+    with pytams.load(directory) as saved:
+        write_picture(saved, kind, path, run=run, reference=reference)
+    typer.echo(f"wrote {path}")
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The .html file to write.")] = None,
+    reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
+    paths: Annotated[
+        bool,
+        typer.Option("--paths", help="Draw reactive paths in the plane, too; imports the model."),
+    ] = False,
+) -> None:
+    """Write one HTML file with everything: summary, health, pictures, settings, provenance."""
+    from pytams.report import write_report  # noqa: PLC0415 - takes matplotlib
+
+    path = out or Path(f"{directory.resolve().stem}.html")
+    with pytams.load(directory) as saved:
+        write_report(saved, path, reference=reference, paths=paths)
+    typer.echo(f"wrote {path}")
 
 
 def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | None) -> pytams.Result:
@@ -182,11 +223,6 @@ def _say_how_to_go_on(stop: Stop, storage: Storage | None, study: pytams.Study) 
 
 def _print_result(result: pytams.Result, *, as_json: bool) -> None:
     typer.echo(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
-
-
-def _print_comparison(result: pytams.Result, reference: float) -> None:
-    off = (result.probability - reference) / result.standard_error if result.standard_error else math.nan
-    typer.echo(f"reference       {reference:.4e}: the estimate is {off:+.1f} standard errors off")
 
 
 @app.command()

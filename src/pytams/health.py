@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -39,6 +40,21 @@ class Health:
     n_iterations: int
     spread: float
     """Standard deviation of the runs' estimates over their mean; NaN for one run."""
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, as people read them."""
+        return [
+            ("families at the end", f"{self.n_roots:g} initial trajectories have descendants (median over runs)"),
+            ("largest family", f"{self.largest_family:.0%} of the ensemble (median over runs)"),
+            ("collapsed runs", f"{self.n_collapsed} with one family only"),
+            ("extinct runs", str(self.n_extinct)),
+            (
+                "stalled levels",
+                f"{self.n_stalled} of {self.n_iterations} iterations killed more than half of the ensemble",
+            ),
+            ("spread of the runs", "-" if math.isnan(self.spread) else f"{self.spread:.0%} of their mean"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.word}: {self.reason}" + (f"; {self.advice}" if self.advice else "")

@@ -281,13 +281,17 @@ class Result:
         """Runs that went extinct."""
         return sum(run.extinct for run in self.runs)
 
+    def compare(self, reference: float) -> str:
+        """Say how far the estimate is from a known probability."""
+        off = (self.probability - reference) / self.standard_error if self.standard_error else math.nan
+        return f"{reference:.4e}: the estimate is {off:+.1f} standard errors off"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, for JSON: what is not a number is None."""
-        settings = {name: getattr(self.settings, name) for name in self.settings.__slots__}
         low, high = self.interval
         return {
             "model": self.model,
-            "settings": settings,
+            "settings": self.settings.to_dict(),
             "seed": self.seed,
             "probability": self.probability,
             "standard_error": _or_none(self.standard_error),
@@ -305,7 +309,8 @@ class Result:
             "wall_time": self.wall_time,
         }
 
-    def _rows(self) -> list[tuple[str, str]]:
+    @property
+    def rows(self) -> list[tuple[str, str]]:
         """Names and values, as people read them."""
         settings, n = self.settings, len(self.runs)
         low, high = self.interval
@@ -338,15 +343,14 @@ class Result:
         ]
 
     def __str__(self) -> str:
-        rows = self._rows()
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+        width = max(len(name) for name, _ in self.rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self.rows)
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in self._rows()
+            for name, value in self.rows
         )
         return f"<table>{rows}</table>"
 

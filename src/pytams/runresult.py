@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,10 @@ class Settings:
     n_trajectories: int
     n_discard: int
     max_branchings: int | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Give names and values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,130 @@
+"""Pictures: what is drawn is what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+import pytams
+from exact import DoubleWell2D, Walk
+from pytams import plot
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def result() -> pytams.Result:
+    return pytams.TAMS(
+        DoubleWell2D(), end_time=4, step_size=0.02, target_score=0.9, n_trajectories=20, n_discard=2
+    ).run(4, seed=1)
+
+
+def walk(target: int, **more: Any) -> pytams.TAMS:
+    return pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=target, **{"n_trajectories": 5} | more)
+
+
+def render(ax: Any) -> None:
+    """Find out whether it can be drawn."""
+    ax.figure.draw_without_rendering()
+
+
+def curve(ax: Any) -> Any:
+    """Coordinates of the only curve."""
+    [line] = [line for line in ax.lines if len(line.get_xdata()) > 2]
+    return line.get_xdata(), line.get_ydata()
+
+
+def lines(ax: Any) -> list[Any]:
+    [collection] = [c for c in ax.collections if isinstance(c, LineCollection)]
+    return collection.get_segments()
+
+
+@pytest.mark.parametrize("kind", plot.KINDS)
+def test_every_picture_says_what_it_shows(kind: str, result: pytams.Result) -> None:
+    ax = plot.draw(kind, result)
+    assert ax.get_title(loc="left")
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    assert ax.get_legend().get_texts()  # type: ignore[union-attr] # that is what is tested
+    same, figure = plt.subplots()[::-1]
+    assert plot.draw(kind, result, same) is same
+    figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in plot.KINDS if kind != "paths"])
+@pytest.mark.parametrize(
+    "tams",
+    [walk(4, max_branchings=0), walk(19), walk(6, n_trajectories=2), walk(1)],
+    ids=["no iteration", "out of reach", "extinct", "at once"],
+)
+def test_of_one_run_whatever_became_of_it(kind: str, tams: pytams.TAMS) -> None:
+    render(plot.draw(kind, tams.run(1, seed=3)))
+
+
+def test_levels(result: pytams.Result) -> None:
+    ax = plot.levels(result, run=2)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [i.level for i in result.runs[2].iterations])
+
+
+def test_curves_end_at_the_estimate(result: pytams.Result) -> None:
+    _, probability = curve(plot.exceedance(result))
+    assert probability[-1] == pytest.approx(result.probability, rel=1e-12)
+    return_time, _ = curve(plot.return_times(result))
+    assert return_time[-1] == pytest.approx(-4 / np.log1p(-result.probability), rel=1e-12)
+
+
+def test_estimates(result: pytams.Result) -> None:
+    ax = plot.estimates(result, reference=0.5)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), result.estimates)
+    assert "reference" in [text.get_text() for text in ax.get_legend().get_texts()]  # type: ignore[union-attr]
+
+
+def test_scores_are_those_of_the_ensemble(result: pytams.Result) -> None:
+    drawn = lines(plot.scores(result, run=1))
+    assert [line[-1][0] for line in drawn] == [final.last_step * 0.02 for final in result.runs[1].members]
+    assert [line[:, 1].max() for line in drawn] == [final.maximum for final in result.runs[1].members]
+    assert len(lines(plot.scores(result, n_most=7, colour="weight"))) == 7
+
+
+def test_genealogy_ends_at_the_roots(result: pytams.Result) -> None:
+    run = result.runs[0]
+    drawn = lines(plot.genealogy(result))
+    assert len(drawn) == run.n
+    assert len({line[0][1] for line in drawn}) == len(run.families)
+    ends = [line[-1][1] for line in drawn]
+    assert sorted(ends) == list(range(run.n))
+    for k in range(len(run.iterations) + 1):  # no line crosses another
+        heights = [line[k][1] for line in sorted(drawn, key=lambda line: line[-1][1])]
+        assert heights == sorted(heights)
+
+
+def test_paths_need_a_plane(result: pytams.Result) -> None:
+    n_reached = sum(run.n_reached for run in result.runs)
+    ax = plot.paths(result, lambda x: x[:, 0] ** 4 / 4 - x[:, 0] ** 2 / 2 + x[:, 1] ** 2)
+    assert len(lines(ax)) == min(10, n_reached)
+    render(ax)
+    with pytest.raises(ValueError, match="two numbers"):
+        plot.paths(walk(2).run(2, seed=1))
+    with pytest.raises(ValueError, match="no trajectory has reached"):
+        plot.paths(walk(15, max_branchings=2).run(2, seed=1))
+
+
+def test_bad_input(result: pytams.Result) -> None:
+    with pytest.raises(pytams.SettingsError, match="there are levels, "):
+        plot.draw("level", result)
+    with pytest.raises(pytams.SettingsError, match="has no such option"):
+        plot.draw("levels", result, reference=1.0)
+    with pytest.raises(pytams.SettingsError, match="run: 9 is not among"):
+        plot.draw("levels", result, run=9)
