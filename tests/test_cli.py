@@ -267,3 +267,29 @@ def test_log_file(slow: Path) -> None:
 
 def test_version(tmp_path: Path) -> None:
     assert command("--version", cwd=tmp_path).stdout.strip() == pytams.__version__
+
+
+def test_pictures_and_report(tmp_path: Path) -> None:
+    arguments = ["--set", "tams.ntrajectories=12", "--runs", "3", "--out", "dw.tams"]
+    done = command("run", ROOT / "examples" / "double_well_2d" / "input.toml", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for options, path in [
+        ([], "dw-overview.png"),
+        (["--kind", "levels", "--run", "2"], "dw-levels.png"),
+        (["--kind", "estimates", "--reference", "7.6e-3", "--out", "e.svg"], "e.svg"),
+        (["--kind", "paths"], "dw-paths.png"),
+    ]:
+        done = command("plot", "dw.tams", *options, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"wrote {path}\n"), done.stderr
+        assert (tmp_path / path).stat().st_size > 1000
+    done = command("report", "dw.tams", "--reference", "7.6e-3", "--paths", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "wrote dw.html\n"), done.stderr
+    assert "standard errors off" in (tmp_path / "dw.html").read_text()
+    for options, message in [
+        (["--kind", "level"], "kind: no picture is called 'level'; there are levels, "),
+        (["--kind", "levels", "--run", "3"], "run: 3 is not among the finished runs"),
+        (["--out", "dw.xyz"], "--out: dw.xyz is no kind of picture"),
+    ]:
+        done = command("plot", "dw.tams", *options, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert message in done.stderr

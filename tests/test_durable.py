@@ -174,7 +174,8 @@ def test_a_second_driver_is_refused_and_a_dead_one_replaced(tmp_path: Path) -> N
     process.start()
     process.join()
     with RunDirectory(tmp_path / "left").ledger(0, read_only=True) as ledger:
-        assert ledger.driver() is not None
+        assert ledger.silence() is not None  # its lock is there,
+        assert ledger.driver() is None  # but it is known to be dead
     assert tams().run(2, out=tmp_path / "left").runs == tams().run(2, seed=1).runs
 
 

@@ -38,6 +38,7 @@ FLOORS = [
     [""],  # the package itself: what users import
     ["plot"],
     ["config", "_new", "progress", "report"],
+    ["watching"],
     ["cli"],
     ["__main__", "testing", "testing.ledger"],
 ]

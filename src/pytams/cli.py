@@ -1,4 +1,4 @@
-"""The command line: `pytams run`, `resume`, `show`, `new`."""
+"""The command line: one function a command."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 
 import pytams
+from pytams import progress
 from pytams._new import write_example
 from pytams.config import Config, in_toml_names
 from pytams.errors import SettingsError
-from pytams.progress import watch
 from pytams.stopping import Stop
 
 if TYPE_CHECKING:
@@ -138,6 +138,21 @@ def show(
 
 
 @app.command()
+def watch(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    interval: Annotated[float, typer.Option(min=0.1, help="Look every so many seconds.")] = 2.0,
+) -> None:
+    """Follow a study that another process drives, until it ends. Writes nothing, runs no code of it."""
+    from pytams.watching import follow  # noqa: PLC0415 - what only run directories need
+
+    try:
+        follow(directory, Console(), interval)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+    show(directory)
+
+
+@app.command()
 def plot(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
     kind: Annotated[
@@ -193,7 +208,7 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
                     if study.note:
                         console.print(study.note, markup=False, highlight=False, soft_wrap=True)
                     if study.runs:
-                        watch(study, console, stop)
+                        progress.watch(study, console, stop)
                 if storage is None or storage.runs_at_once is None or not study.runs or stop.reason:
                     break
     except KeyboardInterrupt:

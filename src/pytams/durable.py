@@ -62,7 +62,7 @@ class DurableStudy(Study):
             raise
         self._driving = driving
         self._starts_checked = not driving
-        self._wall_time = self._recorder.wall_time
+        self._wall_time = self._earlier_wall_time = self._recorder.wall_time
         self.runs = self._recorder.runs
         """Numbers of the runs that are driven here."""
         self._splittings = {run: self._splittings[run] for run in self.runs}
@@ -77,7 +77,7 @@ class DurableStudy(Study):
             self.checkpoint()
         elif self._recorder.is_due() or self.n_finished == len(self.runs):
             self._flush()
-        self._recorder.beat()
+        self._recorder.beat(self._at_work)
 
     @property
     def splittings(self) -> dict[int, Splitting]:
@@ -97,6 +97,11 @@ class DurableStudy(Study):
         self._started = True
         self._begin_runs()
 
+    @property
+    def _at_work(self) -> dict[str, float]:
+        """What there is to tell of the engine."""
+        return {"n_busy": self._engine.n_busy, "steps_per_second": self.steps_per_second}
+
     def checkpoint(self) -> None:
         """Bring everything to disk, running segments included."""
         reports, points = self._engine.checkpoint()
@@ -105,7 +110,7 @@ class DurableStudy(Study):
 
     def _flush(self, points: Iterable[Point] = (), *, closing: bool = False) -> None:
         try:
-            self._recorder.flush(points, wall_time=self._wall_time, closing=closing)
+            self._recorder.flush(points, self._at_work, wall_time=self._wall_time, closing=closing)
         except BaseException:
             self._broken = True  # nothing may be written on top of what may be missing
             raise

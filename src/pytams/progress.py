@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.live import Live
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from rich.console import Console
 
     from pytams.stopping import Stop
@@ -38,10 +40,42 @@ def watch(study: Study, console: Console, stop: Stop) -> None:
         console.print(meter.line(), highlight=False, soft_wrap=True)
 
 
+class Watched(Protocol):
+    """What there is to see of a study."""
+
+    @property
+    def runs(self) -> Sized:
+        """Its runs."""
+
+    @property
+    def n_finished(self) -> int:
+        """Runs whose estimate is known."""
+
+    @property
+    def lowest_level(self) -> float:
+        """Level that every unfinished run has passed, -inf if one has none yet."""
+
+    @property
+    def target_score(self) -> float:
+        """The score to reach."""
+
+    @property
+    def n_running(self) -> int:
+        """Segments running now."""
+
+    @property
+    def steps_per_second(self) -> float:
+        """Model steps a second."""
+
+    @property
+    def progress(self) -> float:
+        """How far the levels have risen: 0 to 1."""
+
+
 class Meter:
     """How a study goes, in one line."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Watched) -> None:
         self._study = study
         self._start = self._last = perf_counter()
         self._first_progress: tuple[float, float] | None = None
@@ -63,7 +97,7 @@ class Meter:
             f"{study.n_finished}/{len(study.runs)} runs",
             f"lowest level {'-' if math.isinf(level) else f'{level:.4g}'} of {study.target_score:.4g}",
             f"{study.n_running} running",
-            f"{study.n_steps / max(elapsed, 1e-9):,.0f} steps/s",
+            f"{study.steps_per_second:,.0f} steps/s",
             f"{_clock(elapsed)} elapsed",
         ]
         left = self._left(elapsed)

@@ -124,3 +124,18 @@ def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
         )
         for iteration in splitting.iterations[first:]
     ]
+
+
+def progress_note(splitting: Splitting, at_work: dict[str, float]) -> str:
+    """Say how a run goes, for those who watch: JSON."""
+    return json.dumps(
+        {
+            "finished": splitting.finished,
+            "level": splitting.level if splitting.iterations else None,
+            "progress": splitting.progress,
+            "estimate": splitting.estimate,
+            "n_branchings": splitting.n_branchings,
+            "n_running": splitting.n_running,
+            **at_work,
+        }
+    )

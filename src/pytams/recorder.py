@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pytams.errors import RunDirectoryError, StoreError
 from pytams.past import Past
-from pytams.recorded import RecordedRun, RecordedSegment, iteration_rows
+from pytams.recorded import RecordedRun, RecordedSegment, iteration_rows, progress_note
 from pytams.sqldb import LedgerError, TrajectoryRow, splitting_columns
 from pytams.store import Piece, PieceName
 from pytams.trajectory import SegmentKey
@@ -212,8 +212,19 @@ class Recorder:
         """Whether running segments should go to disk now."""
         return perf_counter() - self._last_checkpoint > self._checkpoint_interval
 
-    def flush(self, points: Iterable[Point] = (), *, wall_time: float, closing: bool = False) -> None:
+    def flush(self, points: Iterable[Point], at_work: dict[str, float], *, wall_time: float, closing: bool) -> None:
         """Write all ended segments, and those that go on from one of the points; then what is decided.
+
+        Parameters
+        ----------
+        points
+            Where segments are that are running.
+        at_work
+            What there is to tell of the engine, for those who watch.
+        wall_time
+            Seconds spent so far, in all sessions.
+        closing
+            Whether this is the last time.
 
         Raises
         ------
@@ -241,7 +252,8 @@ class Recorder:
             if number in runs_in_file:
                 run.files[name] = sha256
             if run.changed or run.killed:
-                self._commit(number, run, name if number in runs_in_file else None, wall_time, closing=closing)
+                notes = {"wall_time": repr(wall_time), "progress": progress_note(self._splittings[number], at_work)}
+                self._commit(number, run, name if number in runs_in_file else None, notes, closing=closing)
         now = perf_counter()
         self._last_flush, self._flush_cost, self._something_ended = now, now - start, False
         if where:
@@ -261,7 +273,9 @@ class Recorder:
             if segment.start.key not in needed and segment.ended:
                 segment.steps, segment.states = [np.empty(0, dtype=np.int64)], []
 
-    def _commit(self, number: int, run: RecordedRun, file: str | None, wall_time: float, *, closing: bool) -> None:
+    def _commit(
+        self, number: int, run: RecordedRun, file: str | None, notes: dict[str, str], *, closing: bool
+    ) -> None:
         """Write what has changed of one run: one transaction, one fact."""
         splitting, ledger = self._splittings[number], run.ledger
         if run.rows:
@@ -284,7 +298,8 @@ class Recorder:
                 ledger.note_discarded([metadata for _, metadata in killed])
             ledger.put_trajectories(rows)
             ledger.put_iterations(run.n_complete, iteration_rows(splitting, run.n_complete))
-            ledger.put_info("wall_time", repr(wall_time))
+            for name, note in notes.items():
+                ledger.put_info(name, note)
             if splitting.finished:
                 ledger.put_info("finished", self._cap)
         run.archived.update(segment.start.key for segment in run.killed)
@@ -339,13 +354,15 @@ class Recorder:
             }
         )
 
-    def beat(self) -> None:
-        """Say that this driver is alive, if it is time to."""
+    def beat(self, at_work: dict[str, float]) -> None:
+        """Say that this driver is alive, and how its runs go, if it is time to."""
         if perf_counter() - self._last_heartbeat < _HEARTBEAT_SECONDS:
             return
         self._last_heartbeat = perf_counter()
-        for run in self._runs.values():
-            run.ledger.renew()
+        for number, run in self._runs.items():
+            with _explained(run.ledger), run.ledger.transaction():
+                run.ledger.renew()
+                run.ledger.put_info("progress", progress_note(self._splittings[number], at_work))
 
     def close(self) -> None:
         """Leave the runs to others. What has not been flushed is forgotten."""

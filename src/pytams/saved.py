@@ -330,7 +330,7 @@ class _Absent(Model):
 class _Nobody:
     """The engine of a study that is only read."""
 
-    n_steps = 0
+    n_steps = n_busy = 0
 
     def __init__(self, problem: Problem) -> None:
         pass

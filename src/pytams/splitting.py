@@ -120,8 +120,7 @@ class Splitting:
         self.iterations: list[Iteration] = []
         self.log_weight = 0.0
         self.n_branchings = 0
-        self.n_steps = 0
-        """Model steps computed for the segments that have ended."""
+        self._n_steps_of_ended = 0
         self.finished = False
         """Whether the estimate is final."""
 
@@ -148,6 +147,20 @@ class Splitting:
     def level(self) -> float:
         """The last level, -inf before the first iteration."""
         return self.iterations[-1].level if self.iterations else -math.inf
+
+    @property
+    def progress(self) -> float:
+        """How far the level has risen from the first to the target: 0 to 1."""
+        if self.finished or not self.iterations:
+            return float(self.finished)
+        first = self.iterations[0].level
+        return (self.level - first) / (self.target - first)
+
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far, as far as they have been told."""
+        running = (member for member in self.members if not member.ended)
+        return self._n_steps_of_ended + sum(max(0, member.step - member.start.step) for member in running)
 
     @property
     def highest(self) -> float:
@@ -183,7 +196,7 @@ class Splitting:
         member.scores.extend(progress.scores[first_new:])
         member.step = progress.step
         if progress.ended:
-            self.n_steps += member.step - member.start.step
+            self._n_steps_of_ended += member.step - member.start.step
             self.n_running -= 1
             self._n_running_of_generation[member.generation] -= 1
             self._end(member)

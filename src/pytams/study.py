@@ -43,7 +43,7 @@ class Study:
         self._started = False
         self._starts_checked = False
         self._finished: set[int] = set()
-        self._wall_time = 0.0
+        self._wall_time = self._earlier_wall_time = 0.0
         self.runs = runs
         """Numbers of the runs."""
         self._splittings = {
@@ -74,6 +74,11 @@ class Study:
         return self._engine.n_steps
 
     @property
+    def steps_per_second(self) -> float:
+        """Model steps a second, the mean since it was begun or resumed."""
+        return self.n_steps / max(self._wall_time - self._earlier_wall_time, 1e-9)
+
+    @property
     def target_score(self) -> float:
         """The score to reach."""
         return self._settings.target_score
@@ -81,13 +86,7 @@ class Study:
     @property
     def progress(self) -> float:
         """How far the levels have risen from each run's first to the target: 0 to 1, the mean over runs."""
-        return sum(map(self._progress_of, self._splittings.values())) / len(self.runs)
-
-    def _progress_of(self, splitting: Splitting) -> float:
-        if splitting.finished or not splitting.iterations:
-            return float(splitting.finished)
-        first = splitting.iterations[0].level
-        return (splitting.level - first) / (self.target_score - first)
+        return sum(splitting.progress for splitting in self._splittings.values()) / len(self.runs)
 
     @property
     def n_running(self) -> int:

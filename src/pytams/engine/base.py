@@ -22,6 +22,10 @@ class Stepper(Protocol):
     def n_steps(self) -> int:
         """Model steps computed so far."""
 
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do."""
+
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
 
@@ -41,6 +45,10 @@ class Engine(Protocol):
     @property
     def n_steps(self) -> int:
         """Model steps computed so far."""
+
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do."""
 
     def start(self, starts: Iterable[Start]) -> None:
         """Take in segments to advance, in the order of the decisions that made them."""

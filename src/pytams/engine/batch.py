@@ -51,6 +51,8 @@ class Batch:
     Member i is row i of every array below; the last row moves into the place of one that leaves.
     """
 
+    n_busy = 1
+
     def __init__(self, problem: Problem, max_members: int = MAX_MEMBERS) -> None:
         self._problem = problem
         self._model = CheckedModel(problem)

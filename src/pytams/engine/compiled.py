@@ -37,6 +37,8 @@ _logger = logging.getLogger("pytams")
 class Compiled:
     """Advances waiting segments together, each for a block: by default to its end, if that is soon."""
 
+    n_busy = 1
+
     def __init__(self, problem: Problem, model: SDE, threads: int = 1) -> None:
         try:
             from pytams.engine.kernel import NOT_FINITE, specialised  # noqa: PLC0415 - Numba takes a second to import

@@ -66,6 +66,11 @@ class Keeping:
         """Model steps computed so far."""
         return self._stepper.n_steps
 
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do."""
+        return self._stepper.n_busy
+
     def start(self, starts: Iterable[Start]) -> None:
         """Take in segments to advance, in the order of the decisions that made them."""
         for key, parent, step, score, _ in starts:

@@ -143,6 +143,11 @@ class PoolStepper:
         self._n_breakdowns = 0
         self.n_steps = 0
 
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do."""
+        return min(self._n_workers, len(self._out) + len(self._waiting))
+
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
         heappush(self._waiting, (point.best, point.key, point))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Singles:
     """Advances one member at a time, the lowest key first: the first run ends first, and holds little memory."""
 
+    n_busy = 1
+
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._model = CheckedModel(problem)

@@ -91,9 +91,15 @@ class RunLedger(SQLFile):
             connection.execute(delete(RunLock).where(RunLock.owner == self.owner))
 
     def driver(self) -> str | None:
-        """Who drives the run; None if nobody does."""
+        """Who drives the run; None if nobody does, or if the driver is known to be dead."""
         with self._database.read() as connection:
-            return connection.scalar(select(RunLock.owner))
+            owner = connection.scalar(select(RunLock.owner))
+        return None if owner is None or _is_dead(owner) else owner
+
+    def silence(self) -> float | None:
+        """Seconds since the driver was last heard of; None if there is none."""
+        with self._database.read() as connection:
+            return connection.scalar(select(self._database.now - RunLock.heartbeat))
 
     # --- what it is, and where its segments are -----------------------------------------------------------------
 
