@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-slurm check bench clean
+.PHONY: demo test test-slow test-slurm check bench validation clean
 
 demo: $(READY)  ## the 2-D double well, 32 runs, beside the exact value
 	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
@@ -28,6 +28,9 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/parallel.py
+
+validation: $(READY)  ## estimates beside exact values: writes docs/validation.md
+	PYTHONPATH=tests $(BIN)/python benchmarks/validation.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv

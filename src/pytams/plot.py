@@ -53,7 +53,7 @@ def levels(result: Result, run: int | None = None, ax: Axes | None = None) -> Ax
     ax.plot(number, [iteration.level for iteration in found.iterations], color=BLUE, label="level")
     ax.axhline(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
     ax.set(xlabel="splitting iteration", ylabel="score", title=f"Levels of run {found.run}")
-    return _with_legend(ax)
+    return with_legend(ax)
 
 
 def exceedance(result: Result, ax: Axes | None = None) -> Axes:
@@ -67,7 +67,7 @@ def exceedance(result: Result, ax: Axes | None = None) -> Axes:
     ax.axvline(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
     within = f"t ≤ {result.settings.end_time:g}"
     ax.set(xlabel="score z", ylabel=f"P(maximum of the score > z, {within})", title="Probability of every level")
-    return _with_legend(ax)
+    return with_legend(ax)
 
 
 def return_times(result: Result, ax: Axes | None = None) -> Axes:
@@ -83,7 +83,7 @@ def return_times(result: Result, ax: Axes | None = None) -> Axes:
     ax.semilogx(curve.value[shown], curve.z[shown], color=BLUE, label=_mean(result))
     ax.axhline(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
     ax.set(xlabel="return time (the model's unit)", ylabel="score", title="Return time of every level")
-    return _with_legend(ax)
+    return with_legend(ax)
 
 
 def estimates(result: Result, reference: float | None = None, ax: Axes | None = None) -> Axes:
@@ -98,7 +98,7 @@ def estimates(result: Result, reference: float | None = None, ax: Axes | None = 
         ax.axhline(reference, color=ORANGE, linestyle="--", label="reference")
     ax.set(xlabel="run", ylabel="probability", title="Estimates of the runs", ylim=(0.0, None))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _with_legend(ax)
+    return with_legend(ax)
 
 
 def scores(
@@ -139,7 +139,7 @@ def scores(
     ax.get_figure(root=True).colorbar(lines, ax=ax, label=label)  # type: ignore[union-attr] # an Axes has a figure
     which = f"{ensemble.sizes['trajectory']} trajectories" + ("" if run is None else f" of run {run}")
     ax.set(xlabel="time (the model's unit)", ylabel="score", title=f"Final ensemble: {which}")
-    return _with_legend(ax)
+    return with_legend(ax)
 
 
 def genealogy(result: Result, run: int | None = None, n_most: int = 200, ax: Axes | None = None) -> Axes:
@@ -172,7 +172,7 @@ def genealogy(result: Result, run: int | None = None, n_most: int = 200, ax: Axe
         title=f"Run {found.run}: {len(found.families)} of {found.n} initial trajectories have descendants",
     )
     ax.grid(visible=False)
-    return _with_legend(ax)
+    return with_legend(ax)
 
 
 def paths(
@@ -211,7 +211,7 @@ def paths(
     ax.autoscale_view()
     ax.set(xlabel="state 0", ylabel="state 1", title=f"{len(shown)} reactive paths")
     ax.grid(visible=False)
-    return _with_legend(ax)
+    return with_legend(ax)
 
 
 KINDS: dict[str, Callable[..., Axes]] = {
@@ -262,7 +262,7 @@ def _axes(ax: Axes | None) -> Axes:
     return ax
 
 
-def _with_legend(ax: Axes) -> Axes:
+def with_legend(ax: Axes) -> Axes:
     """Put the legend between title and data, which it never covers."""
     title = ax.get_title()
     ax.set_title("")
