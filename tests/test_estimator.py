@@ -17,6 +17,7 @@ from exact import (
     SPIN_UP,
     Walk,
     double_well_2d,
+    ornstein_uhlenbeck,
     ornstein_uhlenbeck_spun_up,
     walk_probability,
 )
@@ -96,6 +97,10 @@ def test_health_has_a_word_a_reason_and_an_advice() -> None:
     assert collapsed.health.n_roots == 1
     assert collapsed.health.largest_family == 1.0
     assert "larger ensemble" in str(collapsed)
+    alone = well(10, 50, 1).run(1, seed=1).health
+    assert alone.word == "weak"
+    assert "several times" in alone.advice
+    assert well(10, 50, 1).run(8, seed=1).health.word == "good"
     weak = walk(n=10).run(50, seed=3).health
     assert weak.word in {"weak", "collapsed"}
     assert weak.n_extinct > 0
@@ -147,3 +152,15 @@ def test_intervals_cover_the_truth(case: str) -> None:
     ours, plain = coverage(case)
     assert 0.92 <= ours <= 0.98
     assert ours >= plain
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "n_discard"), [(200, 1), (500, 50)])
+def test_return_times_of_one_study_from_2_to_8_deviations(n: int, n_discard: int) -> None:
+    exact = ORNSTEIN_UHLENBECK | {7: 2.011e-10, 8: 1.215e-13}
+    tams = pytams.TAMS(
+        ornstein_uhlenbeck(), end_time=5, step_size=0.01, target_score=8, n_trajectories=n, n_discard=n_discard
+    )
+    curve = tams.run(32, seed=1).return_times([*range(2, 8), math.nextafter(8, 0)])
+    there = estimator.return_time(np.array([*exact.values()]), 5.0)
+    assert ((curve.low <= there) & (there <= curve.high)).all()

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 Word = Literal["good", "weak", "collapsed"]
 
 _FEW_ROOTS = 4
-"""Initial trajectories with descendants below which a run says little about its own error."""
+"""Initial trajectories with descendants below which runs have explored little."""
+_FEW_ROOTS_OF_ONE = 10
+"""The same for a single run, whose error bar comes from its genealogy: with fewer, it is too small in most runs."""
 _MOST_EXTINCT = 0.1
 
 
@@ -101,6 +103,10 @@ def judge(
         advice = "take a larger ensemble, or a score that ties less"
     elif roots and _median(roots) < _FEW_ROOTS:
         word, reason, advice = "weak", f"only {_median(roots):g} initial trajectories have descendants", larger
+    elif n_runs == 1 and roots[0] < _FEW_ROOTS_OF_ONE:
+        word = "weak"
+        reason = f"only {roots[0]} initial trajectories have descendants, so that the error bar is likely too small"
+        advice = "run it several times: their spread is a better one"
     elif spread > 1.0:
         word, reason, advice = "weak", f"the runs differ by {spread:.0%} of their mean", larger
     return Health(

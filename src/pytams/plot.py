@@ -66,7 +66,7 @@ def exceedance(result: Result, ax: Axes | None = None) -> Axes:
     ax.semilogy(curve.z[shown], curve.value[shown], color=BLUE, label=_mean(result))
     ax.axvline(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
     within = f"t ≤ {result.settings.end_time:g}"
-    ax.set(xlabel="score z", ylabel=f"P(maximum of the score > z, {within})", title="Probability of every level")
+    ax.set(xlabel="score z", ylabel=f"P(largest score > z, {within})", title="Probability of every level")
     return with_legend(ax)
 
 
