@@ -143,7 +143,7 @@ def draw_curves() -> list[int]:
         ax.set_ylabel("standard deviations")
         curve = result.return_times([*range(2, 8), np.nextafter(8.0, 0.0)])
         n_inside.append(int(((curve.low <= exact) & (exact <= curve.high)).sum()))
-    figure.savefig(DOCS / "return-times.svg", metadata={"Date": None})
+    figure.savefig(DOCS / "return-times.png", dpi=100)
     return n_inside
 
 
@@ -192,7 +192,7 @@ def main() -> None:
 The whole curve from one study up to 8 sigma that starts from the stationary law, and the exact values, of which
 {n_inside[0]} and {n_inside[1]} of {len(OU)} lie in its interval:
 
-![return times](return-times.svg)
+![return times](return-times.png)
 
 ## Coverage of the interval
 

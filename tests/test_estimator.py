@@ -25,8 +25,9 @@ from pytams import estimator
 from pytams.fast import SDE
 
 
-def walk(target: int = 6, n: int = 40, n_discard: int = 1) -> pytams.TAMS:
-    return pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=target, n_trajectories=n, n_discard=n_discard)
+def walk(target: int = 6, n: int = 40, n_discard: int = 1, **more: Any) -> pytams.TAMS:
+    more |= {"n_trajectories": n, "n_discard": n_discard}
+    return pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=target, **more)
 
 
 def well(end_time: float, n: int, n_discard: int) -> pytams.TAMS:
@@ -43,6 +44,20 @@ def test_every_level_is_estimated_without_bias(n_discard: int) -> None:
         assert abs(value - exact) < 4 * error
     assert (np.diff(curve.value) < 0).all()
     assert ((curve.low < curve.value) & (curve.value < curve.high)).all()
+
+
+def test_errors_of_all_levels_from_one_run() -> None:
+    """On average they are those over runs."""
+    z = [1.5, 3.5, 5.5]
+    runs = walk(n=60, n_discard=6).run(400, seed=5).runs
+    estimated = np.mean([run.exceedance_variance(z) for run in runs], axis=0)
+    empirical = np.var([run.exceedance(z) for run in runs], axis=0, ddof=1)
+    assert ((estimated / empirical > 0.75) & (estimated / empirical < 1.35)).all()
+    alone = walk(n=60, n_discard=6).run(1, seed=5)
+    curve = alone.exceedance([5.999, 1.5])
+    assert curve.error[0] == pytest.approx(alone.standard_error, rel=1e-12)
+    assert (curve.low[0], curve.high[0]) == pytest.approx(alone.interval, rel=1e-12)
+    assert curve.low[1] < curve.value[1] < curve.high[1]
 
 
 def test_at_the_target_it_is_the_estimate() -> None:
@@ -86,6 +101,10 @@ def test_numbers_for_planning() -> None:
     n = (1 - result.probability) / (result.probability * result.relative_error**2)
     assert result.saving == pytest.approx(n * 400 / result.n_steps)
     assert result.saving > 1
+    with pytest.raises(ValueError, match="no number of runs"):
+        result.runs_for(0.0)
+    with pytest.raises(ValueError, match="relative error of nan"):
+        walk(15, max_branchings=0).run(2, seed=1).runs_for(0.1)
 
 
 def test_health_has_a_word_a_reason_and_an_advice() -> None:

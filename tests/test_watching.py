@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 import pytams
 from exact import DoubleWell2D, Walk
+from pytams.rundir import Storage
+from pytams.sqldb import LedgerError, RunLedger
 from pytams.watching import WatchedStudy
 
 MODEL = """
@@ -148,6 +151,26 @@ def test_a_study_is_extended_while_it_is_watched(tmp_path: Path) -> None:
     tams.run(4, seed=1, out=tmp_path / "walk.tams")
     study.look()
     assert (len(study.runs), study.n_finished) == (4, 4)
+
+
+def test_of_ledgers_on_postgresql(tmp_path: Path, postgres: str) -> None:
+    """A run that nobody has claimed has no ledger yet."""
+    tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=6, n_trajectories=20)
+    storage = Storage(path=tmp_path / "walk.tams", database_url=postgres, runs_at_once=2)
+    with tams.study(5, seed=1, out=storage) as driven:
+        for _ in driven:
+            pass
+        study = WatchedStudy(tmp_path / "walk.tams")
+        with pytams.load(tmp_path / "walk.tams") as saved:
+            assert list(saved.splittings) == [0, 1]
+    assert (len(study.runs), study.n_finished) == (5, 2)
+    result = tams.run(5, seed=1, out=Storage(path=tmp_path / "walk.tams", database_url=postgres))
+    study.look()
+    assert study.n_finished == 5
+    assert study.estimate[0] == pytest.approx(result.probability, rel=1e-12)
+    url = make_url(postgres).set(query={"host": str(tmp_path / "nowhere")})
+    with pytest.raises(LedgerError, match="out of reach"):
+        RunLedger(url.render_as_string(hide_password=False), ro_mode=True)
 
 
 def test_of_nothing(tmp_path: Path) -> None:

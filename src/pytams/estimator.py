@@ -172,7 +172,15 @@ def ratio(above: NDArray[np.float64], below: Sequence[float]) -> tuple[NDArray[n
 
 
 def runs_for(relative_error: float, wanted: float, n_runs: int) -> int:
-    """How many runs give a wanted relative error, if `n_runs` gave this one: errors fall with the square root."""
+    """How many runs give a wanted relative error, if `n_runs` gave this one: errors fall with the square root.
+
+    Raises
+    ------
+    ValueError
+        If the relative error is not known, or not positive where it is wanted.
+    """
+    if not (math.isfinite(relative_error) and wanted > 0.0):
+        raise ValueError(f"no number of runs takes a relative error of {relative_error:g} to {wanted:g}")
     return math.ceil(n_runs * (relative_error / wanted) ** 2)
 
 

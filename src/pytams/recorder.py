@@ -103,11 +103,12 @@ class Recorder:
     def _open_runs(self) -> None:
         busy = ""
         for run in self._splittings:
+            if len(self._runs) == self._runs_at_once:
+                break
             if not self._driving and not self._directory.has_ledger(run):
                 continue
-            is_new = not self._directory.has_ledger(run)
             ledger = self._directory.ledger(run, read_only=not self._driving)
-            if self._driving and not self._is_wanted(ledger, is_new=is_new):
+            if self._runs_at_once is not None and ledger.get_info("finished") == self._cap:
                 ledger.close()
                 continue
             if self._driving and not ledger.claim(STALE_SECONDS):
@@ -115,9 +116,10 @@ class Recorder:
                 ledger.close()
                 continue
             self._runs[run] = RecordedRun(ledger)
-            if not is_new:
+            wall_time = ledger.get_info("wall_time")
+            if wall_time is not None:  # else nothing has been written yet
                 self._runs[run].read()
-                self.wall_time = max(self.wall_time, float(ledger.get_info("wall_time") or 0.0))
+                self.wall_time = max(self.wall_time, float(wall_time))
         if self._driving and not self._runs and self._runs_at_once is None:
             raise RunDirectoryError(
                 f"{self._directory.path} is in use: {busy}. Stop that driver, or wait: a dead one's runs are free "
@@ -127,12 +129,6 @@ class Recorder:
             orphans = self._directory.clean_up(run.ledger for run in self._runs.values())
             if orphans:
                 _logger.info("removed %d segment files that no ledger points at", len(orphans))
-
-    def _is_wanted(self, ledger: RunLedger, *, is_new: bool) -> bool:
-        """Whether to claim a run: always, unless drivers share the study."""
-        if self._runs_at_once is None or is_new:
-            return self._runs_at_once is None or len(self._runs) < self._runs_at_once
-        return len(self._runs) < self._runs_at_once and ledger.get_info("finished") != self._cap
 
     @property
     def _cap(self) -> str:

@@ -136,8 +136,12 @@ class Result:
         each = np.array([run.exceedance(z) for run in self.runs])
         n = len(each)
         mean = each.mean(axis=0)
-        error = each.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else np.full(len(mean), math.nan)
-        bounds = [estimator.interval(m, e, n) for m, e in zip(mean.tolist(), error.tolist(), strict=True)]
+        if n > 1:
+            error = each.std(axis=0, ddof=1) / math.sqrt(n)
+        else:
+            error = np.sqrt(np.maximum(self.runs[0].exceedance_variance(z), 0.0))
+        degrees = n if n > 1 else None
+        bounds = [estimator.interval(m, e, degrees) for m, e in zip(mean.tolist(), error.tolist(), strict=True)]
         low, high = np.array(bounds).T
         return Curve(np.asarray(z, dtype=np.float64), mean, error, low, high)
 

@@ -27,7 +27,7 @@ from sqlalchemy import make_url
 
 from pytams.errors import RunDirectoryError, SettingsError
 from pytams.runresult import Settings
-from pytams.sqldb import RunLedger
+from pytams.sqldb import NoLedgerError, RunLedger
 from pytams.store import Store
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class RunDirectory:
 
     def ledger(self, run: int, *, read_only: bool = False) -> RunLedger:
         """Open the ledger of a run, and make sure that it is of this study."""
-        if not read_only and not self.has_ledger(run):
+        if not read_only and self.database_url is None and not self.has_ledger(run):
             self._copy_template(Path(self._location(run)))
         ledger = RunLedger(self._location(run), ro_mode=read_only)
         try:
@@ -192,8 +192,14 @@ class RunDirectory:
         temporary.unlink()
 
     def has_ledger(self, run: int) -> bool:
-        """Whether a run has been begun (on PostgreSQL: whether the study has)."""
-        return self.database_url is not None or Path(self._location(run)).is_file()
+        """Whether a run has been begun."""
+        if self.database_url is None:
+            return Path(self._location(run)).is_file()
+        try:
+            RunLedger(self._location(run), ro_mode=True).close()
+        except NoLedgerError:
+            return False
+        return True
 
     def _location(self, run: int) -> str:
         if self.database_url is None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pytams import estimator
 from pytams.splitting import all_starts
@@ -14,7 +17,6 @@ from pytams.splitting import all_starts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from pytams.ensemble import Final
@@ -94,9 +96,12 @@ class RunResult:
 
     def variance_of(self, values: Sequence[float] | NDArray[np.float64]) -> float:
         """Variance of W / N times the sum of values of the trajectories that `reached`, from the genealogy alone."""
-        killed = [len(iteration.killed) for iteration in self.iterations]
         roots = [final.root for final in self.reached]
-        return estimator.genealogical_variance(self.n, killed, math.exp(self.log_weight), values, roots)
+        return estimator.genealogical_variance(self.n, self._n_killed, math.exp(self.log_weight), values, roots)
+
+    @property
+    def _n_killed(self) -> list[int]:
+        return [len(iteration.killed) for iteration in self.iterations]
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """P(max of the score > z) for each z up to the target."""
@@ -108,3 +113,31 @@ class RunResult:
             [final.maximum for final in self.members],
             z,
         )
+
+    def exceedance_variance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Variance of each of `exceedance(z)`, from the genealogy alone."""
+        levels = [iteration.level for iteration in self.iterations]
+        n_killed, roots = self._n_killed, list(range(self.n))
+        variances = np.full(len(z), math.nan)
+        n_done = 0
+        for i in np.argsort(z).tolist():
+            k = bisect_right(levels, z[i])
+            for iteration in self.iterations[n_done:k]:
+                of_ancestors = [roots[ancestor.slot] for ancestor in iteration.ancestors]
+                for key, root in zip(iteration.killed, of_ancestors, strict=False):  # extinction has no ancestors
+                    roots[key.slot] = root
+            n_done = k
+            weight = math.exp(self.iterations[k - 1].log_weight) if k else 1.0
+            above = self._above(z[i], k)
+            if weight > 0.0 and any(above):
+                variances[i] = estimator.genealogical_variance(self.n, n_killed[:k], weight, above, roots)
+        return variances
+
+    def _above(self, z: float, k: int) -> list[float]:
+        """Of each slot after k iterations, the last ones at a level <= z: 1 if its maximum is above z, else 0."""
+        if k == len(self.iterations):
+            return [float(final.maximum > z) for final in self.members]
+        above = [1.0] * self.n
+        for key, maximum in zip(self.iterations[k].killed, self.iterations[k].killed_maxima, strict=True):
+            above[key.slot] = float(maximum > z)
+        return above

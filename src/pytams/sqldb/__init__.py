@@ -6,7 +6,7 @@ transaction, on SQLite (a file, the default) or PostgreSQL (a URL); `SQLFile.tra
 `database` connections and transactions. `runledger` adds what a driver needs to record a run in one.
 """
 
-from pytams.sqldb.database import LedgerError
+from pytams.sqldb.database import LedgerError, NoLedgerError
 from pytams.sqldb.runledger import IterationRow, RunLedger, TrajectoryRow, splitting_columns
 from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import (
@@ -29,6 +29,7 @@ __all__ = [
     "IterationRow",
     "LedgerError",
     "LedgerInfo",
+    "NoLedgerError",
     "RunLedger",
     "RunLock",
     "SQLFile",

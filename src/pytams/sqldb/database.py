@@ -55,6 +55,10 @@ class LedgerError(PytamsError, SQLAlchemyError):
     """The ledger is missing, foreign, read-only, or was replaced behind its object's back."""
 
 
+class NoLedgerError(LedgerError):
+    """There is a database, and no ledger in it."""
+
+
 class Database(ABC):
     """Connections to one ledger.
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, inspect, select, update
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from pytams.sqldb.database import LedgerError, open_database
+from pytams.sqldb.database import LedgerError, NoLedgerError, open_database
 from pytams.sqldb.tables import (
     IDLE,
     LOCKED,
@@ -67,7 +67,7 @@ class Ledger:
             cause = getattr(error, "orig", error)
             raise LedgerError(f"{database.name} is not a pytams ledger, or out of reach: {cause}") from error
         if version is None:
-            raise LedgerError(f"{database.name} is not a pytams ledger: it has no schema version")
+            raise NoLedgerError(f"{database.name} is not a pytams ledger: it has no schema version")
         if version != str(SCHEMA_VERSION):
             raise LedgerError(
                 f"{database.name} has schema version {version}; this pytams reads version {SCHEMA_VERSION}: "
@@ -77,11 +77,10 @@ class Ledger:
 
     def _schema_version(self) -> str | None:
         """Look it up; None if the table is not there."""
-        try:
-            with self._database.read() as connection:
-                return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == "schema_version"))
-        except (OperationalError, ProgrammingError):
-            return None
+        with self._database.read() as connection:
+            if not inspect(connection).has_table(LedgerInfo.__tablename__, schema=self._database.schema):
+                return None
+            return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == "schema_version"))
 
     def _make_tables(self) -> None:
         """Make the tables, if the database is empty."""
