@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +95,13 @@ def test_pictures_as_files(directory: Path, tmp_path: Path, kind: str) -> None:
         assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
         write_picture(saved, kind, tmp_path / "picture.svg")
         assert b"<svg" in (tmp_path / "picture.svg").read_bytes()
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
+def test_without_the_extra(missing: str) -> None:
+    code = f"import sys; sys.modules['{missing}'] = None; import pytams.report"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.rstrip().endswith("pip install pytams[plot]")
 
 
 def test_bad_input(directory: Path, tmp_path: Path) -> None:

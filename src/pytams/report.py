@@ -8,16 +8,15 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
 from pytams import plot
 from pytams.errors import PytamsError, SettingsError
 
 try:
+    import matplotlib as mpl
     from jinja2 import Environment, PackageLoader, StrictUndefined
 except ImportError as error:
-    raise ImportError("reports need jinja2: pip install pytams[plot]") from error
+    raise ImportError("pictures and reports need more: pip install pytams[plot]") from error
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

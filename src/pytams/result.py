@@ -251,7 +251,8 @@ class Result:
             variance = np.apply_along_axis(self.runs[0].variance_of, 0, values - mean)
             error = np.sqrt(np.maximum(variance, 0.0)) / self.probability
         half_width = estimator.quantile(n if n > 1 else None) * error
-        return Estimate(mean, error, mean - half_width, mean + half_width)
+        found = (mean, error, mean - half_width, mean + half_width)
+        return Estimate(*(value.item() if value.ndim == 0 else value for value in found))
 
     @cached_property
     def health(self) -> Health:
