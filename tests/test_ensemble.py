@@ -78,6 +78,14 @@ def test_scores_are_those_of_the_states() -> None:
     assert np.isnan(ensemble.state.values[~there]).all()
 
 
+def test_a_few_of_many() -> None:
+    result = well(DoubleWell2D()).run(3, seed=1)
+    few, all_of_them = result.ensemble(n_most=7), result.ensemble()
+    assert few.sizes["trajectory"] == 7
+    xr.testing.assert_identical(few.isel(trajectory=[0, -1]), all_of_them.isel(trajectory=[0, -1]))
+    assert result.ensemble(n_most=1000).sizes["trajectory"] == all_of_them.sizes["trajectory"]
+
+
 def test_states_of_records_only_need_the_model_again(tmp_path: Path) -> None:
     result = well(DoubleWell2DSingle()).run(2, seed=5, out=tmp_path / "dw.tams")
     with pytams.load(tmp_path / "dw.tams") as saved:

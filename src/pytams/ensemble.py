@@ -88,6 +88,12 @@ def dataset(
     return xr.Dataset(variables, coordinates | {"time": np.arange(n_times) * np.float64(step_size)})
 
 
+def evenly(n: int, n_most: int) -> list[int]:
+    """Choose at most `n_most` of n."""
+    chosen: list[int] = np.unique(np.linspace(0, n - 1, min(n, n_most)).round().astype(np.int64)).tolist()
+    return chosen
+
+
 def _padded(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Stack arrays that differ in length; what is past the end of one is NaN (an empty text)."""
     if not rows:

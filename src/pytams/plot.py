@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pytams.ensemble import evenly
 from pytams.errors import SettingsError
 
 try:
@@ -19,7 +20,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -122,8 +123,7 @@ def scores(
     ax = _axes(ax)
     if run is None and colour == "generation":
         run = _run(result, None).run
-    ensemble = result.ensemble(run=run)
-    ensemble = ensemble.isel(trajectory=_some(ensemble.sizes["trajectory"], n_most))
+    ensemble = result.ensemble(run=run, n_most=n_most)
     lines = LineCollection(
         [np.column_stack([ensemble.time, score]) for score in ensemble.score.values],
         array=ensemble[colour].values,
@@ -157,7 +157,7 @@ def genealogy(result: Result, run: int | None = None, n_most: int = 200, ax: Axe
     """
     ax = _axes(ax)
     found = _run(result, run)
-    lineages = _lineages(found)[:, _some(found.n, n_most)]
+    lineages = _lineages(found, evenly(found.n, n_most))
     lineages = lineages[:, np.lexsort(lineages[::-1])]  # relatives side by side: no line crosses another
     roots, family = np.unique(lineages[0], return_inverse=True)
     heights = np.array([_middle_of_equals(row) for row in lineages])
@@ -195,13 +195,13 @@ def paths(
     ValueError
         If the state is not two numbers, or nothing has reached the target.
     """
-    ensemble = result.ensemble(reached=True, states=True)
+    ensemble = result.ensemble(reached=True, states=True, n_most=n_most)
     if not ensemble.sizes["trajectory"]:
         raise ValueError("no trajectory has reached the target: there are no paths to draw")
     if "state" not in ensemble or ensemble.state.shape[2:] != (2,):
         raise ValueError("paths can be drawn for a state of two numbers, an array of shape (2,)")
     ax = _axes(ax)
-    shown = ensemble.state.values[_some(ensemble.sizes["trajectory"], n_most)]
+    shown = ensemble.state.values
     if potential is not None:
         _draw_potential(ax, potential, shown)
     ax.add_collection(LineCollection(list(shown), colors=BLUE, linewidths=0.5, alpha=0.6, label="reactive path"))
@@ -282,11 +282,6 @@ def _run(result: Result, number: int | None) -> RunResult:
     raise SettingsError("run", f"{number} is not among the finished runs")
 
 
-def _some(n: int, n_most: int) -> NDArray[np.int64]:
-    """Choose at most `n_most` of n, evenly."""
-    return np.unique(np.linspace(0, n - 1, min(n, n_most)).round().astype(np.int64))
-
-
 def _grid(result: Result, n: int = 300) -> NDArray[np.float64]:
     """Levels from where the runs begin up to just below the target."""
     target = result.settings.target_score
@@ -294,10 +289,10 @@ def _grid(result: Result, n: int = 300) -> NDArray[np.float64]:
     return np.linspace(begin, np.nextafter(target, -math.inf), n)
 
 
-def _lineages(run: RunResult) -> NDArray[np.int64]:
-    """Before each iteration and at the end: the slot that each final trajectory was in, ``(iterations + 1, n)``."""
-    lineages = np.empty((len(run.iterations) + 1, run.n), dtype=np.int64)
-    lineages[-1] = np.arange(run.n)
+def _lineages(run: RunResult, slots: Sequence[int]) -> NDArray[np.int64]:
+    """Before each iteration and at the end: the slot that these final trajectories were in, a row each."""
+    lineages = np.empty((len(run.iterations) + 1, len(slots)), dtype=np.int64)
+    lineages[-1] = slots
     for k in range(len(run.iterations) - 1, -1, -1):
         iteration = run.iterations[k]
         came_from = np.arange(run.n)

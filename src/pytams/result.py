@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pytams import estimator
-from pytams.ensemble import dataset
+from pytams.ensemble import dataset, evenly
 from pytams.errors import ModelError, PytamsError
 from pytams.health import Health, judge
 from pytams.trajectory import chain
@@ -153,7 +153,9 @@ class Result:
             error = p.error * value**2 / end_time / (1.0 - p.value)  # |dr/dp| = r^2 / (T (1 - p))
         return Curve(p.z, value, error, low, high)
 
-    def ensemble(self, *, run: int | None = None, reached: bool = False, states: bool = False) -> Any:
+    def ensemble(
+        self, *, run: int | None = None, reached: bool = False, states: bool = False, n_most: int | None = None
+    ) -> Any:
         """Give the final trajectories of the runs, and what each of them stands for.
 
         Weighted, they stand for all trajectories that get above the last level: for a functional f of trajectories
@@ -168,6 +170,8 @@ class Result:
             Only the trajectories that reached the target: the reactive ones.
         states
             Whether the states are wanted, too. A run directory that has not stored all of them imports the model.
+        n_most
+            Give so many at most, chosen evenly, for pictures: their weights stay what they are in the whole.
 
         Returns
         -------
@@ -191,6 +195,8 @@ class Result:
         if not runs:
             raise KeyError(f"run {run} is not finished")
         finals = [(one, final) for one in runs for final in (one.reached if reached else one.members)]
+        if n_most is not None:
+            finals = [finals[i] for i in evenly(len(finals), n_most)]
         starts = {one.run: one.starts for one in runs}
         chains = [chain(starts[one.run], final.key) for one, final in finals]
         courses = self.source.courses(chains, states=states)
