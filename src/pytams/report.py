@@ -12,11 +12,11 @@ from pytams import plot
 from pytams.errors import PytamsError, SettingsError
 
 try:
-    import matplotlib as mpl
     from jinja2 import Environment, PackageLoader, StrictUndefined
 except ImportError as error:
-    raise ImportError("pictures and reports need more: pip install pytams[plot]") from error
+    raise ImportError("reports need jinja2: pip install pytams[plot]") from error
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,8 @@ _CAPTIONS = {
 }
 """What is in a report, and what to see in it."""
 
-_DARK = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), "#ddd")
+_PALE = "#dddddd"
+"""Text and axes on a dark page."""
 
 
 def write_picture(
@@ -53,17 +54,15 @@ def write_picture(
         If the file cannot be written.
     """
     options = {name: value for name, value in {"run": run, "reference": reference}.items() if value is not None}
-    figure = Figure(figsize=plot.AXES_SIZE, layout="constrained")
-    if kind == "overview":
-        if run is not None:
-            raise SettingsError("run", "the overview shows the first one: choose a --kind of picture")
-        plot.overview(saved.result, reference, figure)
-    else:
-        more = {"potential": _potential(saved)} if kind == "paths" else {}
-        plot.draw(kind, saved.result, figure.subplots(), **options, **more)
-    suffix = path.suffix.removeprefix(".")
-    if suffix not in figure.canvas.get_supported_filetypes():
+    figure = _empty()
+    if path.suffix.removeprefix(".") not in figure.canvas.get_supported_filetypes():
         raise SettingsError("--out", f"{path} is no kind of picture: .png, .pdf and .svg are some")
+    if kind != "overview":
+        _draw(figure, saved, kind, options)
+    elif run is not None:
+        raise SettingsError("run", "the overview shows the first one: choose a --kind of picture")
+    else:
+        plot.overview(saved.result, reference, figure)
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:
@@ -122,21 +121,37 @@ class _Picture(NamedTuple):
 
 
 def _figure(saved: SavedStudy, kind: str, reference: float | None) -> _Picture:
-    options: dict[str, Any] = {}
-    if kind == "estimates":
-        options["reference"] = reference
+    figure = _empty()
+    _draw(figure, saved, kind, {"reference": reference} if kind == "estimates" else {})
+    light = _data_url(figure)
+    _make_pale(figure)
+    return _Picture(_CAPTIONS[kind], light, _data_url(figure))
+
+
+def _empty() -> Figure:
+    """Make a figure that no window will show."""
+    return Figure(figsize=plot.AXES_SIZE, layout="constrained")
+
+
+def _draw(figure: Figure, saved: SavedStudy, kind: str, options: dict[str, Any]) -> None:
     if kind == "paths":
-        options["potential"] = _potential(saved)
-    light, dark = (_png(saved, kind, options, style) for style in ({}, _DARK))
-    return _Picture(_CAPTIONS[kind], light, dark)
+        options = options | {"potential": _potential(saved)}
+    plot.draw(kind, saved.result, figure.subplots(), **options)
 
 
-def _png(saved: SavedStudy, kind: str, options: dict[str, Any], style: dict[str, str]) -> str:
-    with mpl.rc_context(style):  # type: ignore[arg-type] # names of settings are typed one by one
-        figure = Figure(figsize=plot.AXES_SIZE, layout="constrained")
-        plot.draw(kind, saved.result, figure.subplots(), **options)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=130, transparent=True)
+def _make_pale(figure: Figure) -> None:
+    """Make what is drawn in black show on a dark page."""
+    for text in figure.findobj(Text):
+        text.set_color(_PALE)
+    for ax in figure.axes:
+        ax.tick_params(which="both", colors=_PALE)
+        for spine in ax.spines.values():
+            spine.set_edgecolor(_PALE)
+
+
+def _data_url(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, transparent=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

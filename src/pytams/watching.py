@@ -15,6 +15,7 @@ from rich.text import Text
 
 from pytams import estimator
 from pytams.progress import Meter
+from pytams.recorder import STALE_SECONDS
 from pytams.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-STALE_SECONDS = 60.0
-"""A driver that has been silent for so long is said to be."""
 _MOST_ROWS = 20
 
 
