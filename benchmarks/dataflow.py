@@ -15,7 +15,7 @@ import numpy as np
 
 import pytams
 from pytams.engine import InProcess
-from pytams.trajectory import Problem, Progress
+from pytams.core.segments import Problem, Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "double_well_2d"))
 from double_well_2d import DoubleWell2D

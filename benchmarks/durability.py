@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import pytams
-from pytams.fast import SDE
+from pytams import SDE
 from pytams.rundir import Storage
 from speed import Sleepy, diffusion, drift, score
 

@@ -21,8 +21,8 @@ from pytams.engine import InProcess
 from pytams.engine.clusters import connect
 from pytams.engine.pool import PoolStepper
 from pytams.engine.processes import Processes
-from pytams.engine.remote import OnDask
-from pytams.trajectory import Point, Problem, Progress, SegmentKey, Start
+from pytams.engine.dask import OnDask
+from pytams.core.segments import Point, Problem, Progress, SegmentKey, Start
 from speed import OneByOne
 
 STEP_SECONDS = 0.005

@@ -18,7 +18,7 @@ import numpy as np
 
 import pytams
 from limit import tams as yardstick
-from pytams.fast import SDE
+from pytams import SDE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "double_well_2d"))
 from double_well_2d import DoubleWell2D

@@ -125,15 +125,15 @@ def probabilities(settings: Settings) -> Iterator[list[str]]:
 def return_times(settings: Settings) -> Iterator[list[str]]:
     for deviations, probability in OU.items():
         result = estimate(f"Ornstein-Uhlenbeck, {deviations} sigma", settings)
-        found, long, short = (estimator.return_time(p, 5.0) for p in (result.probability, *result.interval))
-        exact = estimator.return_time(probability, 5.0)
+        found, long, short = (estimators.return_time(p, 5.0) for p in (result.probability, *result.interval))
+        exact = estimators.return_time(probability, 5.0)
         inside = "yes" if short <= exact <= long else "no"
         yield [str(deviations), f"{exact:.4g}", f"{found:.4g}", f"{short:.4g} to {long:.4g}", inside]
 
 
 def draw_curves() -> None:
     """Draw return times over the exact ones: of the studies of the table, and of the curve that one study gives."""
-    exact = estimator.return_time(np.array([*OU.values()]), 5.0)
+    exact = estimators.return_time(np.array([*OU.values()]), 5.0)
     figure = Figure(figsize=(10.0, 4.0), layout="constrained")
     for settings, ax in zip(SETTINGS, figure.subplots(1, 2, sharey=True), strict=True):
         curve = estimate("Ornstein-Uhlenbeck, up to 8 sigma", settings).return_times(
@@ -143,7 +143,7 @@ def draw_curves() -> None:
         ax.plot([*OU], curve.value / exact, color=plot.BLUE, label="one study")
         results = [estimate(f"Ornstein-Uhlenbeck, {a} sigma", settings) for a in OU]
         bounds = np.array([(result.probability, *result.interval) for result in results]).T
-        found, long, short = estimator.return_time(bounds, 5.0) / exact
+        found, long, short = estimators.return_time(bounds, 5.0) / exact
         widths = [found - short, long - found]
         ax.errorbar([*OU], found, widths, fmt="s", color=plot.GREY, markersize=4, label="a study a level")
         ax.axhline(1.0, color=plot.ORANGE, linestyle="--", label="exact")

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 import pytams
-from pytams.fast import SDE
+from pytams import SDE
 
 DOUBLE_WELL_2D = {2: 5.517e-6, 4: 5.520e-4, 6: 2.395e-3, 8: 4.903e-3, 10: 7.596e-3}
 DOUBLE_WELL_1D = {2: 2.716e-10, 4: 9.970e-7, 6: 9.852e-6, 8: 2.628e-5, 10: 4.525e-5}

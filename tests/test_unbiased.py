@@ -24,7 +24,7 @@ from exact import (
     ornstein_uhlenbeck_spun_up,
     walk_probability,
 )
-from pytams.fast import SDE
+from pytams import SDE
 
 SEEDS = (1, 2, 3)
 

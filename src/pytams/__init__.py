@@ -2,42 +2,111 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
-
-from pytams.errors import ModelError, PytamsError, RunDirectoryError, SettingsError, StoreError
-from pytams.model import Model
-from pytams.result import Result
-from pytams.runresult import RunResult, Settings
-from pytams.study import Study
-from pytams.tams import TAMS
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytams.saved import SavedStudy
+    from pytams.analysis import plot
+    from pytams.analysis.result import Result
+    from pytams.analysis.runs import RunResult
+    from pytams.core.errors import (
+        ModelError,
+        PytamsError,
+        RunDirectoryError,
+        SettingsError,
+        StoreError,
+        WorkersLostError,
+    )
+    from pytams.core.ports import Engine, Journal, Observer, Source, Stepper
+    from pytams.core.selection import Variant
+    from pytams.core.settings import Settings
+    from pytams.models.plain.model import Model
+    from pytams.models.sde.model import SDE
+    from pytams.sqldb.errors import LedgerError, NoLedgerError, NoTrajectoryError
+    from pytams.storage.options import Storage
+    from pytams.storage.reader import SavedStudy
+    from pytams.tams import TAMS, Study
 
 __version__ = version("pytams")
 
-
-def load(path: str | Path) -> SavedStudy:
-    """Open a run directory for reading, also while the study is going on. No code from it is run."""
-    from pytams.saved import SavedStudy  # noqa: PLC0415 - reading files takes heavy imports
-
-    return SavedStudy(path)
-
+_HOMES = {
+    "pytams.analysis": ["plot"],
+    "pytams.analysis.result": ["Result"],
+    "pytams.analysis.runs": ["RunResult"],
+    "pytams.core.errors": [
+        "ModelError",
+        "PytamsError",
+        "RunDirectoryError",
+        "SettingsError",
+        "StoreError",
+        "WorkersLostError",
+    ],
+    "pytams.core.ports": ["Engine", "Journal", "Observer", "Source", "Stepper"],
+    "pytams.core.selection": ["Variant"],
+    "pytams.core.settings": ["Settings"],
+    "pytams.models.plain.model": ["Model"],
+    "pytams.models.sde.model": ["SDE"],
+    "pytams.sqldb.errors": ["LedgerError", "NoLedgerError", "NoTrajectoryError"],
+    "pytams.storage.options": ["Storage"],
+    "pytams.tams": ["TAMS", "Study"],
+}
+"""Where the public names live; they are imported when they are asked for."""
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "SDE",
     "TAMS",
+    "Engine",
+    "Journal",
+    "LedgerError",
     "Model",
     "ModelError",
+    "NoLedgerError",
+    "NoTrajectoryError",
+    "Observer",
     "PytamsError",
     "Result",
     "RunDirectoryError",
     "RunResult",
     "Settings",
     "SettingsError",
+    "Source",
+    "Stepper",
+    "Storage",
     "StoreError",
     "Study",
+    "Variant",
+    "WorkersLostError",
     "load",
+    "plot",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pytams' has no attribute {name!r}")
+    value = import_module("pytams.analysis.plot") if name == "plot" else getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load(path: str | Path, variant: Variant | None = None) -> SavedStudy:
+    """Open a run directory for reading, also while the study is going on. No code from it is run.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+    variant
+        The splitting variant that it was made with, if it is one of your own.
+    """
+    from pytams.storage.reader import SavedStudy  # noqa: PLC0415 - reading files takes heavy imports
+
+    return SavedStudy(path, variant)

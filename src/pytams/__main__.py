@@ -1,5 +1,5 @@
 """`python -m pytams`."""
 
-from pytams.cli import main
+from pytams.cli.main import main
 
 main()

@@ -1,32 +1,36 @@
-"""What a user calls: TAMS of a model, with its settings checked."""
+"""What a user calls: TAMS of a model, with its settings checked, and the study that it makes."""
 
 from __future__ import annotations
 
 import logging
-import math
-import operator
-from numbers import Real
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pytams import _random
-from pytams.engine import Engine, InProcess
-from pytams.errors import SettingsError
-from pytams.model import Model
-from pytams.result import Result
-from pytams.runresult import Settings
-from pytams.study import Study
-from pytams.trajectory import Problem
+from pytams.analysis.result import Result
+from pytams.analysis.runs import RunResult
+from pytams.core.driver import Decided, Driver
+from pytams.core.errors import SettingsError
+from pytams.core.ports import NoEngine, NoJournal
+from pytams.core.segments import Problem
+from pytams.core.selection import Variant
+from pytams.core.settings import RunArguments, Settings
+from pytams.core.states import as_state, equal_states
+from pytams.core.streams import Streams, draw_seed
+from pytams.engine.local import InProcess
+from pytams.engine.replay import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
-    from pytams.rundir import Storage
+    from pytams.core.driver import Event
+    from pytams.core.ports import Engine, Journal, Observer, Steppable
+    from pytams.core.segments import Progress
+    from pytams.storage.options import Storage
 
 _logger = logging.getLogger("pytams")
-
-_MAX_32 = 2**32
-"""Runs and slots are 32-bit numbers in the keys of the streams."""
 
 
 class TAMS:
@@ -52,6 +56,8 @@ class TAMS:
     max_branchings
         No iteration starts once this many trajectories have been killed: the estimate stays unbiased, but a run that
         was cut short often reads 0. None: no limit.
+    variant
+        Makes the choices of the algorithm: see `pytams.core.selection`. None: TAMS's.
 
     Raises
     ------
@@ -61,7 +67,7 @@ class TAMS:
 
     def __init__(
         self,
-        model: Model,
+        model: Steppable,
         *,
         end_time: float,
         step_size: float,
@@ -69,27 +75,25 @@ class TAMS:
         n_trajectories: int,
         n_discard: int = 1,
         max_branchings: int | None = None,
+        variant: Variant | None = None,
     ) -> None:
-        self.model = _checked_model(model)
-        self.settings = Settings(
-            end_time=_positive("end_time", end_time),
-            step_size=_positive("step_size", step_size),
-            target_score=_finite("target_score", target_score),
-            n_trajectories=_whole("n_trajectories", n_trajectories, at_least=2, below=_MAX_32),
-            n_discard=_whole("n_discard", n_discard, at_least=1),
-            max_branchings=(None if max_branchings is None else _whole("max_branchings", max_branchings, at_least=0)),
+        if isinstance(model, type) or not callable(getattr(model, "make_stepper", None)):
+            hint = "; make an instance of it first" if isinstance(model, type) else ""
+            raise SettingsError("model", f"expected a pytams.Model, got {model!r}{hint}")
+        model.validate()
+        self.model = model
+        self.variant = variant or Variant()
+        self.settings = Settings.checked(
+            {
+                "end_time": end_time,
+                "step_size": step_size,
+                "target_score": target_score,
+                "n_trajectories": n_trajectories,
+                "n_discard": n_discard,
+                "max_branchings": max_branchings,
+                "variant": self.variant.name,
+            }
         )
-        if n_discard >= n_trajectories:
-            raise SettingsError(
-                "n_discard", f"{n_discard} of {n_trajectories} trajectories leaves none to restart from; "
-                "it must be below n_trajectories"
-            )  # fmt: skip
-        self.n_steps = round(end_time / step_size)
-        if self.n_steps < 1 or not math.isclose(self.n_steps * step_size, end_time, rel_tol=1e-9):
-            raise SettingsError(
-                "end_time", f"{end_time:g} is not a multiple of step_size = {step_size:g}; "
-                f"the nearest one is {max(1, self.n_steps) * step_size:g}"
-            )  # fmt: skip
 
     def study(
         self,
@@ -99,6 +103,8 @@ class TAMS:
         first_run: int = 0,
         engine: Callable[[Problem], Engine] = InProcess,
         out: str | Path | Storage | None = None,
+        journal: Journal | None = None,
+        observers: Sequence[Observer] = (),
     ) -> Study:
         """Prepare independent runs; nothing is computed before the study is iterated.
 
@@ -113,7 +119,12 @@ class TAMS:
         engine
             Makes the engine that advances the segments.
         out
-            A run directory, which is made, or gone on with if it holds this study; `Storage` says how it is written.
+            A run directory, which is made, or gone on with if it holds this study; `pytams.Storage` says how it is
+            written.
+        journal
+            Instead of `out`: a journal of your own.
+        observers
+            Objects with any of the methods of `pytams.Observer`.
 
         Raises
         ------
@@ -122,35 +133,37 @@ class TAMS:
         RunDirectoryError
             If `out` holds another study, or is in use.
         """
+        arguments = RunArguments.checked({"n_runs": n_runs, "seed": seed, "first_run": first_run})
         if out is not None:
-            from pytams.durable import durable_study  # noqa: PLC0415 - reading and writing files takes heavy imports
+            if journal is not None:
+                raise SettingsError("journal", "give either a journal or out")
+            return self._recorded_study(arguments, engine, out, observers)
+        runs = range(arguments.first_run, arguments.first_run + arguments.n_runs)
+        seed = draw_seed() if arguments.seed is None else arguments.seed
+        _logger.info("runs %d to %d, seed %d, %s", runs[0], runs[-1], seed, self.settings)
+        problem = Problem.of(self.model, self.settings, seed, traced=journal is not None)
+        return Study(self, problem, runs, engine, journal or NoJournal(), observers)
 
-            return durable_study(
-                self.settings,
-                self.problem,
-                _whole("n_runs", n_runs, at_least=1, below=_MAX_32),
-                seed,
-                first_run=first_run,
-                engine=engine,
-                out=out,
-            )
-        first = _whole("first_run", first_run, at_least=0)
-        last = first + _whole("n_runs", n_runs, at_least=1)
-        if last > _MAX_32:
-            raise SettingsError("n_runs", f"run numbers end at {_MAX_32 - 1}")
-        problem = self.problem(_random.draw_seed() if seed is None else seed)
-        _logger.info("runs %d to %d, seed %d, %s", first, last - 1, problem.seed, self.settings)
-        return Study(problem, self.settings, range(first, last), engine)
+    def _recorded_study(
+        self,
+        arguments: RunArguments,
+        engine: Callable[[Problem], Engine],
+        out: str | Path | Storage,
+        observers: Sequence[Observer],
+    ) -> Study:
+        from pytams.storage.journal import RunJournal  # noqa: PLC0415 - reading and writing files: heavy imports
+        from pytams.storage.opening import make_or_open  # noqa: PLC0415 - likewise
+        from pytams.storage.options import Storage  # noqa: PLC0415 - likewise
 
-    def problem(self, seed: int) -> Problem:
-        """Put together what an engine needs to know."""
-        return Problem(
-            model=self.model,
-            n_steps=self.n_steps,
-            step_size=self.settings.step_size,
-            target_score=self.settings.target_score,
-            seed=_whole("seed", seed, at_least=0, below=_random.MAX_SEED + 1),
+        storage = out if isinstance(out, Storage) else Storage(path=Path(out))
+        storage = Storage.checked({name: getattr(storage, name) for name in Storage.names()})
+        directory = make_or_open(self.model, self.settings, arguments, storage)
+        info = directory.info
+        problem = Problem.of(self.model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq)
+        journal = RunJournal(
+            directory, checkpoint_interval=storage.checkpoint_interval, runs_at_once=storage.runs_at_once
         )
+        return Study(self, problem, range(info.n_runs), engine, journal, observers)
 
     def run(
         self,
@@ -160,49 +173,198 @@ class TAMS:
         first_run: int = 0,
         engine: Callable[[Problem], Engine] = InProcess,
         out: str | Path | Storage | None = None,
+        journal: Journal | None = None,
+        observers: Sequence[Observer] = (),
     ) -> Result:
         """Run to the end. The parameters are those of `study`."""
-        with self.study(n_runs, seed, first_run=first_run, engine=engine, out=out) as study:
+        with self.study(
+            n_runs, seed, first_run=first_run, engine=engine, out=out, journal=journal, observers=observers
+        ) as study:
             for _ in study:
                 pass
             return study.result()
 
 
-# --- settings ---------------------------------------------------------------------------------------------------
+class Study:
+    """Independent runs under way: settings, a model, an engine, and a journal.
 
+    Iterating advances it and yields the study itself after every block, so that a loop can watch, and stop it by
+    leaving. Iterating again goes on. A context manager: leaving it records everything and closes the engine.
+    """
 
-def _checked_model(model: Model) -> Model:
-    if not isinstance(model, Model):
-        hint = "; make an instance of it first" if isinstance(model, type) else ""
-        raise SettingsError("model", f"expected a pytams.Model, got {model!r}{hint}")
-    shape = getattr(model, "noise_shape", None)
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise SettingsError(
-            "model", f"{type(model).__name__}.noise_shape must be the shape of one step's noise, "
-            f"a tuple such as () or (2,), not {shape!r}"
-        )  # fmt: skip
-    return model
+    def __init__(
+        self,
+        tams: TAMS,
+        problem: Problem,
+        runs: Sequence[int],
+        make_engine: Callable[[Problem], Engine],
+        journal: Journal,
+        observers: Sequence[Observer],
+    ) -> None:
+        self.settings = tams.settings
+        self.runs: list[int] = []
+        """Numbers of the runs that are driven here."""
+        self._problem, self._asked = problem, runs
+        self._journal = journal
+        self._observers = list(observers)
+        self._claimed = journal.claim(runs)
+        try:
+            self._engine: Engine = make_engine(problem) if self._claimed else NoEngine()
+        except BaseException:
+            journal.close()
+            raise
+        self._start_is_checked = False
+        self._driver = Driver(
+            tams.settings, problem.seed, tams.variant, self._engine, journal, self._check_start
+        )
+        self.runs += self._claimed
 
+    # --- how it goes --------------------------------------------------------------------------------------------
 
-def _finite(name: str, value: float) -> float:
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise SettingsError(name, f"{value!r} is not a finite number")
-    return float(value)
+    @property
+    def n_finished(self) -> int:
+        """Runs whose estimate is known."""
+        return len(self._driver.finished)
 
+    @property
+    def note(self) -> str:
+        """What the engine has to say before it starts, such as where its dashboard is."""
+        return self._engine.note
 
-def _positive(name: str, value: float) -> float:
-    if _finite(name, value) <= 0:
-        raise SettingsError(name, f"{value!r} must be positive")
-    return float(value)
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far, in this session."""
+        return self._driver.n_steps
 
+    @property
+    def steps_per_second(self) -> float:
+        """Model steps a second, the mean since it was begun or resumed."""
+        return self._driver.activity.steps_per_second
 
-def _whole(name: str, value: int, *, at_least: int, below: int | None = None) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise SettingsError(name, f"{value!r} is not a whole number") from None
-    if number < at_least:
-        raise SettingsError(name, f"{number} is too small; it must be at least {at_least}")
-    if below is not None and number >= below:
-        raise SettingsError(name, f"{number} is too large; it must be below {below}")
-    return number
+    @property
+    def target_score(self) -> float:
+        """The score to reach."""
+        return self.settings.target_score
+
+    @property
+    def splittings(self) -> dict[int, Any]:
+        """The state machine of each run that has begun (`pytams.core.splitting.Splitting`), by number: to look at."""
+        return self._driver.splittings
+
+    @property
+    def progress(self) -> float:
+        """How far the levels have risen from each run's first to the target: 0 to 1, the mean over runs."""
+        return sum(splitting.progress for splitting in self._driver.splittings.values()) / max(1, len(self.runs))
+
+    @property
+    def n_running(self) -> int:
+        """Segments running now, in all runs."""
+        return sum(splitting.n_running for splitting in self._driver.splittings.values())
+
+    @property
+    def lowest_level(self) -> float:
+        """Level that every unfinished run has passed, -inf if one has none yet; the target once all are finished."""
+        if not self._driver.splittings:
+            return -float("inf")
+        levels = (splitting.level for splitting in self._driver.splittings.values() if not splitting.finished)
+        return min(levels, default=self.target_score)
+
+    # --- going on -----------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Study]:
+        while True:
+            yield from self._advance()
+            if not self._claimed and not self._claim():
+                return
+            claimed, self._claimed = self._claimed, []
+            self._tell(self._driver.begin(claimed))
+
+    def _advance(self) -> Iterator[Study]:
+        while not self._driver.is_done:
+            self._tell(self._driver.advance())
+            self._call_observers("on_block", self)
+            yield self
+
+    def _claim(self) -> bool:
+        """Take on more runs, if there are any."""
+        self._claimed = self._journal.claim(self._asked)
+        self.runs += self._claimed
+        return bool(self._claimed)
+
+    def checkpoint(self) -> None:
+        """Record everything, running segments included."""
+        self._driver.checkpoint()
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        """Tell the observers what happened."""
+        if not self._observers:
+            return
+        for event in events:
+            if isinstance(event, Decided):
+                self._call_observers("on_iteration", event.run, event.iteration)
+            else:
+                self._call_observers("on_finished", event.run, self._run_result(event.run))
+
+    def _call_observers(self, method: str, *arguments: Any) -> None:
+        for observer in list(self._observers):
+            call = getattr(observer, method, None)
+            try:
+                if call is not None:
+                    call(*arguments)
+            except Exception:
+                self._observers.remove(observer)
+                _logger.exception("%r raised in %s: the study goes on without it", observer, method)
+
+    def _check_start(self, progress: Progress) -> None:
+        """Refuse a fixed start that is at the target: there is nothing to estimate. A random one may happen to be."""
+        score = progress.scores[0]
+        initial_state = getattr(self._problem.model, "initial_state", None)
+        if score < self.target_score or initial_state is None or self._start_is_checked:
+            return
+        self._start_is_checked = True
+        streams = Streams(self._problem.seed)
+        first, second = (as_state(initial_state(streams.initial_state(0, slot))) for slot in (0, 1))
+        if equal_states(first, second):
+            raise SettingsError(
+                "target_score",
+                f"{self.target_score:g} is already reached at t = 0, where the score is {score:g}; "
+                "set a higher target, or another initial state",
+            )
+
+    # --- what comes of it ---------------------------------------------------------------------------------------
+
+    def result(self) -> Result:
+        """Sum up the finished runs.
+
+        Raises
+        ------
+        RuntimeError
+            If no run is finished.
+        """
+        finished = [run for run in self.runs if run in self._driver.finished]
+        if not finished:
+            raise RuntimeError("no run is finished: iterate the study first")
+        return Result(
+            model=self._problem.model.name,
+            settings=self.settings,
+            seed=self._problem.seed,
+            runs=tuple(self._run_result(run) for run in sorted(finished)),
+            n_unfinished=len(self.runs) - len(finished),
+            wall_time=self._driver.wall_time,
+            source=Replay(self._problem),
+        )
+
+    def _run_result(self, run: int) -> RunResult:
+        return RunResult.of(run, self._driver.splittings[run])
+
+    def close(self) -> None:
+        """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays."""
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._driver.close(can_checkpoint=kind is None)

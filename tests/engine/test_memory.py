@@ -14,7 +14,7 @@ import pytest
 import pytams
 from exact import double_well_2d
 from pytams.engine import InProcess
-from pytams.trajectory import Problem
+from pytams.core.segments import Problem
 
 SIZE = 50_000
 

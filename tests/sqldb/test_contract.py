@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytams.testing.ledger import LedgerContract
+from pytams.sqldb.contract import LedgerContract
 
 
 class TestFile(LedgerContract):

@@ -10,13 +10,14 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytams.engine.inprocess import Keeping
-from pytams.engine.pool import TASK_SECONDS, PoolStepper, set_problem
+from pytams.engine.local import Keeping
+from pytams.engine.pool import ExecutorWorkers
+from pytams.engine.tasks import TASK_SECONDS, TaskQueue, set_problem
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from pytams.trajectory import Problem
+    from pytams.core.segments import Problem
 
 
 class Processes(Keeping):
@@ -48,21 +49,22 @@ class Processes(Keeping):
         timeout: float | None = None,
     ) -> None:
         n_workers = n_workers or len(os.sched_getaffinity(0))
-        make = partial(_make_executor, n_workers)
-        super().__init__(PoolStepper(problem, make, n_workers, batch=batch, seconds=seconds, timeout=timeout))
+        workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, seconds)
+        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
 
 
-def _make_executor(n_workers: int, name: str, pickled: bytes) -> Executor:
+def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:
+    """Start processes that know a problem, and end with their parent."""
     context = multiprocessing.get_context("forkserver")  # forking a process that has threads is asking for trouble
     context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(n_workers, context, _set_up_worker, (name, pickled))
+    return ProcessPoolExecutor(n_workers, context, _set_up_worker, (name, packed))
 
 
-def _set_up_worker(name: str, pickled: bytes) -> None:
+def _set_up_worker(name: str, packed: bytes) -> None:
     """Leave Ctrl-C to the driver, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    set_problem(name, pickled)
+    set_problem(name, packed)
 
 
 def _follow_parent() -> None:

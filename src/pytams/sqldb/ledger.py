@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import socket
-import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from pytams.sqldb.database import LedgerError, NoLedgerError, open_database
+from pytams.sqldb.errors import LedgerError, NoLedgerError, NoTrajectoryError
+from pytams.sqldb.opening import open_database
+from pytams.sqldb.owner import Owner
 from pytams.sqldb.tables import (
     IDLE,
     LOCKED,
@@ -45,7 +44,7 @@ class Ledger:
             raise ValueError("in_memory and ro_mode: a ledger in memory starts empty, so it must be written to")
         self._arguments = (file_name, in_memory, read_only)
         self._database = open_database(file_name, in_memory=in_memory, read_only=read_only)
-        self.owner = f"{process_name()}:{uuid.uuid4().hex[:8]}"
+        self.owner = str(Owner.here())
         """Whose the locks are that this object takes."""
         try:
             self._open()
@@ -129,15 +128,15 @@ class Ledger:
         self._add(ArchivedTrajectory, [{"traj_file": f, "t_metadata": m} for f, m in trajectories])
 
     def update_trajectory_metadata(self, traj_id: int, metadata: str) -> None:
-        """Update the metadata of a trajectory; ValueError if there is none with this id."""
+        """Update the metadata of a trajectory; NoTrajectoryError if there is none with this id."""
         self._update_trajectory(traj_id, t_metadata=metadata)
 
     def fetch_trajectory_metadata(self, traj_id: int) -> str:
-        """Get the metadata of a trajectory, as JSON; ValueError if there is none with this id."""
+        """Get the metadata of a trajectory, as JSON; NoTrajectoryError if there is none with this id."""
         return self._fetch(Trajectory, traj_id)[1]
 
     def fetch_archived_trajectory_metadata(self, traj_id: int) -> str:
-        """Get the metadata of a trajectory in the archive, as JSON; ValueError if there is none with this id."""
+        """Get the metadata of a trajectory in the archive, as JSON; NoTrajectoryError if there is none with this id."""
         return self._fetch(ArchivedTrajectory, traj_id)[1]
 
     # --- owners of locks ----------------------------------------------------------------------------------------
@@ -180,7 +179,7 @@ class Ledger:
         with self._database.write() as connection:
             done = connection.execute(update(Trajectory).where(Trajectory.id == traj_id + 1).values(**values))
             if done.rowcount == 0:
-                raise _no_such_trajectory(traj_id)
+                raise NoTrajectoryError(traj_id)
 
     def _change_status(self, connection: Connection, traj_id: int, old: list[str], new: str) -> bool:
         """Compare and set: the status changes only if it is one of the old ones, and the row count tells."""
@@ -190,7 +189,7 @@ class Ledger:
         if changed.rowcount == 1:
             return True
         if connection.scalar(select(Trajectory.id).where(Trajectory.id == traj_id + 1)) is None:
-            raise _no_such_trajectory(traj_id)
+            raise NoTrajectoryError(traj_id)
         return False
 
     def _unlock(self, traj_id: int, status: str) -> None:
@@ -207,7 +206,7 @@ class Ledger:
                 select(table.traj_file, table.t_metadata).where(table.id == traj_id + 1)
             ).one_or_none()
         if row is None:
-            raise _no_such_trajectory(traj_id)
+            raise NoTrajectoryError(traj_id)
         return row.traj_file, row.t_metadata
 
     def _count(self, table: type[Trajectory | ArchivedTrajectory]) -> int:
@@ -235,13 +234,6 @@ class Ledger:
             return connection.execute(statement).all()
 
 
-def process_name() -> str:
-    """Name this process so that one on the same machine can tell whether it is alive: machine, namespace, pid."""
-    with suppress(OSError):  # containers have process numbers of their own
-        return f"{socket.gethostname()}:{os.stat('/proc/self/ns/pid').st_ino}:{os.getpid()}"
-    return f"{socket.gethostname()}:0:{os.getpid()}"
-
-
 def last_id(table: type[Trajectory | ArchivedTrajectory | SplittingIterations]) -> ScalarSelect[int]:
     """Largest id of a table, 0 if it is empty: ids are given out in order, without gaps."""
     return select(func.coalesce(func.max(table.id), 0)).scalar_subquery()
@@ -266,7 +258,3 @@ def splitting_row(
         "min_vals": json.dumps([float(value) for value in min_vals]),
         "min_max": json.dumps([float(value) for value in min_max]),
     }
-
-
-def _no_such_trajectory(traj_id: int) -> ValueError:
-    return ValueError(f"there is no trajectory with id {traj_id}")

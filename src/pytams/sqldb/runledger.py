@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
-from pytams.sqldb.database import LedgerError
-from pytams.sqldb.ledger import process_name, splitting_row
+from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.ledger import splitting_row
+from pytams.sqldb.owner import Owner
 from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import (
     COMPLETED,
@@ -67,7 +67,7 @@ class RunLedger(SQLFile):
                 connection.execute(insert(RunLock).values(id=1, owner=self.owner, heartbeat=now))
                 return True
             free = RunLock.heartbeat < now - stale_after
-            if owner == self.owner or _is_dead(owner):
+            if owner == self.owner or Owner.parse(owner).is_dead:
                 free = or_(free, RunLock.owner == owner)
             taken = connection.execute(update(RunLock).where(free).values(owner=self.owner, heartbeat=now))
             return taken.rowcount == 1
@@ -90,11 +90,12 @@ class RunLedger(SQLFile):
         with self._database.write() as connection:
             connection.execute(delete(RunLock).where(RunLock.owner == self.owner))
 
-    def driver(self) -> str | None:
+    def driver(self) -> Owner | None:
         """Who drives the run; None if nobody does, or if the driver is known to be dead."""
         with self._database.read() as connection:
-            owner = connection.scalar(select(RunLock.owner))
-        return None if owner is None or _is_dead(owner) else owner
+            text = connection.scalar(select(RunLock.owner))
+        owner = None if text is None else Owner.parse(text)
+        return None if owner is None or owner.is_dead else owner
 
     def silence(self) -> float | None:
         """Seconds since the driver was last heard of; None if there is none."""
@@ -161,9 +162,18 @@ class RunLedger(SQLFile):
             )
 
     def put_iterations(self, first: int, rows: Sequence[IterationRow]) -> None:
-        """Replace all splitting rows from number `first` on."""
+        """Replace all splitting rows from number `first` on, none of which may be completed.
+
+        Raises
+        ------
+        LedgerError
+            If one of them is: a completed row is never deleted.
+        """
+        after = SplittingIterations.id > first
         with self._database.write() as connection:
-            connection.execute(delete(SplittingIterations).where(SplittingIterations.id > first))
+            if connection.scalar(select(func.count()).where(after, SplittingIterations.status == COMPLETED)):
+                raise LedgerError(f"{self.name()} has completed splitting iterations after number {first}")
+            connection.execute(delete(SplittingIterations).where(after))
             if rows:
                 connection.execute(
                     insert(SplittingIterations),
@@ -199,17 +209,3 @@ class RunLedger(SQLFile):
 def splitting_columns(row: IterationRow) -> dict[str, Any]:
     """Columns of a splitting row, but for its id."""
     return {"status": COMPLETED if row.completed else LOCKED, **splitting_row(*row[:-1])}
-
-
-def _is_dead(owner: str) -> bool:
-    """Whether the owner was a process of this machine that is gone."""
-    machine, pid, _ = owner.rsplit(":", 2)
-    if machine != process_name().rpartition(":")[0]:
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # alive, and somebody else's
-        return False
-    return False

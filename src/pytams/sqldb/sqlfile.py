@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import delete, insert, select, update
 
-from pytams.sqldb.database import LedgerError
+from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.ledger import Ledger, last_id, splitting_row
 from pytams.sqldb.tables import (
     COMPLETED,

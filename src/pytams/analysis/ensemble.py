@@ -1,0 +1,118 @@
+"""The weighted ensemble: the trajectories of finished runs and what each of them stands for, as xarray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams.core.errors import ModelError
+from pytams.core.segments import chain
+from pytams.core.states import state_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytams.analysis.runs import RunResult
+    from pytams.core.ports import Source
+    from pytams.core.segments import Course, Final
+    from pytams.core.settings import Settings
+
+
+def weighted_ensemble(
+    source: Source,
+    runs: Sequence[RunResult],
+    settings: Settings,
+    *,
+    reached: bool = False,
+    states: bool = False,
+    n_most: int | None = None,
+) -> Any:
+    """Put the final trajectories of runs into an `xarray.Dataset`: see `pytams.Result.ensemble`.
+
+    Raises
+    ------
+    ModelError
+        If the source gives other scores than the runs had.
+    """
+    finals = [(one, final) for one in runs for final in (one.reached if reached else one.members)]
+    if n_most is not None:
+        finals = [finals[i] for i in evenly(len(finals), n_most)]
+    starts = {one.run: one.starts for one in runs}
+    chains = [chain(starts[one.run], final.key) for one, final in finals]
+    courses = source.courses(chains, states=states)
+    for (_, final), course in zip(finals, courses, strict=True):
+        if len(course.scores) != final.last_step + 1 or course.scores.max() != final.maximum:
+            raise ModelError(
+                f"run {final.key.run}, slot {final.key.slot}, computed again, has other scores: is it the same "
+                "model, and a function of what it is given alone?"
+            )
+    return dataset(
+        [final for _, final in finals],
+        [one.weight / len(runs) for one, _ in finals],
+        courses,
+        step_size=settings.step_size,
+        target_score=settings.target_score,
+    )
+
+
+def dataset(
+    finals: Sequence[Final],
+    weights: Sequence[float],
+    courses: Sequence[Course],
+    *,
+    step_size: float,
+    target_score: float,
+) -> Any:
+    """Put trajectories into an `xarray.Dataset`.
+
+    Raises
+    ------
+    ImportError
+        Without xarray.
+    """
+    try:
+        import xarray as xr  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError("ensemble() needs xarray: pip install pytams[xarray]") from error
+    maxima = np.array([final.maximum for final in finals])
+    variables: dict[str, Any] = {
+        "weight": ("trajectory", np.array(weights)),
+        "maximum": ("trajectory", maxima),
+        "reached": ("trajectory", maxima >= target_score),
+        "end_time": ("trajectory", np.array([final.last_step for final in finals]) * np.float64(step_size)),
+        "root": ("trajectory", np.array([final.root for final in finals], dtype=np.int64)),
+        "generation": ("trajectory", np.array([final.generation for final in finals], dtype=np.int64)),
+        "score": (("trajectory", "time"), _padded([course.scores for course in courses])),
+    }
+    columns = [state_columns(course.states) for course in courses]
+    for name in columns[0] if columns else ():
+        column = _padded([of_course[name] for of_course in columns])
+        variables[name] = (["trajectory", "time", *(f"{name}_{i}" for i in range(column.ndim - 2))], column)
+    n_times = variables["score"][1].shape[1]
+    coordinates: dict[str, Any] = {
+        name: ("trajectory", np.array([final.key[i] for final in finals], dtype=np.int64))
+        for i, name in enumerate(("run", "slot", "branch"))
+    }
+    return xr.Dataset(variables, coordinates | {"time": np.arange(n_times) * np.float64(step_size)})
+
+
+def evenly(n: int, n_most: int) -> list[int]:
+    """Choose at most `n_most` of n."""
+    chosen: list[int] = np.unique(np.linspace(0, n - 1, min(n, n_most)).round().astype(np.int64)).tolist()
+    return chosen
+
+
+def _padded(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Stack arrays that differ in length; what is past the end of one is NaN (an empty text)."""
+    if not rows:
+        return np.empty((0, 0))
+    first = rows[0]
+    fill: Any = "" if first.dtype.kind in "SU" else np.nan
+    dtype = first.dtype if first.dtype.kind in "SUfc" else np.dtype(np.float64)
+    padded = np.full((len(rows), max(map(len, rows)), *first.shape[1:]), fill, dtype)
+    for into, row in zip(padded, rows, strict=True):
+        into[: len(row)] = row
+    return padded

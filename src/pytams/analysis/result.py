@@ -1,0 +1,235 @@
+"""What a study found: numbers to read, print and save."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams.analysis import estimators, summary
+from pytams.analysis.curves import Curve, exceedance, return_times
+from pytams.analysis.ensemble import weighted_ensemble
+from pytams.analysis.expectations import Estimate, mean_over_reached
+from pytams.analysis.health import Health, judge_runs
+from pytams.core.errors import PytamsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytams.analysis.runs import RunResult
+    from pytams.core.ports import Source
+    from pytams.core.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The outcome of independent runs of TAMS.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    settings
+        The settings of the algorithm.
+    seed
+        Seed of all runs: with the model and the settings it determines every bit of the runs.
+    runs
+        The finished runs.
+    n_unfinished
+        Runs that were asked for and are not finished.
+    wall_time
+        Seconds spent.
+    source
+        Where `ensemble` gets the trajectories from.
+    """
+
+    model: str
+    settings: Settings
+    seed: int
+    runs: tuple[RunResult, ...]
+    n_unfinished: int
+    wall_time: float
+    source: Source | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def estimates(self) -> tuple[float, ...]:
+        """The estimate of each run."""
+        return tuple(run.estimate for run in self.runs)
+
+    @cached_property
+    def _mean_and_error(self) -> tuple[float, float]:
+        mean, error = estimators.mean_and_error(self.estimates)
+        if len(self.runs) == 1:
+            error = math.sqrt(max(0.0, variance)) if math.isfinite(variance := self.runs[0].variance) else math.nan
+        return mean, error
+
+    @property
+    def probability(self) -> float:
+        """P(max over 0 <= t <= end_time of the score >= target): the mean over runs."""
+        return self._mean_and_error[0]
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the probability: from the spread over runs; for a single run, from its genealogy.
+
+        See `estimators.genealogical_variance`. NaN if there is nothing to tell it from.
+        """
+        return self._mean_and_error[1]
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the probability, symmetric in its logarithm; NaN if nothing was reached.
+
+        See `estimators.interval`: Student's quantile over runs, the normal one for a single run.
+        """
+        n = len(self.runs)
+        return estimators.interval(*self._mean_and_error, n if n > 1 else None)
+
+    @property
+    def relative_error(self) -> float:
+        """Standard error over probability; NaN if the probability is 0."""
+        return self.standard_error / self.probability if self.probability else math.nan
+
+    @property
+    def ideal_relative_error(self) -> float:
+        """Relative error with the best score there is: sqrt(-log(p) / N) a run."""
+        ideal = estimators.ideal_relative_error(self.probability, self.settings.n_trajectories)
+        return ideal / math.sqrt(len(self.runs))
+
+    def runs_for(self, relative_error: float) -> int:
+        """How many runs in all would give this relative error."""
+        return estimators.runs_for(self.relative_error, relative_error, len(self.runs))
+
+    @property
+    def saving(self) -> float:
+        """Cost of plain Monte Carlo at the same relative error, in units of this study's; NaN if that is unknown."""
+        if not (self.probability > 0.0 and self.relative_error > 0.0):
+            return math.nan
+        steps = round(self.settings.end_time / self.settings.step_size)
+        return estimators.saving(self.probability, self.relative_error, self.n_steps, steps)
+
+    def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
+        """P(max of the score > z) for each z up to the target, from the same runs."""
+        return exceedance(self.runs, z)
+
+    def return_times(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
+        """Mean time between events score > z, in the model's unit, with interval: see `estimators.return_time`."""
+        return return_times(self.runs, z, self.settings.end_time)
+
+    def ensemble(
+        self, *, run: int | None = None, reached: bool = False, states: bool = False, n_most: int | None = None
+    ) -> Any:
+        """Give the final trajectories of the runs, and what each of them stands for.
+
+        Weighted, they stand for all trajectories that get above the last level: for a functional f of trajectories
+        that is 0 for those that miss the target, ``(weight * f).sum()`` estimates its expectation without bias; f = 1
+        gives the probability. A trajectory is read from the run directory if there is one, and computed again if not.
+
+        Parameters
+        ----------
+        run
+            Only this one (weighted as if there were no other); None: all.
+        reached
+            Only the trajectories that reached the target: the reactive ones.
+        states
+            Whether the states are wanted, too. A run directory that has not stored all of them imports the model.
+        n_most
+            Give so many at most, chosen evenly, for pictures: their weights stay what they are in the whole.
+
+        Returns
+        -------
+        xarray.Dataset
+            Over `trajectory` (with coordinates `run`, `slot`, `branch`): `weight`, `maximum`, `reached`, `end_time`,
+            `root`, `generation`. Over `trajectory` and `time`: `score`, and `state` (or ``state.<name>`` for each
+            part of a dict). Past a trajectory's end they are NaN.
+
+        Raises
+        ------
+        KeyError
+            If the run is not finished.
+        ImportError
+            Without xarray: ``pip install pytams[xarray]``.
+        ModelError, RunDirectoryError
+            If the model gives other scores than it did, or cannot be had.
+        """
+        if self.source is None:
+            raise PytamsError("this result was made without a source of its trajectories")
+        runs = [found for found in self.runs if run in {None, found.run}]
+        if not runs:
+            raise KeyError(f"run {run} is not finished")
+        return weighted_ensemble(self.source, runs, self.settings, reached=reached, states=states, n_most=n_most)
+
+    def expectation(self, functional: Callable[[Any], Any], *, states: bool = False) -> Estimate:
+        """Estimate the mean of a functional over reactive trajectories, those that reach the target.
+
+        Parameters
+        ----------
+        functional
+            Gets ``ensemble(reached=True)`` and returns a number or an array for each trajectory, along the first
+            axis (or the dimension `trajectory`).
+        states
+            Whether it needs the states.
+
+        Examples
+        --------
+        >>> result.expectation(lambda e: (e.score > 0.5).sum("time"))  # doctest: +SKIP
+        """
+        ensemble = self.ensemble(reached=True, states=states)
+        values = functional(ensemble)
+        values = np.asarray(values.transpose("trajectory", ...) if hasattr(values, "dims") else values, dtype=float)
+        if values.shape[:1] != (ensemble.sizes["trajectory"],):
+            raise ValueError(
+                f"the functional returned shape {values.shape}: it must have a value for each of "
+                f"{ensemble.sizes['trajectory']} trajectories, along the first axis"
+            )
+        return mean_over_reached(self.runs, values)
+
+    @property
+    def reaching_time(self) -> Estimate:
+        """Mean time at which reactive trajectories reach the target."""
+        steps = [final.last_step for run in self.runs for final in run.reached]
+        return mean_over_reached(self.runs, np.array(steps, dtype=float) * self.settings.step_size)
+
+    @cached_property
+    def health(self) -> Health:
+        """Whether the estimate can be trusted, why, and what to change."""
+        return judge_runs(self.runs)
+
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed in all runs."""
+        return sum(run.n_steps for run in self.runs)
+
+    @property
+    def n_iterations(self) -> int:
+        """Splitting iterations in all runs."""
+        return sum(len(run.iterations) for run in self.runs)
+
+    @property
+    def n_extinct(self) -> int:
+        """Runs that went extinct."""
+        return sum(run.extinct for run in self.runs)
+
+    def compare(self, reference: float) -> str:
+        """Say how far the estimate is from a known probability."""
+        return summary.comparison(self, reference)
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, as people read them."""
+        return summary.rows(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and text, for JSON: what is not a number is None."""
+        return summary.plain(self)
+
+    def __str__(self) -> str:
+        return summary.text(self)
+
+    def _repr_html_(self) -> str:
+        return summary.html_table(self)

@@ -1,0 +1,145 @@
+"""What one run found."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from pytams.analysis import estimators
+from pytams.core.segments import Final
+from pytams.core.splitting import all_starts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytams.core.segments import SegmentKey, Start
+    from pytams.core.splitting import Iteration, Splitting
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """One finished run."""
+
+    run: int
+    estimate: float
+    """W / N times the number of trajectories that reached the target."""
+    log_weight: float
+    """log W, -inf for an extinct run."""
+    n_reached: int
+    n_branchings: int
+    """Trajectories killed and restarted."""
+    n_steps: int
+    """Model steps computed."""
+    iterations: tuple[Iteration, ...]
+    members: tuple[Final, ...]
+    """The final ensemble, by slot (the last one, if the run is extinct)."""
+    target_score: float
+
+    @classmethod
+    def of(cls, run: int, splitting: Splitting) -> Self:
+        """Sum up a run that is finished."""
+        return cls(
+            run=run,
+            estimate=splitting.estimate,
+            log_weight=splitting.log_weight,
+            n_reached=splitting.n_reached,
+            n_branchings=splitting.n_branchings,
+            n_steps=splitting.n_steps,
+            iterations=tuple(splitting.iterations),
+            members=tuple(
+                Final(member.start.key, member.maximum, member.step, member.root, member.generation)
+                for member in splitting.members
+            ),
+            target_score=splitting.target,
+        )
+
+    @property
+    def n(self) -> int:
+        """N, the size of the ensemble."""
+        return len(self.members)
+
+    @property
+    def weight(self) -> float:
+        """What each trajectory of the final ensemble stands for: W / N, 0 for an extinct run."""
+        return math.exp(self.log_weight) / self.n
+
+    @property
+    def reached(self) -> list[Final]:
+        """The trajectories of the final ensemble that reached the target."""
+        return [final for final in self.members if final.maximum >= self.target_score]
+
+    @property
+    def families(self) -> Counter[int]:
+        """How many of the final ensemble descend from each initial trajectory, by its slot; no others."""
+        return Counter(final.root for final in self.members)
+
+    @property
+    def starts(self) -> dict[SegmentKey, Start]:
+        """Every segment that was simulated."""
+        return all_starts(self.run, self.n, self.iterations)
+
+    @property
+    def extinct(self) -> bool:
+        """Whether all trajectories were killed at once: the estimate is 0, and counts."""
+        return self.log_weight == -math.inf
+
+    @cached_property
+    def variance(self) -> float:
+        """Variance of the estimate, from this run's genealogy alone; NaN if it is extinct or nothing was reached."""
+        return self.variance_of([1.0] * self.n_reached) if self.n_reached else math.nan
+
+    def variance_of(self, values: Sequence[float] | NDArray[np.float64]) -> float:
+        """Variance of W / N times the sum of values of the trajectories that `reached`, from the genealogy alone."""
+        roots = [final.root for final in self.reached]
+        return estimators.genealogical_variance(self.n, self._n_killed, math.exp(self.log_weight), values, roots)
+
+    @property
+    def _n_killed(self) -> list[int]:
+        return [len(iteration.killed) for iteration in self.iterations]
+
+    def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(max of the score > z) for each z up to the target."""
+        return estimators.exceedance(
+            self.n,
+            [iteration.level for iteration in self.iterations],
+            [iteration.log_weight for iteration in self.iterations],
+            [iteration.killed_maxima for iteration in self.iterations],
+            [final.maximum for final in self.members],
+            z,
+        )
+
+    def exceedance_variance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Variance of each of `exceedance(z)`, from the genealogy alone."""
+        levels = [iteration.level for iteration in self.iterations]
+        n_killed, roots = self._n_killed, list(range(self.n))
+        variances = np.full(len(z), math.nan)
+        n_done = 0
+        for i in np.argsort(z).tolist():
+            k = bisect_right(levels, z[i])
+            for iteration in self.iterations[n_done:k]:
+                of_ancestors = [roots[ancestor.slot] for ancestor in iteration.ancestors]
+                for key, root in zip(iteration.killed, of_ancestors, strict=False):  # extinction has no ancestors
+                    roots[key.slot] = root
+            n_done = k
+            weight = math.exp(self.iterations[k - 1].log_weight) if k else 1.0
+            above = self._above(z[i], k)
+            if weight > 0.0 and any(above):
+                variances[i] = estimators.genealogical_variance(self.n, n_killed[:k], weight, above, roots)
+        return variances
+
+    def _above(self, z: float, k: int) -> list[float]:
+        """Of each slot after k iterations, the last ones at a level <= z: 1 if its maximum is above z, else 0."""
+        if k == len(self.iterations):
+            return [float(final.maximum > z) for final in self.members]
+        above = [1.0] * self.n
+        for key, maximum in zip(self.iterations[k].killed, self.iterations[k].killed_maxima, strict=True):
+            above[key.slot] = float(maximum > z)
+        return above

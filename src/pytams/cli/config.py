@@ -1,0 +1,244 @@
+"""Settings from TOML: sections and keys as users of the method know them, checked before anything runs.
+
+What a key means, and what may stand there, is defined where it is used; here is only where it stands in the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pytams.core.errors import SettingsError
+from pytams.core.settings import Checked, Positive, RunArguments, Settings, joined, nearest
+from pytams.engine.options import Cluster, Runner, engine_maker
+from pytams.models.loading import make_model
+from pytams.storage.options import Storage
+from pytams.tams import TAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytams.core.ports import Engine, Steppable
+    from pytams.core.segments import Problem
+    from pytams.storage.manifest import StudyInfo
+
+Group = TypeVar("Group", bound=Checked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(Checked):
+    """What concerns this process alone."""
+
+    walltime: Positive | None = None
+    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    logfile: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelClass(Checked):
+    """Where the model's class is."""
+
+    reference: str
+
+
+KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
+    "tams": {
+        "ntrajectories": (Settings, "n_trajectories"),
+        "ndiscard": (Settings, "n_discard"),
+        "nsplititer": (Settings, "max_branchings"),
+        "nruns": (RunArguments, "n_runs"),
+        "seed": (RunArguments, "seed"),
+        "walltime": (Session, "walltime"),
+        "loglevel": (Session, "loglevel"),
+        "logfile": (Session, "logfile"),
+    },
+    "trajectory": {
+        "end_time": (Settings, "end_time"),
+        "step_size": (Settings, "step_size"),
+        "targetscore": (Settings, "target_score"),
+        "sparse_freq": (Storage, "sparse_freq"),
+    },
+    "runner": {name: (Runner, name) for name in Runner.names()},
+    "dask": {name: (Cluster, name) for name in Cluster.names() if name != "options"},
+    "database": {
+        "url": (Storage, "database_url"),
+        "archive_discarded": (Storage, "archive_discarded"),
+        "checkpoint_interval": (Storage, "checkpoint_interval"),
+    },
+    "model": {"class": (ModelClass, "reference")},
+}
+"""Every key of every section, and the setting that it is."""
+
+TOML_NAMES = {
+    name: f"[{section}] {key}" for section, keys in KEYS.items() for key, (_, name) in keys.items()
+} | {"model": "[model] class"}
+"""What a setting is called in the file."""
+
+_OPEN_SECTIONS = {"dask", "model"}
+"""Their other keys go to a constructor."""
+
+
+class Config:
+    """Checked settings.
+
+    Parameters
+    ----------
+    table
+        The content of a TOML file.
+    folder
+        What a model's path is relative to.
+
+    Raises
+    ------
+    SettingsError
+        Names every unknown, missing or impossible key, with the nearest known one.
+    """
+
+    def __init__(self, table: dict[str, Any], folder: Path) -> None:
+        self._folder = folder
+        self._wrong: list[SettingsError] = []
+        values = self._sort(table)
+        self.settings = self._make(Settings, values)
+        self.arguments = self._make(RunArguments, values)
+        self.session = self._make(Session, values)
+        self.runner = self._make(Runner, values)
+        self.cluster = self._make(Cluster, values)
+        self._storage = self._make(Storage, values)
+        self._model = self._make(ModelClass, values)
+        if self._wrong:
+            raise joined(in_toml_names(error) for error in self._wrong)
+
+    def _sort(self, table: dict[str, Any]) -> dict[type[Checked], dict[str, Any]]:
+        """Find the setting of every key."""
+        rest: dict[str, dict[str, Any]] = {"model": {}, "dask": {}}
+        values: dict[type[Checked], dict[str, Any]] = {Storage: {"path": Path()}}
+        for section, keys in table.items():
+            if section not in KEYS:
+                self._wrong.append(SettingsError(f"[{section}]", f"unknown section; {nearest(section, KEYS)}"))
+            elif not isinstance(keys, dict):
+                self._wrong.append(SettingsError(f"[{section}]", f"{keys!r} is not a section"))
+            else:
+                for key, value in keys.items():
+                    if key in KEYS[section]:
+                        group, name = KEYS[section][key]
+                        values.setdefault(group, {})[name] = value
+                    elif section in _OPEN_SECTIONS:
+                        rest[section][key] = value
+                    else:
+                        problem = f"unknown key; {nearest(key, KEYS[section])}"
+                        self._wrong.append(SettingsError(f"[{section}] {key}", problem))
+        values.setdefault(Cluster, {})["options"] = rest["dask"]
+        self.model_arguments = rest["model"]
+        """What the model's constructor gets."""
+        return values
+
+    def _make(self, group: type[Group], values: dict[type[Checked], dict[str, Any]]) -> Group:
+        made, wrong = group.check({name: v for name, v in values.get(group, {}).items() if v is not None})
+        self._wrong += wrong
+        return made  # type: ignore[return-value] # None only if something is wrong, which is raised at the end
+
+    @classmethod
+    def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
+        """Read a TOML file; each override is ``section.key=value``, the value as in TOML (or a bare word)."""
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(str(path), f"cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(str(path), f"is not valid TOML: {error}") from error
+        for override in overrides:
+            _override(table, override)
+        return cls(table, path.parent)
+
+    @classmethod
+    def of_study(cls, info: StudyInfo, overrides: Iterable[str] = ()) -> Config:
+        """Rebuild the settings of a study in a run directory; what may not change is refused when it is opened."""
+        if info.model.reference is None:
+            raise SettingsError(
+                "[model] class", f"{info.model.name} was made in Python: go on there, by TAMS(...).run(..., out=...)"
+            )
+        if info.settings.variant != "tams":
+            raise SettingsError("variant", f"{info.settings.variant} is your own: go on in Python")
+        known: dict[str, Any] = {
+            **info.settings.to_dict(),
+            "n_runs": info.n_runs,
+            "seed": info.seed,
+            "sparse_freq": info.sparse_freq,
+            "database_url": info.database_url,
+            "archive_discarded": info.archive_discarded,
+            "reference": info.model.reference,
+        }
+        table: dict[str, dict[str, Any]] = {
+            section: {key: known[name] for key, (_, name) in keys.items() if name in known}
+            for section, keys in KEYS.items()
+        }
+        for section, keys in info.runner.items():
+            table[section] = dict(keys)
+        table["model"] |= info.model.arguments
+        for override in overrides:
+            _override(table, override)
+        return cls(table, Path())
+
+    def storage(self, path: Path, *, force: bool = False) -> Storage:
+        """Say how the study is to be written."""
+        where, colon, name = self._model.reference.rpartition(":")
+        if where.endswith(".py"):
+            where = str((self._folder / where).resolve())
+        cluster = _changed(self.cluster)
+        return replace(
+            self._storage,
+            path=path,
+            model_reference=f"{where}{colon}{name}",
+            model_arguments=self.model_arguments,
+            runner={"runner": _changed(self.runner), "dask": cluster | cluster.pop("options", {})},
+            runs_at_once=self.runner.runs_at_once,
+            force=force,
+        )
+
+    def make_tams(self) -> TAMS:
+        """Make the model, and TAMS with all its settings."""
+        settings = self.settings.to_dict()
+        del settings["variant"]
+        try:
+            return TAMS(self.make_model(), **settings)
+        except SettingsError as error:
+            raise in_toml_names(error) from error
+
+    def make_model(self) -> Steppable:
+        """Import the model's class and make the model from the other keys of ``[model]``."""
+        return make_model(self._model.reference, self.model_arguments, self._folder)
+
+    @property
+    def engine(self) -> Callable[[Problem], Engine]:
+        """What makes the engine."""
+        return engine_maker(self.runner, self.cluster)
+
+
+def in_toml_names(error: SettingsError) -> SettingsError:
+    """Name settings as they are named in the file: with its section first, without it in the text."""
+    section_and_key = TOML_NAMES.get(error.setting, error.setting)
+    keys = {name: toml_name.split()[-1] for name, toml_name in TOML_NAMES.items()}
+    return error.renamed(keys | {error.setting: section_and_key})
+
+
+def _changed(group: Checked) -> dict[str, Any]:
+    """What differs from the defaults."""
+    defaults = type(group)().to_dict()
+    return {name: value for name, value in group.to_dict().items() if value != defaults[name]}
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise SettingsError("--set", f"{override!r} is not of the form section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    part = table.setdefault(section, {})
+    if not isinstance(part, dict):
+        raise SettingsError("--set", f"{section} is not a section")
+    part[key] = value

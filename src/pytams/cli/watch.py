@@ -1,0 +1,187 @@
+"""Following a study from another terminal: reads its run directory now and then, and writes nothing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from time import sleep
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pytams.analysis import estimators
+from pytams.cli.meter import Meter
+from pytams.storage.claims import STALE_SECONDS
+from pytams.storage.directory import RunDirectory
+from pytams.storage.status import RunStatus
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pytams.sqldb.owner import Owner
+
+_MOST_ROWS = 20
+
+
+class WatchedRun(NamedTuple):
+    """How a run goes."""
+
+    status: RunStatus | None
+    """What its driver noted last; None if it has not begun."""
+    driver: Owner | None
+    """None if nobody drives it."""
+    silence: float | None
+    """Seconds since the driver was last heard of."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether its estimate is known."""
+        return self.status is not None and self.status.finished
+
+    @property
+    def level(self) -> float:
+        """The last level, -inf before the first iteration."""
+        return -math.inf if self.status is None or self.status.level is None else self.status.level
+
+
+class WatchedStudy:
+    """What a run directory says of the study at the moment.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+
+    Raises
+    ------
+    RunDirectoryError, LedgerError
+        If there is none, or something in it cannot be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self.runs: dict[int, WatchedRun] = {}
+        """By number."""
+        self.look()
+
+    def look(self) -> None:
+        """Read the directory again; a finished run is not read twice."""
+        directory = RunDirectory(self._path)
+        self.target_score = directory.info.settings.target_score
+        """The score to reach."""
+        for run in range(directory.info.n_runs):
+            if run not in self.runs or not self.runs[run].finished:
+                self.runs[run] = _look_at(directory, run)
+
+    @property
+    def n_finished(self) -> int:
+        """Runs whose estimate is known."""
+        return sum(run.finished for run in self.runs.values())
+
+    @property
+    def unfinished(self) -> dict[int, WatchedRun]:
+        """Runs whose estimate is not known yet."""
+        return {number: run for number, run in self.runs.items() if not run.finished}
+
+    @property
+    def lowest_level(self) -> float:
+        """Level that every unfinished run has passed, -inf if one has none yet; the target once all are finished."""
+        levels = (run.level for run in self.unfinished.values())
+        return min(levels, default=self.target_score)
+
+    @property
+    def _statuses(self) -> list[RunStatus]:
+        """Of the runs that have begun."""
+        return [run.status for run in self.runs.values() if run.status is not None]
+
+    @property
+    def n_running(self) -> int:
+        """Segments running now, in all runs."""
+        return sum(status.n_running for status in self._statuses)
+
+    @property
+    def progress(self) -> float:
+        """How far the levels have risen from each run's first to the target: 0 to 1, the mean over runs."""
+        return math.fsum(status.progress for status in self._statuses) / len(self.runs)
+
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do, over all drivers."""
+        return sum(status.n_busy for status in self._of_each_driver)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Model steps a second, over all drivers."""
+        return math.fsum(status.steps_per_second for status in self._of_each_driver)
+
+    @property
+    def _of_each_driver(self) -> list[RunStatus]:
+        """One status of each driver at work: what it says of itself is the same in all of its runs."""
+        found = {run.driver: run.status for run in self.unfinished.values() if run.driver and run.status}
+        return list(found.values())
+
+    @property
+    def estimate(self) -> tuple[float, float]:
+        """Mean of what the runs estimate so far, W / N times those that have reached the target, and its error."""
+        statuses = (run.status for run in self.runs.values())
+        return estimators.mean_and_error([0.0 if status is None else status.estimate for status in statuses])
+
+
+def _look_at(directory: RunDirectory, run: int) -> WatchedRun:
+    if not directory.has_ledger(run):
+        return WatchedRun(None, None, None)
+    with directory.ledger(run, read_only=True) as ledger:
+        text = ledger.get_info("progress")
+        status = None if text is None else RunStatus.from_json(text, ledger.name())
+        return WatchedRun(status, ledger.driver(), ledger.silence())
+
+
+def follow(path: Path, console: Console, seconds: float) -> None:
+    """Show how a study goes until all of its runs are finished: a live table on a terminal, lines elsewhere."""
+    study = WatchedStudy(path)
+    meter = Meter(study)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while study.unfinished:
+                live.update(Group(*_lines(study, meter), _table(study)), refresh=True)
+                sleep(seconds)
+                study.look()
+        return
+    while study.unfinished:
+        console.print(*_lines(study, meter), sep="; ", highlight=False, soft_wrap=True)
+        sleep(seconds)
+        study.look()
+
+
+def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
+    mean, error = study.estimate
+    estimate = f"running estimate {mean:.3e}" + (f" +- {error:.1e}" if math.isfinite(error) else "")
+    drivers = {run.driver for run in study.unfinished.values() if run.driver}
+    workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
+    return [Text(meter.line()), Text(f"{estimate}, {workers}")]
+
+
+def _table(study: WatchedStudy) -> Table:
+    """List unfinished runs, those that are furthest behind first."""
+    table = Table("run", "level", "branchings", "running", "estimate", "driver", box=None)
+    rows = sorted(study.unfinished.items(), key=lambda item: item[1].level)
+    for number, run in rows[:_MOST_ROWS]:
+        status = run.status
+        numbers = ["0", "0", "-"]
+        if status is not None:
+            numbers = [str(status.n_branchings), str(status.n_running), f"{status.estimate:.2e}"]
+        level = f"{run.level:.4g}" if math.isfinite(run.level) else "-"
+        table.add_row(str(number), level, *numbers, Text(_driver(run)))
+    if len(rows) > _MOST_ROWS:
+        table.add_row("...", f"and {len(rows) - _MOST_ROWS} more")
+    return table
+
+
+def _driver(run: WatchedRun) -> str:
+    if run.driver is None:
+        return "none"
+    silent = run.silence is not None and run.silence > STALE_SECONDS
+    return run.driver.label + (f", silent for {run.silence:.0f} s" if silent else "")

@@ -1,0 +1,1 @@
+"""The algorithm, pure: no clock but for messages, no process, no file."""

@@ -1,0 +1,209 @@
+"""The one loop: what an engine reports goes to the state machines, what they decide goes to the engine.
+
+And both to a journal. A study in memory has a journal that forgets, one that is resumed finds its past in a journal and
+makes the same decisions again, and one that is read has an engine that computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from pytams.core.ports import Activity, Due
+from pytams.core.splitting import Splitting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytams.core.ports import Engine, Journal
+    from pytams.core.segments import Point, Progress, Start
+    from pytams.core.selection import Variant
+    from pytams.core.settings import Settings
+    from pytams.core.splitting import Iteration
+
+
+class Decided(NamedTuple):
+    """A run decided an iteration."""
+
+    run: int
+    iteration: Iteration
+
+
+class Finished(NamedTuple):
+    """A run came to its end."""
+
+    run: int
+
+
+Event: TypeAlias = Decided | Finished
+
+
+class Driver:
+    """Drives runs: state machines, one engine between them, and a journal.
+
+    Parameters
+    ----------
+    settings, seed, variant
+        What the runs are a function of, beside the model.
+    engine
+        Advances the segments; closed with the driver.
+    journal
+        Records what happens; closed with the driver.
+    check_start
+        Is given the first report of a trajectory that ends where it starts, before anything follows from it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        seed: int,
+        variant: Variant,
+        engine: Engine,
+        journal: Journal,
+        check_start: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self._settings, self._seed, self._variant = settings, seed, variant
+        self._engine, self._journal = engine, journal
+        self._check_start = check_start
+        self._known: list[Progress] = []
+        self._events: list[Event] = []
+        self._closed = self._broken = self._begun = False
+        self.splittings: dict[int, Splitting] = {}
+        """The state of each run, by number."""
+        self.finished: set[int] = set()
+        """Runs whose estimate is known."""
+        self.wall_time = self._earlier_wall_time = journal.wall_time
+        """Seconds spent, in all sessions."""
+
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far, in this session."""
+        return self._engine.n_steps
+
+    @property
+    def activity(self) -> Activity:
+        """What there is to say of the driver."""
+        seconds = max(self.wall_time - self._earlier_wall_time, 1e-9)
+        return Activity(self._engine.n_busy, self.n_steps / seconds, self.wall_time)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all runs that were begun are finished."""
+        return len(self.finished) == len(self.splittings)
+
+    # --- going on -----------------------------------------------------------------------------------------------
+
+    def begin(self, runs: Sequence[int]) -> list[Event]:
+        """Start the initial ensembles of runs, and decide again what follows from what was recorded of them."""
+        self._begun = True
+        with self._timed():
+            for run in runs:
+                splitting = Splitting(self._settings, self._seed, run, self._variant)
+                self.splittings[run] = splitting
+                self._start(splitting.initial_starts)
+            self._tell_known()
+        return self._new_events()
+
+    def advance(self) -> list[Event]:
+        """Wait for the engine, do what follows from its reports, and write what is due."""
+        with self._timed():
+            self._take(self._engine.advance())
+            due = self._journal.due()
+            if due is Due.CHECKPOINT:
+                self.checkpoint()
+            elif due is Due.FLUSH or self.is_done:
+                self._write()
+            self._journal.beat(self.splittings, self.activity)
+        return self._new_events()
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.wall_time += perf_counter() - start
+
+    def _new_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _take(self, reports: Iterable[Progress]) -> None:
+        for progress in reports:
+            self._journal.record(progress)
+            self._tell(progress)
+        self._tell_known()
+
+    def _tell_known(self) -> None:
+        """Tell the state machines what was recorded of segments that they have just started."""
+        while self._known:
+            known, self._known = self._known, []
+            for progress in known:
+                self._tell(progress)
+
+    def _tell(self, progress: Progress) -> None:
+        """Tell a state machine, and do what it decides."""
+        if progress.ended and progress.step == 0 and self._check_start is not None:
+            self._check_start(progress)
+        run = progress.key.run
+        splitting = self.splittings[run]
+        for iteration in splitting.tell(progress):
+            self._journal.decide(iteration)
+            self._start(iteration.starts)
+            self._engine.drop(iteration.killed)
+            self._engine.pass_level(run, iteration.level)
+            self._events.append(Decided(run, iteration))
+        if splitting.finished and run not in self.finished:
+            self.finished.add(run)
+            self._engine.drop(member.start.key for member in splitting.members)
+            self._events.append(Finished(run))
+
+    def _start(self, starts: Sequence[Start]) -> None:
+        """Start segments, and go on with those that were recorded."""
+        self._journal.begin(starts)
+        fresh = []
+        for start in starts:
+            if start.ended:
+                continue
+            past = self._journal.past(start)
+            if past is None:
+                fresh.append(start)
+            else:
+                self._engine.resume(start, past)
+                self._known.append(past.progress)
+        self._engine.start(fresh)
+
+    # --- the journal --------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """Record everything, running segments included."""
+        reports, points = self._engine.checkpoint()
+        self._take(reports)
+        self._write(points)
+
+    def _write(self, points: Iterable[Point] = (), *, closing: bool = False) -> None:
+        try:
+            self._journal.write(self.splittings, points, self.activity, closing=closing)
+        except BaseException:
+            self._broken = True  # nothing may be written on top of what may be missing
+            raise
+
+    def close(self, *, can_checkpoint: bool = True) -> None:
+        """Record everything, and let go of journal and engine.
+
+        Parameters
+        ----------
+        can_checkpoint
+            False if the engine was left in the middle of a step: then running segments are not recorded.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._begun and not self._broken:
+                reports, points = self._engine.checkpoint() if can_checkpoint else ([], [])
+                self._take(reports)
+                self._write(points, closing=True)
+        finally:
+            self._journal.close()
+            self._engine.close()

@@ -1,0 +1,108 @@
+"""What can go wrong, as one tree.
+
+::
+
+    PytamsError
+    ├── SettingsError          a setting is unknown, missing or impossible (also a ValueError)
+    ├── ModelError             the user's model broke its contract (also a RuntimeError)
+    ├── RunDirectoryError      a run directory is missing, damaged or in use
+    ├── StoreError             a segment file cannot be written, or is damaged (also an OSError)
+    ├── WorkersLostError       the workers break down again and again, or cannot be started
+    └── LedgerError            a ledger is missing, foreign or replaced (also a SQLAlchemyError); see `pytams.sqldb`
+        ├── NoLedgerError          there is a database, and no ledger in it
+        └── NoTrajectoryError      a trajectory id does not exist (also a ValueError)
+
+Every message names the setting, or the run, slot, step and time, and says what to do. What a message is made of stays
+in the error's attributes, so that whoever prints it can put it in other words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class PytamsError(Exception):
+    """Base class of every error that pytams raises on purpose."""
+
+
+class Name(str):
+    """The name of a setting in the text of an error: `SettingsError.renamed` puts another in its place."""
+
+    __slots__ = ()
+
+
+class SettingsError(PytamsError, ValueError):
+    """A setting is unknown, missing or impossible.
+
+    Parameters
+    ----------
+    setting
+        Name of the setting, as the user wrote it.
+    *problem
+        What is wrong with it and what would be right, in parts: those that name another setting are a `Name`.
+    """
+
+    def __init__(self, setting: str, *problem: str) -> None:
+        super().__init__(setting, *problem)
+        self.setting = setting
+        self.problem = "".join(problem)
+        self._parts = problem
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.problem}"
+
+    def renamed(self, names: Mapping[str, str]) -> SettingsError:
+        """Say the same with other names of settings; text that is no name stays as it is."""
+        parts = (names.get(part, part) if isinstance(part, Name) else part for part in self._parts)
+        return SettingsError(names.get(self.setting, self.setting), *parts)
+
+
+class RunDirectoryError(PytamsError):
+    """A run directory is missing, damaged, in use, or does not fit what was asked of it."""
+
+
+class StoreError(PytamsError, OSError):
+    """A segment file cannot be written, is missing, damaged, or not where it may be."""
+
+
+class WorkersLostError(PytamsError):
+    """The workers break down again and again, or cannot be started."""
+
+
+class Place(NamedTuple):
+    """Where a trajectory was when something happened."""
+
+    run: int
+    slot: int
+    branch: int
+    step: int
+    time: float
+    """t = step * step_size, in the model's unit."""
+
+    def __str__(self) -> str:
+        return f"run {self.run}, slot {self.slot}, step {self.step} (t = {self.time:g})"
+
+
+class ModelError(PytamsError, RuntimeError):
+    """The user's model raised, or returned something that cannot be used.
+
+    Parameters
+    ----------
+    message
+        What happened, where, and what to do.
+    method
+        Name of the method at fault, if it is one.
+    place
+        Where the trajectory was, if it was anywhere.
+    """
+
+    def __init__(self, message: str, method: str | None = None, place: Place | None = None) -> None:
+        super().__init__(message, method, place)
+        self.method = method
+        self.place = place
+
+    def __str__(self) -> str:
+        return str(self.args[0])

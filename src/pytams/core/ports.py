@@ -1,0 +1,271 @@
+"""What the driver, the engines and the results ask of others: small protocols that anybody may implement.
+
+Each has a contract suite that an implementation of your own can run: `pytams.models.contract` (`Stepper`),
+`pytams.engine.contract` (`Engine`), `pytams.storage.contract` (`Journal`), `pytams.analysis.contract` (`Source`).
+The simplest ones are here: `NoJournal`, which forgets (a study in memory), and `NoEngine`, which computes nothing (a
+study that is read).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pytams.core.segments import Course, Link, Past, Point, Problem, Progress, SegmentKey, Start
+    from pytams.core.splitting import Iteration, Splitting
+
+BLOCK_LENGTH = 64
+"""Steps in a block where Python makes each of them."""
+BLOCK_SECONDS = 0.5
+"""A block ends after this time at the latest, so that an expensive model is seen to move."""
+
+
+class Steppable(Protocol):
+    """A model of any kind: it says itself what advances it."""
+
+    @property
+    def name(self) -> str:
+        """What messages and results call it."""
+
+    def validate(self) -> None:
+        """Raise `pytams.SettingsError` if it cannot be used."""
+
+    def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:
+        """Make what advances segments of this model, on so many threads if it can."""
+
+
+class Stepper(Protocol):
+    """Advances the points it holds, block by block."""
+
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far."""
+
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do."""
+
+    def join(self, point: Point) -> None:
+        """Take in a segment to advance."""
+
+    def advance(self, block_length: int | None) -> list[Progress]:
+        """Advance by at most `block_length` steps (None: as many as suit); an ended segment leaves."""
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Report all that has not been, and give the point that every segment is at now."""
+
+    def close(self) -> None:
+        """Let go of every resource."""
+
+
+class Engine(Protocol):
+    """Advances segments and keeps the states that later branches may start from."""
+
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far."""
+
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do."""
+
+    @property
+    def note(self) -> str:
+        """What users may want to know, such as where its dashboard is; mostly nothing."""
+
+    def start(self, starts: Iterable[Start]) -> None:
+        """Take in segments to advance, in the order of the decisions that made them."""
+
+    def resume(self, start: Start, past: Past) -> None:
+        """Take in a segment that was recorded, and go on with it if it has not ended."""
+
+    def drop(self, keys: Iterable[SegmentKey]) -> None:
+        """Forget segments that no branch can start from any more."""
+
+    def pass_level(self, run: int, level: float) -> None:
+        """Take note that all further branches of a run start above this level."""
+
+    def advance(self) -> list[Progress]:
+        """Wait until there is something to report, and return it. Reports of one segment come in order."""
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Report what has not been, and give the points from which segments could be resumed after it."""
+
+    def close(self) -> None:
+        """Let go of every resource."""
+
+
+class Due(IntEnum):
+    """What a journal would write now."""
+
+    NOTHING = 0
+    FLUSH = 1
+    """What has ended."""
+    CHECKPOINT = 2
+    """That, and where the running segments are."""
+
+
+class Activity(NamedTuple):
+    """What a driver does."""
+
+    n_busy: int
+    """Workers that have something to do."""
+    steps_per_second: float
+    """Model steps a second, the mean since it was begun or resumed."""
+    wall_time: float
+    """Seconds spent, in all sessions."""
+
+
+class Journal(Protocol):
+    """Where a driver records what happens, and finds what was recorded before."""
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds that earlier sessions spent."""
+
+    def claim(self, runs: Sequence[int]) -> list[int]:
+        """Choose which of these runs the driver is to drive next; none twice, and none if there are no more."""
+
+    def past(self, start: Start) -> Past | None:
+        """Find what was recorded of a segment; None if there is nothing."""
+
+    def begin(self, starts: Iterable[Start]) -> None:
+        """Take note of new members of the ensemble."""
+
+    def record(self, progress: Progress) -> None:
+        """Take note of what was computed."""
+
+    def decide(self, iteration: Iteration) -> None:
+        """Take note of an iteration: who was killed, and who restarts."""
+
+    def due(self) -> Due:
+        """Say what should be written now."""
+
+    def write(
+        self, splittings: Mapping[int, Splitting], points: Iterable[Point], activity: Activity, *, closing: bool
+    ) -> None:
+        """Make what was noted last: all ended segments, and those that one of the points goes on from.
+
+        Parameters
+        ----------
+        splittings
+            The runs, by number.
+        points
+            Where segments are that are running.
+        activity
+            What the driver does, for those who watch.
+        closing
+            Whether this is the last time.
+        """
+
+    def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
+        """Say that the driver is alive, if it is time to."""
+
+    def close(self) -> None:
+        """Leave the runs to others. What has not been written is forgotten."""
+
+
+class Source(Protocol):
+    """Where the trajectories of a result come from: computed again, or read from disk."""
+
+    def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
+        """Get trajectories, given the segments they consist of; with the state at every step, if wanted."""
+
+
+class Observer(Protocol):
+    """Follows a study: ``tams.study(..., observers=[...])``. It may leave out any of these methods.
+
+    One that raises is reported once, left out from then on, and does not stop the study.
+    """
+
+    def on_iteration(self, run: int, iteration: Iteration) -> None:
+        """After a splitting iteration of a run is decided."""
+
+    def on_finished(self, run: int, result: Any) -> None:
+        """After a run is finished; `result` is its `pytams.RunResult`."""
+
+    def on_block(self, study: Any) -> None:
+        """After each block of steps; `study` is the `pytams.Study`, as its iteration yields it."""
+
+
+class NoJournal:
+    """Records nothing.
+
+    Parameters
+    ----------
+    past
+        Finds what was recorded elsewhere of a segment.
+    """
+
+    wall_time = 0.0
+
+    def __init__(self, past: Callable[[Start], Past | None] | None = None) -> None:
+        self._past = past
+        self._claimed: set[int] = set()
+
+    def claim(self, runs: Sequence[int]) -> list[int]:
+        """Choose all that have not been chosen before."""
+        new = [run for run in runs if run not in self._claimed]
+        self._claimed.update(new)
+        return new
+
+    def past(self, start: Start) -> Past | None:
+        """Look it up elsewhere, if there is a place."""
+        return None if self._past is None else self._past(start)
+
+    def begin(self, starts: Iterable[Start]) -> None:
+        """Forget it."""
+
+    def record(self, progress: Progress) -> None:
+        """Forget it."""
+
+    def decide(self, iteration: Iteration) -> None:
+        """Forget it."""
+
+    def due(self) -> Due:
+        """There is nothing to write."""
+        return Due.NOTHING
+
+    def write(
+        self, splittings: Mapping[int, Splitting], points: Iterable[Point], activity: Activity, *, closing: bool
+    ) -> None:
+        """Write nothing."""
+
+    def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
+        """Nobody listens."""
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+class NoEngine:
+    """Computes nothing."""
+
+    n_steps = n_busy = 0
+    note = ""
+
+    def start(self, starts: Iterable[Start]) -> None:
+        """Start nothing."""
+
+    def resume(self, start: Start, past: Past) -> None:
+        """Go on with nothing."""
+
+    def drop(self, keys: Iterable[SegmentKey]) -> None:
+        """Hold nothing."""
+
+    def pass_level(self, run: int, level: float) -> None:
+        """Hold nothing."""
+
+    def advance(self) -> list[Progress]:
+        """Advance nothing."""
+        return []
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Have nothing to report."""
+        return [], []
+
+    def close(self) -> None:
+        """Hold nothing."""

@@ -1,0 +1,202 @@
+"""Settings and their checks: Python's arguments, TOML files and ``study.json`` all go through `Checked`.
+
+What a setting may be stands in its type, once. Pydantic does the checking, imported when something is checked first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, Self, TypeAlias, TypeVar, get_type_hints
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from pytams.core.errors import Name, SettingsError
+from pytams.core.streams import MAX_32, MAX_SEED
+
+Positive: TypeAlias = Annotated[float, Gt(0)]
+Count: TypeAlias = Annotated[int, Ge(1)]
+NotNegative: TypeAlias = Annotated[int, Ge(0)]
+Seed: TypeAlias = Annotated[int, Ge(0), Lt(MAX_SEED + 1)]
+
+
+Kind = TypeVar("Kind", bound="Checked")
+
+
+class Checked:
+    """Base of settings: `checked` makes them of what a user, or a file, says."""
+
+    __slots__ = ()
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """Make one of values, and check each.
+
+        Raises
+        ------
+        SettingsError
+            Names every value that is unknown, missing or impossible.
+        """
+        made, wrong = cls.check(values)
+        if made is None:
+            raise joined(wrong)
+        return made
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> tuple[Self | None, list[SettingsError]]:
+        """Make one of values; None, and an error for each value that is wrong, if it can't be made."""
+        from pydantic import ValidationError  # noqa: PLC0415 - keeps `import pytams` quick
+
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+        try:
+            return _built(cls, _schema(cls).model_validate(plain)), []
+        except ValidationError as error:
+            return None, [_explained(cls, details) for details in error.errors(include_url=False)]
+        except SettingsError as error:  # values that are possible, but not together
+            return None, [error]
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of the settings."""
+        return [field.name for field in fields(cls)]  # type: ignore[arg-type] # every subclass is a dataclass
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give names and values."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return] # every subclass is a dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Checked):
+    """What was asked for: the settings of the algorithm, which the result is a function of."""
+
+    end_time: Positive
+    step_size: Positive
+    target_score: float
+    n_trajectories: Annotated[int, Ge(2), Lt(MAX_32)]
+    n_discard: Count = 1
+    max_branchings: NotNegative | None = None
+    variant: str = "tams"
+    """Name of the splitting variant: see `pytams.core.selection`."""
+
+    def __post_init__(self) -> None:
+        if self.n_discard >= self.n_trajectories:
+            raise SettingsError(
+                "n_discard",
+                f"{self.n_discard} of {self.n_trajectories} trajectories leaves none to restart from; it must be below ",
+                Name("n_trajectories"),
+            )
+        n_steps = self.n_steps
+        if n_steps < 1 or not math.isclose(n_steps * self.step_size, self.end_time, rel_tol=1e-9):
+            raise SettingsError(
+                "end_time",
+                f"{self.end_time:g} is not a multiple of ",
+                Name("step_size"),
+                f" = {self.step_size:g}; the nearest one is {max(1, n_steps) * self.step_size:g}",
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of a trajectory that reaches the end time."""
+        return round(self.end_time / self.step_size)
+
+    @property
+    def cap(self) -> float:
+        """Branchings at most: infinity if there is no limit. 0 is a limit."""
+        return math.inf if self.max_branchings is None else self.max_branchings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunArguments(Checked):
+    """Which runs of a study, and their seed."""
+
+    n_runs: Annotated[int, Ge(1), Lt(MAX_32)] = 1
+    seed: Seed | None = None
+    first_run: NotNegative = 0
+
+    def __post_init__(self) -> None:
+        if self.first_run + self.n_runs > MAX_32:
+            raise SettingsError("n_runs", f"run numbers end at {MAX_32 - 1}")
+
+
+def joined(errors: Iterable[SettingsError]) -> SettingsError:
+    """Make one error of several, a line each."""
+    first, *rest = errors
+    return SettingsError(first.setting, "\n".join([first.problem, *map(str, rest)])) if rest else first
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
+    """Say which name may have been meant, or all that there are."""
+    known = list(known)
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {found[0]}?" if found else f"{otherwise} {', '.join(known) or 'none'}"
+
+
+@cache
+def _schema(kind: type[Checked]) -> Any:
+    """Make the Pydantic model of a class of settings: its fields, with their types, and nothing else."""
+    from pydantic import ConfigDict, create_model  # noqa: PLC0415 - as above
+
+    hints = get_type_hints(kind, include_extras=True)
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    return create_model(
+        kind.__name__,
+        __config__=config,
+        **{
+            field.name: (
+                _schema(hint) if _is_checked(hint := hints[field.name]) else hint,
+                ... if field.default is MISSING and field.default_factory is MISSING else None,
+            )
+            for field in fields(kind)  # type: ignore[arg-type] # every subclass is a dataclass
+        },
+    )
+
+
+def _built(kind: type[Kind], found: Any, outer: str = "") -> Kind:
+    """Make settings of what Pydantic has checked; what was not given has its default."""
+    hints = get_type_hints(kind)
+    values = {name: getattr(found, name) for name in found.model_fields_set}
+    for name in values:
+        if _is_checked(hints[name]):
+            values[name] = _built(hints[name], values[name], f"{outer}{name}.")
+    try:
+        return kind(**values)
+    except SettingsError as error:
+        raise error.renamed({error.setting: outer + error.setting}) from None
+
+
+def _is_checked(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Checked)
+
+
+_PROBLEMS = {
+    "missing": "missing",
+    "greater_than_equal": "{value} is too small; it must be at least {ge}",
+    "less_than": "{value} is too large; it must be below {lt}",
+    "int_type": "{value!r} is not a whole number",
+    "int_from_float": "{value!r} is not a whole number",
+    "float_type": "{value!r} is not a finite number",
+    "finite_number": "{value!r} is not a finite number",
+    "string_type": "{value!r} is not a text",
+    "bool_type": "{value!r} is neither true nor false",
+    "dict_type": "{value!r} is not a table of keys and values",
+    "model_type": "{value!r} is not a table of keys and values",
+}
+"""Our words for what Pydantic finds."""
+
+
+def _explained(kind: type[Checked], details: Any) -> SettingsError:
+    """Say in our words what Pydantic found."""
+    name = ".".join(map(str, details["loc"]))
+    problem, context = details["type"], details.get("ctx", {})
+    if problem == "extra_forbidden":
+        return SettingsError(name, f"unknown key; {nearest(name, kind.names())}")
+    if problem == "greater_than":
+        bound = f"above {context['gt']:g}" if context["gt"] else "positive"
+        return SettingsError(name, f"{details['input']!r} must be {bound}")
+    if problem in _PROBLEMS:
+        return SettingsError(name, _PROBLEMS[problem].format(value=details["input"], **context))
+    return SettingsError(name, f"{details['input']!r}: {details['msg'][0].lower()}{details['msg'][1:]}")

@@ -1,0 +1,131 @@
+"""States: an array or a dict of arrays, one member's or, with a leading axis, a batch of members'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+State: TypeAlias = NDArray[Any] | dict[str, NDArray[Any]]
+States: TypeAlias = Sequence[State] | NDArray[Any]
+"""Several states: a sequence of them, or an array of shape ``(states, *shape of one)``."""
+
+
+def as_state(value: Any) -> State:
+    """Convert what a model returned to a state that shares no memory with it.
+
+    Raises
+    ------
+    TypeError
+        If it is neither numeric nor a dict of such.
+    """
+    if isinstance(value, dict):
+        return {name: _as_array(part) for name, part in value.items()}
+    return _as_array(value)
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    array = np.array(value)
+    if array.dtype.kind not in "biufcSU":
+        raise TypeError(f"a state is an array of numbers or a dict of such, not {type(value).__name__}")
+    return array
+
+
+def describe_state(value: Any) -> str:
+    """Shapes and dtypes, for messages."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {describe_state(part)}" for name, part in value.items()) + "}"
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__
+
+
+def same_layout(a: State, b: Any) -> bool:
+    """Whether b is a state of the same shapes and dtypes as a."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same_layout(a[k], b[k]) for k in a)
+    return isinstance(b, np.ndarray | np.generic) and a.shape == b.shape and a.dtype == b.dtype
+
+
+def equal_states(a: State, b: State) -> bool:
+    """Whether two states are the same to the bit."""
+    if isinstance(a, dict) or isinstance(b, dict):
+        return (
+            isinstance(a, dict)
+            and isinstance(b, dict)
+            and a.keys() == b.keys()
+            and all(equal_states(a[name], b[name]) for name in a)
+        )
+    return bool(np.array_equal(a, b))
+
+
+def n_bytes(state: State) -> int:
+    """Memory that a state takes."""
+    return sum(part.nbytes for part in state.values()) if isinstance(state, dict) else state.nbytes
+
+
+def empty_batch(member: State, capacity: int) -> State:
+    """Uninitialised room for `capacity` members like this one."""
+    if isinstance(member, dict):
+        return {name: np.empty((capacity, *part.shape), part.dtype) for name, part in member.items()}
+    return np.empty((capacity, *member.shape), member.dtype)
+
+
+def rows_of(batch: State, index: Any) -> State:
+    """Members of a batch by NumPy index: a slice gives a view, an index array gives a copy."""
+    if isinstance(batch, dict):
+        return {name: part[index] for name, part in batch.items()}
+    view: NDArray[Any] = batch[index]
+    return view
+
+
+def put_rows(batch: State, index: Any, members: State) -> None:
+    """Write members into rows of a batch."""
+    if isinstance(batch, dict):
+        assert isinstance(members, dict)
+        for name, part in batch.items():
+            part[index] = members[name]
+    else:
+        batch[index] = members
+
+
+def state_columns(states: States) -> dict[str, NDArray[Any]]:
+    """Stack states, as arrays named ``state``, or ``state.<name>`` for each part of a dict; none: no array."""
+    if not len(states):
+        return {}
+    first = states[0]
+    if not isinstance(first, dict):
+        return {"state": np.stack(states)}  # type: ignore[arg-type] # all are alike
+    return {f"state.{name}": np.stack([state[name] for state in states]) for name in first}
+
+
+Item = TypeVar("Item")
+
+
+class LazySequence(Sequence[Item], Generic[Item]):
+    """A sequence whose items are got when they are asked for: states on disk, or on other machines.
+
+    Parameters
+    ----------
+    get
+        Gets the item of an index.
+    indices
+        The index of each item.
+    """
+
+    def __init__(self, get: Callable[[int], Item], indices: Sequence[int]) -> None:
+        self._get, self._indices = get, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazySequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | LazySequence[Item]:
+        if isinstance(index, slice):
+            return LazySequence(self._get, self._indices[index])
+        return self._get(self._indices[index])

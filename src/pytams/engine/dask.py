@@ -1,0 +1,217 @@
+"""Workers of a Dask cluster: states stay where they were computed, the driver sees scores.
+
+A task's answer stays on its worker as a Dask future; the driver gets it without the states. Whoever goes on from one
+of these states names the future, and Dask brings the task to the data or the data to the task. What a lost worker
+held is computed again by Dask, to the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from distributed import Client, KilledWorker
+
+from pytams.core.errors import WorkersLostError
+from pytams.core.states import LazySequence
+from pytams.engine.local import LARGE_STATE, Keeping
+from pytams.engine.tasks import TASK_SECONDS, Answer, Outcome, TaskQueue, advance, pack
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+    from pytams.core.segments import Point, Problem
+
+
+class RemoteState:
+    """A state in an answer that is on a worker: its report's number and its own, or the number of a point."""
+
+    nbytes = LARGE_STATE
+    """For `pass_level`: let it go as soon as no branch can start from it."""
+
+    def __init__(self, answer: Future, where: tuple[int, ...]) -> None:
+        self.answer, self.where = answer, where
+
+
+def _remote(point: Point) -> RemoteState | None:
+    """Tell a state on a worker from one that is here."""
+    state: Any = point.state
+    return state if isinstance(state, RemoteState) else None
+
+
+# --- on the worker ----------------------------------------------------------------------------------------------
+
+
+def advance_from(
+    name: str, packed: bytes, points: list[Point], where: list[tuple[int, ...]], answers: list[Answer], seconds: float
+) -> Answer:
+    """Advance some segments, some of them from states in earlier answers."""
+    found = iter(answers)
+    points = [
+        point._replace(state=state_in(next(found), place)) if place else point
+        for point, place in zip(points, where, strict=True)
+    ]
+    return advance(name, packed, points, seconds)
+
+
+def state_in(answer: Answer, where: tuple[int, ...]) -> Any:
+    """Find a state in an answer."""
+    if len(where) == 1:
+        return answer.points[where[0]].state
+    return answer.reports[where[0]].states[where[1]]
+
+
+def without_states(answer: Answer) -> Answer:
+    """Leave the states out; what is to be stored goes to the driver, who writes it."""
+    return Answer(
+        [report._replace(states=()) for report in answer.reports],
+        [point._replace(state=None) for point in answer.points],
+        answer.n_steps,
+    )
+
+
+# --- on the driver ----------------------------------------------------------------------------------------------
+
+
+class DaskWorkers:
+    """The workers of a client. A task is called by the future of its answer without states.
+
+    Parameters
+    ----------
+    problem
+        What to advance.
+    client
+        Of the cluster.
+    n_workers
+        Tasks that are out at once.
+    seconds
+        About how long a task takes.
+    owns_cluster
+        Whether to end client and cluster afterwards.
+    """
+
+    def __init__(
+        self, problem: Problem, client: Client, n_workers: int, seconds: float, *, owns_cluster: bool
+    ) -> None:
+        self.n_workers = n_workers
+        self._packed = pack(problem)
+        self._name = hashlib.sha256(self._packed).hexdigest()
+        self._client, self._seconds, self._owns_cluster = client, seconds, owns_cluster
+        self._answers: dict[Future, Future] = {}
+        self._done: SimpleQueue[Future] = SimpleQueue()
+
+    def submit(self, points: list[Point]) -> Hashable:
+        """Send a task out."""
+        remote = [_remote(point) for point in points]
+        answer = self._client.submit(
+            advance_from,
+            self._name,
+            self._packed,
+            [p if state is None else p._replace(state=None) for p, state in zip(points, remote, strict=True)],
+            [() if state is None else state.where for state in remote],
+            [state.answer for state in remote if state is not None],
+            self._seconds,
+            pure=False,
+        )
+        small: Future = self._client.submit(without_states, answer, pure=False)
+        self._answers[small] = answer
+        small.add_done_callback(self._done.put)
+        return small  # type: ignore[no-any-return] # Dask has no types
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Wait for tasks, no longer than this."""
+        done: list[Future] = []
+        with suppress(Empty):
+            done.append(self._done.get(timeout=seconds))
+            while True:
+                done.append(self._done.get_nowait())
+        return [self._outcome(small, self._answers.pop(small)) for small in done if small in self._answers]
+
+    def _outcome(self, small: Future, full: Future) -> Outcome:
+        if small.status == "finished":
+            answer: Answer = small.result()
+            return Outcome(small, _with_remote_states(answer, full))
+        error = small.exception() if small.status == "error" else None
+        if error is None:
+            raise WorkersLostError(f"the Dask cluster is gone (a task is {small.status}): resume the run directory")
+        return Outcome(small, None, error, is_lost=isinstance(error, KilledWorker))
+
+    def recover(self, hung: Sequence[Hashable]) -> bool:
+        """Restart the workers of hung tasks; Dask sends what they had to others."""
+        keys = {self._answers[task].key for task in hung if task in self._answers}
+        if keys:
+            workers = [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
+            self._client.restart_workers(workers)
+        return False
+
+    def fetch(self, points: list[Point]) -> list[Point]:
+        """Bring the states of points to the driver."""
+        remote = {i: state for i, point in enumerate(points) if (state := _remote(point)) is not None}
+        wanted = [self._client.submit(state_in, state.answer, state.where, pure=False) for state in remote.values()]
+        states = dict(zip(remote, self._client.gather(wanted), strict=True))
+        return [point._replace(state=states.get(i, point.state)) for i, point in enumerate(points)]
+
+    def close(self) -> None:
+        """Leave the cluster; end it if it is ours."""
+        self._client.cancel(list(self._answers))
+        self._answers.clear()
+        if self._owns_cluster:
+            cluster = self._client.cluster
+            self._client.close()
+            if cluster is not None:
+                cluster.close()
+
+
+def _with_remote_states(answer: Answer, full: Future) -> Answer:
+    """Say where the states are that were left out of an answer."""
+
+    def state(*where: int) -> Any:
+        return RemoteState(full, where)
+
+    return Answer(
+        [
+            report._replace(states=LazySequence(partial(state, i), range(len(report.steps))))
+            for i, report in enumerate(answer.reports)
+        ],
+        [point._replace(state=state(i)) for i, point in enumerate(answer.points)],
+        answer.n_steps,
+    )
+
+
+class OnDask(Keeping):
+    """Advances all segments of all runs on a Dask cluster.
+
+    Parameters
+    ----------
+    problem
+        What to advance.
+    connect
+        Makes the client, or a client, which stays open. Bind it with `functools.partial`.
+    n_workers
+        Tasks that are out at once; default: the cluster's threads when it is first used.
+    batch, timeout
+        As for `TaskQueue`.
+    seconds
+        About how long a task takes. None of these changes a bit of the result.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        connect: Client | Callable[[], Client],
+        n_workers: int | None = None,
+        *,
+        batch: int = 1,
+        seconds: float = TASK_SECONDS,
+        timeout: float | None = None,
+    ) -> None:
+        ours = not isinstance(connect, Client)
+        client = connect() if ours else connect
+        n_workers = n_workers or max(1, sum(client.nthreads().values()))
+        workers = DaskWorkers(problem, client, n_workers, seconds, owns_cluster=ours)
+        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
+        self.note = f"Dask dashboard: {client.dashboard_link}"

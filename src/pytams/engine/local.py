@@ -1,0 +1,146 @@
+"""The engine for one machine, and what every engine does: keep the states that branches start from."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytams.core.segments import Past, Point, Progress
+from pytams.core.states import n_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytams.core.ports import Stepper
+    from pytams.core.segments import Problem, SegmentKey, Start
+    from pytams.core.states import States
+
+
+LARGE_STATE = 2**12
+"""Bytes from which on a state is let go as soon as the level has passed it; smaller ones go with their segment."""
+
+
+class Records(NamedTuple):
+    """Some consecutive records of a segment, where branches can start."""
+
+    steps: Sequence[int]
+    scores: Sequence[float]
+    states: States
+    """The states there, one for each; they may be on disk, or on another machine."""
+
+    def above(self, level: float) -> Records:
+        """Leave out what no level from this one on needs."""
+        first = bisect_right(self.scores, level)
+        return Records(self.steps[first:], self.scores[first:], self.states[first:]) if first else self
+
+
+class Keeping:
+    """An engine that keeps the states at records, and leaves advancing to a stepper.
+
+    Parameters
+    ----------
+    stepper
+        What advances the segments.
+    block_length
+        Steps in a block of the stepper's; None: as many as suit it.
+    """
+
+    note = ""
+
+    def __init__(self, stepper: Stepper, block_length: int | None = None) -> None:
+        self._block_length = block_length
+        self._stepper = stepper
+        self.kept: dict[SegmentKey, list[Records]] = {}
+        """Where branches can start on each segment."""
+        self._states_are_large = False
+
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far."""
+        return self._stepper.n_steps
+
+    @property
+    def n_busy(self) -> int:
+        """Workers that have something to do."""
+        return self._stepper.n_busy
+
+    def start(self, starts: Iterable[Start]) -> None:
+        """Take in segments to advance, in the order of the decisions that made them."""
+        for key, parent, step, score, _ in starts:
+            if parent is None:
+                self.kept[key] = []
+                self._stepper.join(Point(key, 0, 0, float("-inf"), None))
+            else:
+                branch_point = self._at(parent, step)
+                self.kept[key] = [branch_point]
+                self._stepper.join(Point(key, step, step, score, branch_point.states[0]))
+
+    def _at(self, key: SegmentKey, step: int) -> Records:
+        """Find one record of a segment."""
+        records = self.kept[key]
+        while records[0].steps[-1] < step:  # levels only rise: no branch will start before this one
+            del records[0]
+        steps, scores, states = records[0]
+        here = slice(i := bisect_left(steps, step), i + 1)
+        return Records(steps[here], scores[here], states[here])
+
+    def drop(self, keys: Iterable[SegmentKey]) -> None:
+        """Forget segments that no branch can start from any more."""
+        for key in keys:
+            self.kept.pop(key, None)
+
+    def pass_level(self, run: int, level: float) -> None:
+        """Let go of states that no branch can start from any more, if they are large."""
+        if not self._states_are_large:
+            return
+        for key, records in self.kept.items():
+            if key.run == run:
+                records[:] = [rest for part in records if (rest := part.above(level)).steps]
+
+    def advance(self) -> list[Progress]:
+        """Advance all segments by a block."""
+        return [self._keep(progress) for progress in self._stepper.advance(self._block_length)]
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Report what has not been, and give the points from which segments could be resumed after it."""
+        reports, points = self._stepper.checkpoint()
+        return [self._keep(progress) for progress in reports], points
+
+    def resume(self, start: Start, past: Past) -> None:
+        """Take in a segment that was recorded, and go on with it if it has not ended."""
+        progress = past.progress
+        self.kept[start.key] = [] if start.parent is None else [self._at(start.parent, start.step)]
+        if progress.steps:  # its states may be on disk: they are not looked at
+            self.kept[start.key].append(Records(progress.steps, progress.scores, progress.states))
+        if past.point is not None:
+            self._stepper.join(past.point)
+
+    def _keep(self, progress: Progress) -> Progress:
+        if len(progress.steps):
+            self.kept[progress.key].append(Records(progress.steps, progress.scores, progress.states))
+            if not self._states_are_large:
+                self._states_are_large = n_bytes(progress.states[0]) >= LARGE_STATE
+        return progress
+
+    def close(self) -> None:
+        """Forget everything."""
+        self.kept.clear()
+        self._stepper.close()
+
+
+class InProcess(Keeping):
+    """Advances all segments of all runs in the calling thread.
+
+    Parameters
+    ----------
+    problem
+        What to advance.
+    block_length
+        Steps after which progress is reported at the latest; by default what suits the model. Changes no bit of the
+        result.
+    threads
+        Threads that a compiled model runs on. Changes no bit of the result.
+    """
+
+    def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
+        super().__init__(problem.model.make_stepper(problem, threads), block_length)

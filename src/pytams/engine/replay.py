@@ -1,0 +1,132 @@
+"""Trajectories computed again, to the same bits: noise is keyed, so nothing but branch points has to be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pytams.core.errors import ModelError
+from pytams.core.segments import Course, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytams.core.segments import Link, Problem, Progress, SegmentKey, Start
+    from pytams.core.states import State
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Source of trajectories that computes them again.
+
+    Parameters
+    ----------
+    problem
+        What was solved.
+    """
+
+    problem: Problem
+
+    def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
+        """Compute trajectories again, a segment that several of them share once.
+
+        Raises
+        ------
+        ModelError
+            If a branch point is not found again.
+        """
+        segments: dict[SegmentKey, _Segment] = {}
+        for links in chains:
+            before = None
+            for link in links:
+                segment = segments.setdefault(link.start.key, _Segment(link.start, before))
+                segment.want(self.problem.n_steps if link.last is None else link.last, states=states)
+                before = segment
+        problem = replace(self.problem, traced=True, sparse_freq=1 if states else 0)
+        for _, generation in groupby(sorted(segments.values(), key=_depth), key=_depth):
+            _compute(problem, list(generation))
+        return [_joined([segments[link.start.key].until(link.last) for link in links]) for links in chains]
+
+
+class _Segment:
+    """A segment to compute again, and what of it is wanted."""
+
+    def __init__(self, start: Start, before: _Segment | None) -> None:
+        self.start = start
+        self.before = before
+        """The one that holds its branch point; None in the initial ensemble."""
+        self.depth: int = 0 if before is None else before.depth + 1
+        self.scores: list[float] = []
+        self.states: dict[int, State] = {}
+        """By step."""
+        self._last = 0
+        self._wanted: set[int] | None = set()
+        """Steps whose states are wanted: branch points, if not all."""
+
+    def want(self, last: int, *, states: bool) -> None:
+        """Take note that a trajectory follows it up to a step."""
+        self._last = max(self._last, last)
+        if states:
+            self._wanted = None
+        elif self._wanted is not None:
+            self._wanted.add(last)
+
+    @property
+    def point(self) -> Point:
+        """Where it begins."""
+        start = self.start
+        if self.before is None:
+            return Point(start.key, 0, 0, float("-inf"), None)
+        if start.step not in self.before.states:
+            raise ModelError(
+                f"run {start.key.run}, computed again, has no step {start.step} above the level where slot "
+                f"{start.key.slot} branched: is it the same model, and a function of what it is given alone?"
+            )
+        return Point(start.key, start.step, start.step, start.score, self.before.states[start.step])
+
+    def add(self, progress: Progress) -> bool:
+        """Take in what was computed; return whether that is all that is wanted."""
+        assert progress.trace is not None
+        scores, steps, states = progress.trace
+        self.scores.extend(scores)
+        for step, state in zip(steps, states, strict=True):
+            if self._wanted is None or step in self._wanted:
+                self.states[int(step)] = state
+        return progress.ended or progress.step >= self._last
+
+    def until(self, last: int | None) -> Course:
+        """Return it as far as a trajectory follows it."""
+        first = self.start.first_step
+        n = len(self.scores) if last is None else last - first + 1
+        scores = np.array(self.scores[:n], dtype=np.float64)
+        if self._wanted is not None:
+            return Course(scores, [])
+        return Course(scores, [self.states[step] for step in range(first, first + len(scores))])
+
+
+def _depth(segment: _Segment) -> int:
+    return segment.depth
+
+
+def _compute(problem: Problem, segments: Sequence[_Segment]) -> None:
+    """Compute segments whose branch points are known."""
+    stepper = problem.model.make_stepper(problem)
+    running = {segment.start.key: segment for segment in segments}
+    for segment in segments:
+        stepper.join(segment.point)
+    while running:
+        for progress in stepper.advance(None):
+            segment_or_done = running.get(progress.key)
+            if segment_or_done is not None and segment_or_done.add(progress):
+                del running[progress.key]
+    stepper.close()
+
+
+def _joined(courses: Sequence[Course]) -> Course:
+    return Course(
+        np.concatenate([course.scores for course in courses]),
+        [state for course in courses for state in course.states],
+    )

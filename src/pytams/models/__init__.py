@@ -1,0 +1,1 @@
+"""Ways to be a model: a folder each. A model says itself what advances it."""

@@ -1,0 +1,1 @@
+"""Models as functions of (state, noise, time): many members at once, or one by one."""

@@ -1,0 +1,1 @@
+"""Stochastic differential equations from plain functions, compiled or not."""

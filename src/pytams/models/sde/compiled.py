@@ -1,0 +1,225 @@
+"""Advance the segments of a compiled SDE: whole segments in machine code, on several threads if asked."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from heapq import heappop, heappush
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams.core.errors import ModelError, SettingsError
+from pytams.core.segments import Point, Progress, Trace
+from pytams.core.streams import chunk_length, member_word
+from pytams.models.plain.checked import CheckedModel
+from pytams.models.sde.equation import OneMember
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytams.core.segments import Problem, SegmentKey
+    from pytams.core.states import State
+    from pytams.models.sde.equation import Equation
+
+MAX_MEMBERS = 4096
+"""Segments in one call at most; the rest wait."""
+_MAX_RECORDS = 128
+"""Records of one segment in one call at most (fewer of a large state); its block ends there."""
+_STEPS_A_CALL = 2**22
+"""About as many steps as take a third of a second."""
+
+_logger = logging.getLogger("pytams")
+
+
+class Compiled:
+    """Advances waiting segments together, each for a block: by default to its end, if that is soon."""
+
+    n_busy = 1
+
+    def __init__(self, problem: Problem, equation: Equation, threads: int = 1) -> None:
+        try:
+            from pytams.models.sde.kernel import NOT_FINITE, specialised  # noqa: PLC0415 - Numba takes a second to import
+        except ImportError as error:
+            raise SettingsError(
+                "compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})"
+            ) from error
+        self._problem = problem
+        self._parameters = tuple(equation.parameters)
+        self._checked = CheckedModel(problem, OneMember(equation))
+        self._scalar = equation.noise_shape == ()
+        self._fixed_start = not callable(equation.initial)
+        self._start: tuple[State, float, bool] | None = None
+        self._chunk = chunk_length(equation.noise_shape)
+        self._dimension = int(np.prod(equation.noise_shape, dtype=int))
+        self._waiting: list[tuple[SegmentKey, Point]] = []
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._n_slices = 4 * threads if threads > 1 else 1
+        self._room = max(1, min(_MAX_RECORDS, 2 * _MAX_RECORDS // max(1, self._dimension)))
+        self._not_finite = NOT_FINITE
+        self._kernel = specialised(equation)
+        self._compile(equation.name)
+        self.n_steps = 0
+
+    def _compile(self, name: str) -> None:
+        """Call the loop with no members, so that it is compiled, or loaded, now."""
+        misses = sum(self._kernel.stats.cache_misses.values())
+        start = perf_counter()
+        try:
+            self._call(_Members(0, self._dimension, self._room), slice(0, 0), 1)
+        except Exception as error:
+            reason = str(error).strip().splitlines()
+            raise ModelError(
+                f"{name} cannot be compiled: drift and diffusion must return {self._dimension} float(s), score one, "
+                f"with what Numba knows of Python and NumPy. Numba says:\n" + "\n".join(reason[-12:])
+            ) from error
+        if sum(self._kernel.stats.cache_misses.values()) > misses:
+            _logger.warning("compiled %s in %.1f s; later runs find it on disk", name, perf_counter() - start)
+
+    def join(self, point: Point) -> None:
+        """Take in a segment to advance."""
+        heappush(self._waiting, (point.key, point))
+
+    def advance(self, block_length: int | None) -> list[Progress]:
+        """Advance the waiting segments by a block each."""
+        reports: list[Progress] = []
+        points: list[Point] = []
+        while self._waiting and len(points) < MAX_MEMBERS:
+            _, point = heappop(self._waiting)
+            if point.state is None:
+                report, point = self._begin(point.key)
+                reports.append(report)
+                if report.ended:
+                    continue
+            points.append(point)
+        if points:
+            reports += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
+        return reports
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Tell where every segment is now."""
+        return [], [point for _, point in self._waiting]
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _begin(self, key: SegmentKey) -> tuple[Progress, Point]:
+        """Draw and score an initial state; a fixed one is scored once."""
+        state, score, ended = self._start or self._draw_start(key)
+        if self._fixed_start:
+            self._start = state, score, ended
+        trace = Trace([score], [0], [state]) if self._problem.traced else None
+        return Progress(key, [0], [score], 0, ended, [state], trace), Point(key, 0, 0, score, state)
+
+    def _draw_start(self, key: SegmentKey) -> tuple[State, float, bool]:
+        state = self._checked.initial_state(key)
+        score = self._checked.score(state, key, 0)
+        return state, score, score >= self._problem.target_score or self._checked.stopped(state, key, 0)
+
+    def _advance(self, points: list[Point], block_length: int) -> list[Progress]:
+        room = self._room
+        if self._problem.sparse_freq:
+            room += min(block_length, self._problem.n_steps) // self._problem.sparse_freq
+        members = _Members.of(points, self._dimension, room)
+        if self._problem.traced:
+            members.trace = np.empty(
+                (len(points), min(block_length, self._problem.n_steps - int(members.steps.min())))
+            )
+        if self._pool is None:
+            self._call(members, slice(None), block_length)
+        else:
+            slices = [slice(i, None, self._n_slices) for i in range(self._n_slices)]
+            list(self._pool.map(lambda part: self._call(members, part, block_length), slices))
+        return self._collect(points, members)
+
+    def _call(self, members: _Members, part: slice, block_length: int) -> None:
+        self._kernel(
+            *(array[part] for array in members.arrays),
+            np.uint64(self._problem.seed),
+            self._chunk,
+            block_length,
+            self._problem.n_steps,
+            self._problem.step_size,
+            self._problem.target_score,
+            self._problem.traced,
+            self._problem.sparse_freq,
+            self._parameters,
+        )
+
+    def _collect(self, points: list[Point], members: _Members) -> list[Progress]:
+        """Report what the loop wrote, and put back the segments that go on."""
+        written = np.arange(members.record_steps.shape[1]) < members.n_records[:, np.newaxis]
+        record_steps = members.record_steps[written].tolist()
+        record_scores = members.record_scores[written].tolist()
+        record_states, states = members.record_states[written], members.states
+        if self._scalar:
+            record_states, states = record_states[:, 0], states[:, 0]
+        reports = []
+        first = 0
+        for i, (point, step, outcome, n) in enumerate(
+            zip(points, members.steps.tolist(), members.outcomes.tolist(), members.n_records.tolist(), strict=True)
+        ):
+            if outcome == self._not_finite:
+                raise self._checked.not_finite(members.scores.item(i), (point.key, step))
+            self.n_steps += step - point.step
+            here = slice(first, first + n)
+            first += n
+            report = Progress(
+                point.key, record_steps[here], record_scores[here], step, outcome != 0, record_states[here]
+            )
+            reports.append(self._traced(report, point, members.trace[i]) if self._problem.traced else report)
+            if outcome == 0:
+                self.join(Point(point.key, point.start_step, step, members.best.item(i), states[i]))
+        return reports
+
+    def _traced(self, report: Progress, point: Point, scores: NDArray[np.float64]) -> Progress:
+        """Tell records from states that are only stored, and add the trace."""
+        trace = Trace(scores[: report.step - point.step], report.steps, report.states)
+        if not self._problem.sparse_freq:
+            return report._replace(trace=trace)
+        best_before = np.maximum.accumulate([point.best, *report.scores])[:-1]
+        is_record = np.asarray(report.scores) > best_before
+        return report._replace(
+            steps=np.asarray(report.steps)[is_record].tolist(),
+            scores=np.asarray(report.scores)[is_record].tolist(),
+            states=report.states[is_record],
+            trace=trace,
+        )
+
+
+class _Members:
+    """The arrays that the loop works on, a row a member."""
+
+    def __init__(self, n: int, dimension: int, room: int) -> None:
+        self.states = np.empty((n, dimension))
+        self.start_steps = np.empty(n, np.int64)
+        self.steps = np.empty(n, np.int64)
+        self.best = np.empty(n)
+        self.names = np.empty((n, 2), np.uint64)
+        self.scores = np.empty(n)
+        self.outcomes = np.empty(n, np.int64)
+        self.n_records = np.empty(n, np.int64)
+        self.record_steps = np.empty((n, room), np.int64)
+        self.record_scores = np.empty((n, room))
+        self.record_states = np.empty((n, room, dimension))
+        self.trace = np.empty((n, 0))
+
+    @classmethod
+    def of(cls, points: list[Point], dimension: int, room: int) -> _Members:
+        """Fill the arrays with points."""
+        members = cls(len(points), dimension, room)
+        keys, start_steps, steps, best, states = zip(*points, strict=True)
+        members.states[:] = np.array(states).reshape(len(points), dimension)
+        members.start_steps[:], members.steps[:], members.best[:] = start_steps, steps, best
+        runs, slots, branches = zip(*keys, strict=True)
+        members.names[:, 0] = member_word(np.array(runs, np.uint64), np.array(slots, np.uint64))
+        members.names[:, 1] = branches
+        return members
+
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """In the order of the loop's arguments."""
+        return list(vars(self).values())

@@ -1,0 +1,141 @@
+"""SDE models from a few plain functions, compiled or not."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams.core.errors import SettingsError
+from pytams.core.streams import Streams
+from pytams.models.plain.model import Model
+from pytams.models.sde.compiled import Compiled
+from pytams.models.sde.equation import Equation
+from pytams.models.sde.schemes import SCHEMES, step
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytams.core.ports import Stepper
+    from pytams.core.segments import Problem
+
+
+class SDE(Model):
+    """dX = a(X, t) dt + b(X, t) dW, with a score, from plain functions.
+
+    ::
+
+        def drift(x, t, p):
+            return x[0] - x[0] ** 3, -2.0 * x[1]
+
+        def diffusion(x, t, p):
+            return p.sigma, p.sigma
+
+        def score(x, t, p):
+            return x[0]
+
+        model = SDE(drift, diffusion, score, initial=(-1.0, 0.0), sigma=0.3)
+
+    Each function takes the state, the time and the parameters. With one number as `initial`, x is a number and drift
+    and diffusion return a number; with d numbers, x is indexed by component and they return a tuple or an array of d
+    numbers. The noise is diagonal: component j is driven by its own Brownian motion with coefficient b_j.
+
+    Compiled (the default), whole segments run inside machine code, which Numba makes once and keeps on disk; this
+    needs ``pip install pytams[fast]``. With ``compiled=False`` the same functions work on NumPy arrays of members:
+    write them with NumPy's functions and `numpy.where`, without `if`. Both draw the same noise and do the same
+    arithmetic in the same order, so they agree to the bit as long as the functions use + - * / and `numpy.sqrt` only;
+    powers and functions such as `numpy.exp` may differ in the last bit, and trajectories then part after a while.
+
+    Parameters
+    ----------
+    drift, diffusion
+        a and b.
+    score
+        The score function, a number.
+    initial
+        The start: a number, d numbers, or a function ``initial(rng)`` that draws one.
+    stopped
+        Optional: whether the trajectory ends here.
+    scheme
+        ``"euler-maruyama"`` (Ito; strong order 1/2: Maruyama 1955) or ``"heun"`` (Stratonovich; Kloeden & Platen
+        1992, section 11.1).
+    compiled
+        Whether to compile. Part of the model: it may change the last bit.
+    parameters
+        Numbers that the functions find in their last argument, by name.
+    """
+
+    vectorized = True
+
+    def __init__(
+        self,
+        drift: Callable[..., Any],
+        diffusion: Callable[..., Any],
+        score: Callable[..., Any],
+        *,
+        initial: float | Sequence[float] | Callable[[np.random.Generator], Any],
+        stopped: Callable[..., Any] | None = None,
+        scheme: str = "euler-maruyama",
+        compiled: bool = True,
+        **parameters: float,
+    ) -> None:
+        if scheme not in SCHEMES:
+            raise SettingsError("scheme", f"{scheme!r} is not one of {', '.join(SCHEMES)}")
+        shape = np.shape(initial(Streams(0).initial_state(0, 0)) if callable(initial) else initial)
+        if len(shape) > 1 or shape == (0,):
+            raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
+        values = {name: float(value) for name, value in parameters.items()}
+        self.equation = Equation(
+            name=self.name,
+            functions={"drift": drift, "diffusion": diffusion, "score": score, "stopped": stopped},
+            scheme=scheme,
+            initial=initial,
+            parameters=namedtuple("Parameters", values)(**values),
+            noise_shape=shape,
+        )
+        self.compiled = compiled
+        self.noise_shape = shape
+        """() for a scalar equation, (d,) for d components."""
+
+    def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:
+        """Make what advances segments: the compiled loop, on so many threads, or NumPy."""
+        return Compiled(problem, self.equation, threads) if self.compiled else super().make_stepper(problem)
+
+    def initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw or repeat the start."""
+        return self.equation.initial_state(rng)
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        """Advance many members by the scheme."""
+        return step(SCHEMES[self.equation.scheme], self._coefficients, state, noise, t, dt)
+
+    def _coefficients(self, state: NDArray[np.float64], t: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return _columns(self._call("drift", state, t), state), _columns(self._call("diffusion", state, t), state)
+
+    def score(self, state: Any, t: Any) -> Any:
+        """Score many members."""
+        return np.broadcast_to(self._call("score", state, t), state.shape[:1])
+
+    def stopped(self, state: Any, t: Any) -> Any:
+        """Tell which members end here."""
+        return False if self.equation.functions["stopped"] is None else self._call("stopped", state, t)
+
+    def _call(self, name: str, state: NDArray[np.float64], t: Any) -> Any:
+        """Call a function with the component first, as it has it."""
+        function = self.equation.functions[name]
+        assert function is not None
+        return function(state.T, t, self.equation.parameters)
+
+
+def _columns(values: Any, state: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put what a function returned for each component side by side."""
+    if state.ndim == 1:
+        return np.broadcast_to(np.asarray(values, dtype=np.float64), state.shape)
+    if not isinstance(values, tuple | list | np.ndarray) or len(values) != state.shape[1]:
+        raise ValueError(f"drift and diffusion must return {state.shape[1]} numbers, one a component")
+    columns = np.empty(state.shape)
+    for j, value in enumerate(values):
+        columns[:, j] = value
+    return columns

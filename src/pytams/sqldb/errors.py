@@ -1,0 +1,23 @@
+"""What can go wrong with a ledger: a `PytamsError` to us, a `SQLAlchemyError` to users of the documented interface."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from pytams.core.errors import PytamsError
+
+
+class LedgerError(PytamsError, SQLAlchemyError):
+    """The ledger is missing, foreign, read-only, or was replaced behind its object's back."""
+
+
+class NoLedgerError(LedgerError):
+    """There is a database, and no ledger in it."""
+
+
+class NoTrajectoryError(LedgerError, ValueError):
+    """There is no trajectory with this id: the documented interface promises the one kind of error or the other."""
+
+    def __init__(self, traj_id: int) -> None:
+        super().__init__(f"there is no trajectory with id {traj_id}")
+        self.traj_id = traj_id

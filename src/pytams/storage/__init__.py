@@ -1,0 +1,1 @@
+"""Run directories: studies on disk, going on with them, and reading them."""

@@ -1,0 +1,115 @@
+"""Who drives which run: a driver claims the runs that nobody drives, and says now and then that it is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from pytams.core.errors import RunDirectoryError
+from pytams.sqldb.errors import LedgerError
+
+if TYPE_CHECKING:
+    from pytams.sqldb.runledger import RunLedger
+    from pytams.storage.directory import RunDirectory
+
+STALE_SECONDS = 60.0
+"""A driver that has not been heard of for so long is taken for dead, if it cannot be asked."""
+_HEARTBEAT_SECONDS = 10.0
+
+
+class Claims:
+    """The runs of a directory that are ours.
+
+    Parameters
+    ----------
+    directory
+        The run directory.
+    runs_at_once
+        Claim so many at most, and none that is finished; None: all.
+    """
+
+    def __init__(self, directory: RunDirectory, runs_at_once: int | None) -> None:
+        self._directory, self._runs_at_once = directory, runs_at_once
+        self._settled: set[int] = set()  # ours, or finished by others
+        self._is_first = True
+        self._last_heartbeat = perf_counter()
+
+    def take(self, runs: Sequence[int]) -> dict[int, RunLedger]:
+        """Claim runs that are free, and open their ledgers.
+
+        Raises
+        ------
+        RunDirectoryError
+            If none is free at the first time, and no number of runs at once says that others share the study.
+        """
+        taken: dict[int, RunLedger] = {}
+        busy = ""
+        try:
+            for run in runs:
+                if len(taken) == self._runs_at_once:
+                    break
+                if run in self._settled:
+                    continue
+                ledger = self._directory.ledger(run)
+                if self._runs_at_once is not None and self.is_finished(ledger):
+                    self._settled.add(run)
+                elif ledger.claim(STALE_SECONDS):
+                    self._settled.add(run)
+                    taken[run] = ledger
+                    continue
+                else:
+                    busy = f"run {run} is driven by {ledger.driver()}"
+                ledger.close()
+        except BaseException:
+            release(taken.values())
+            raise
+        if self._is_first and not taken and self._runs_at_once is None:
+            raise RunDirectoryError(
+                f"{self._directory.path} is in use: {busy}. Stop that driver, or wait: a dead one's runs are free "
+                f"after {STALE_SECONDS:g} s"
+            )
+        self._is_first = False
+        return taken
+
+    def is_finished(self, ledger: RunLedger) -> bool:
+        """Whether a run is finished, under the cap on branchings that the study has now."""
+        return ledger.get_info("finished") == self.cap
+
+    @property
+    def cap(self) -> str:
+        """What a run is finished under: it may be extended by a higher one."""
+        return repr(self._directory.info.settings.max_branchings)
+
+    def is_heartbeat_due(self) -> bool:
+        """Whether it is time to say that this driver is alive; asking counts as saying so."""
+        now = perf_counter()
+        if now - self._last_heartbeat < _HEARTBEAT_SECONDS:
+            return False
+        self._last_heartbeat = now
+        return True
+
+
+def release(ledgers: Iterable[RunLedger]) -> None:
+    """Leave runs to others."""
+    for ledger in ledgers:
+        with suppress(SQLAlchemyError):
+            ledger.disclaim()
+        ledger.close()
+
+
+@contextmanager
+def explained(ledger: RunLedger) -> Iterator[None]:
+    """Say what it means that a ledger cannot be written."""
+    try:
+        yield
+    except LedgerError:
+        raise
+    except SQLAlchemyError as error:
+        raise LedgerError(
+            f"{ledger.name()} cannot be written: {getattr(error, 'orig', error)}. Everything before it is on disk; "
+            "make room, and resume the run"
+        ) from error

@@ -1,0 +1,55 @@
+"""The atomic write: a name that exists is a whole file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+
+def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool = True, sync: bool = True) -> None:
+    """Write a whole file or nothing: under a temporary name, synced, renamed, and the folder synced.
+
+    Parameters
+    ----------
+    path
+        The file. What is left of a write that was killed is called ``<name>.<random>.tmp``.
+    content
+        All of it.
+    replace
+        False: only if there is no such file yet.
+    sync
+        False: it need not survive a power cut.
+
+    Raises
+    ------
+    FileExistsError
+        If there is one, and it is not to be replaced.
+    OSError
+        If it cannot be written; then nothing is left of it.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        if replace:
+            temporary.rename(path)
+        else:
+            path.hardlink_to(temporary)
+            temporary.unlink()
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if sync:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

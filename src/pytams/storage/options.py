@@ -1,0 +1,35 @@
+"""How a study is written: what a user may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytams.core.settings import Checked, Count, NotNegative, Positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage(Checked):
+    """How a study is written: ``TAMS(...).run(..., out=Storage(path=...))``."""
+
+    path: Path
+    """The run directory."""
+    sparse_freq: NotNegative = 0
+    """Store the state at every n-th step, beside those at records; 1: all, 0: records only."""
+    archive_discarded: bool = True
+    """Whether discarded trajectories go to the archive, with their states."""
+    checkpoint_interval: Positive = 60.0
+    """Seconds after which running segments are written, too."""
+    database_url: str | None = None
+    """Of a PostgreSQL database for the ledgers; None: SQLite files in the run directory."""
+    model_reference: str | None = None
+    """How to import the model again: `ModelSource.reference`."""
+    model_arguments: dict[str, Any] = field(default_factory=dict)
+    runner: dict[str, Any] = field(default_factory=dict)
+    """Settings of the engine, to be used again."""
+    runs_at_once: Count | None = None
+    """Claim so many runs at a time, those that nobody drives and that are not finished, until there are none: for
+    drivers that share a study. None: all that nobody drives."""
+    force: bool = False
+    """Go on although the model's source has changed."""

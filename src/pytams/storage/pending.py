@@ -1,0 +1,185 @@
+"""What is not on disk yet: of a segment, and of a run; and the rows that the ledger gets of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams.core.states import as_state
+from pytams.sqldb.runledger import IterationRow
+from pytams.storage.segment_files import Piece
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytams.core.segments import Point, Progress, SegmentKey, Start
+    from pytams.core.settings import Settings
+    from pytams.core.splitting import Splitting
+    from pytams.core.states import State
+    from pytams.sqldb.runledger import RunLedger
+    from pytams.storage.history import History
+    from pytams.storage.recorded import Recorded
+    from pytams.storage.segment_files import PieceName
+
+
+class PendingSegment:
+    """A segment, and what of it is not on disk yet."""
+
+    __slots__ = ("best", "ended", "history", "pieces", "scores", "start", "states", "step", "steps", "weight")
+
+    def __init__(self, start: Start, history: tuple[int, ...]) -> None:
+        self.start = start
+        self.history = history
+        """Slots of its ancestors, the first one first."""
+        self.pieces: list[PieceName] = []
+        self.step = start.step if start.parent is not None else -1
+        self.best = start.score if start.parent is not None else -math.inf
+        self.ended = start.ended
+        self.weight: float | None = None
+        """The ensemble's weight when it was killed."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what is on disk."""
+        self.scores: list[NDArray[np.float64]] = []
+        self.steps: list[NDArray[np.int64]] = []
+        self.states: list[State] = []
+
+    def skip(self, history: History, pieces: list[PieceName]) -> None:
+        """Take note that it is on disk so far."""
+        self.pieces = pieces
+        self.step, self.best, self.ended = history.step, history.best, history.ended
+
+    def add(self, progress: Progress) -> None:
+        """Keep what was computed until the next flush."""
+        assert progress.trace is not None
+        self.scores.append(np.asarray(progress.trace.scores, dtype=np.float64))
+        self.steps.append(np.asarray(progress.trace.steps, dtype=np.int64))
+        self.states.extend(progress.trace.states)
+        self.step, self.ended = progress.step, progress.ended
+        if len(progress.scores):
+            self.best = progress.scores[-1]
+
+    def piece(self, point: Point | None) -> Piece:
+        """Put together what is to be written; if it goes on, with the state that it goes on from."""
+        scores, steps, states = _joined(self.scores), _joined(self.steps), self.states
+        if point is not None and (not len(steps) or steps[-1] != point.step):
+            assert point.state is not None
+            steps, states = np.append(steps, point.step), [*states, as_state(point.state)]
+        return Piece(
+            key=self.start.key,
+            first_step=self.step - len(scores) + 1,
+            scores=scores,
+            steps=steps,
+            states=states,
+            ended=self.ended,
+        )
+
+    def metadata(self, weight: float | None, settings: Settings) -> str:
+        """Say everything about it: the JSON of its row."""
+        start, dt = self.start, settings.step_size
+        step = max(self.step, 0)
+        return json.dumps(
+            {
+                "id": start.key.slot,
+                "run": start.key.run,
+                "slot": start.key.slot,
+                "branch": start.key.branch,
+                "parent": None if start.parent is None else [start.parent.slot, start.parent.branch],
+                "branch_step": start.step,
+                "branch_score": None if start.parent is None else start.score,
+                "weight": weight,
+                "t_end": settings.n_steps * dt,
+                "t_cur": step * dt,
+                "dt": dt,
+                "ended": self.ended,
+                "converged": self.best >= settings.target_score,
+                "score_max": None if math.isinf(self.best) else self.best,
+                "length": step,
+                "nstep_compute": max(0, step - start.step),
+                "branching_history": self.history,
+                "pieces": self.pieces,
+            }
+        )
+
+
+class PendingRun:
+    """A run that is driven here: its ledger, what was recorded, and what has changed since the last flush."""
+
+    def __init__(self, ledger: RunLedger, recorded: Recorded) -> None:
+        self.ledger = ledger
+        self.recorded = recorded
+        self.segments: dict[SegmentKey, PendingSegment] = {}
+        """Of the members of the ensemble."""
+        self.parents: dict[SegmentKey, SegmentKey] = {}
+        """Of all segments ever."""
+        self.killed: list[PendingSegment] = []
+        """Not in the archive yet."""
+        self.changed: set[int] = set()
+        """Slots."""
+        self.weight = 1.0
+        """The ensemble's weight after the last iteration."""
+        self.is_checked = not recorded.iterations
+        """Whether the iterations on disk have been compared with those that follow from the trajectories on disk."""
+        self.n_complete = 0
+        """Iterations on disk that will not change."""
+
+    def begin(self, start: Start) -> None:
+        """Take note of a new member."""
+        history: tuple[int, ...] = ()
+        if start.parent is not None:
+            parent = self.segments.get(start.parent)
+            history = (*(parent.history if parent else ()), start.parent.slot)
+            self.parents[start.key] = start.parent
+        self.segments[start.key] = PendingSegment(start, history)
+        self.changed.add(start.key.slot)
+
+    def kill(self, keys: list[SegmentKey]) -> None:
+        """Take note that members were killed, and others are in their places."""
+        for key in keys:
+            segment = self.segments.pop(key)
+            segment.weight = self.weight
+            if key not in self.recorded.archived:
+                self.killed.append(segment)
+
+    def drop_states(self) -> None:
+        """Forget states of killed trajectories that no member of the ensemble descends from."""
+        needed: set[SegmentKey] = set()
+        for key in self.segments:
+            ancestor: SegmentKey | None = key
+            while ancestor is not None and ancestor not in needed:
+                needed.add(ancestor)
+                ancestor = self.parents.get(ancestor)
+        for segment in self.killed:
+            if segment.start.key not in needed and segment.ended:
+                segment.steps, segment.states = [np.empty(0, dtype=np.int64)], []
+
+    def file(self, segment: PendingSegment) -> str:
+        """Where the last piece of a trajectory is: its ancestor's, if there was nothing left to simulate."""
+        if not segment.pieces and segment.start.ended and segment.start.parent in self.segments:
+            segment = self.segments[segment.start.parent]
+        return segment.pieces[-1].file if segment.pieces else ""
+
+
+def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
+    """Make rows of the iterations from number `first` on."""
+    return [
+        IterationRow(
+            k=iteration.n_branchings,
+            bias=len(iteration.killed),
+            weight=math.exp(iteration.log_weight),
+            discarded_ids=[key.slot for key in iteration.killed],
+            ancestor_ids=[key.slot for key in iteration.ancestors],
+            min_vals=iteration.killed_maxima,
+            min_max=[iteration.lowest, splitting.highest if iteration.highest is None else iteration.highest],
+            completed=iteration.highest is not None,
+        )
+        for iteration in splitting.iterations[first:]
+    ]
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,0 +1,244 @@
+"""Reading a run directory: the result, how far each run is, and the trajectories. Imports no user's code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams.analysis.result import Result
+from pytams.analysis.runs import RunResult
+from pytams.core.driver import Driver
+from pytams.core.errors import RunDirectoryError
+from pytams.core.ports import NoEngine, NoJournal
+from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
+from pytams.core.selection import Variant
+from pytams.core.splitting import all_starts
+from pytams.engine.replay import Replay
+from pytams.models.loading import make_model, source_sha256
+from pytams.storage.directory import RunDirectory
+from pytams.storage.recorded import Recorded
+from pytams.storage.trajectories import SavedLink, SavedTrajectory
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from pytams.core.ports import Steppable
+    from pytams.core.segments import Past, Start
+    from pytams.core.splitting import Splitting
+    from pytams.core.states import State
+    from pytams.sqldb.owner import Owner
+    from pytams.storage.history import History
+
+
+class SavedStudy:
+    """What a run directory holds at the moment it is opened; the study may be going on.
+
+    Parameters
+    ----------
+    path
+        The run directory.
+    variant
+        The splitting variant, if it is one of your own.
+
+    Raises
+    ------
+    RunDirectoryError, StoreError, LedgerError
+        If there is none, or something in it is damaged: the message names it.
+    """
+
+    def __init__(self, path: str | Path, variant: Variant | None = None) -> None:
+        self.directory = RunDirectory(Path(path))
+        self._recorded: dict[int, Recorded] = {}
+        self._owners: dict[int, Owner | None] = {}
+        info, variant = self.directory.info, variant or Variant()
+        if info.settings.variant != variant.name:
+            raise RunDirectoryError(
+                f"{path} was made with the splitting variant {info.settings.variant}: open it in Python, by "
+                "pytams.load(..., variant=...)"
+            )
+        for run in range(info.n_runs):
+            if self.directory.has_ledger(run):
+                with self.directory.ledger(run, read_only=True) as ledger:
+                    self._recorded[run], self._owners[run] = Recorded.read(ledger), ledger.driver()
+        driver = Driver(info.settings, info.seed, variant, NoEngine(), NoJournal(self._past))
+        driver.begin(list(self._recorded))
+        self.splittings: dict[int, Splitting] = driver.splittings
+        """The state of each run that has begun."""
+        self._starts: dict[SegmentKey, Start] = {}
+        for run, splitting in self.splittings.items():
+            self._starts |= all_starts(run, len(splitting.members), splitting.iterations)
+
+    def _history(self, start: Start) -> History | None:
+        return self._recorded[start.key.run].history(start, self.directory.segment_files)
+
+    def _past(self, start: Start) -> Past | None:
+        history = self._history(start)
+        return None if history is None else history.past_without_point
+
+    @cached_property
+    def result(self) -> Result:
+        """The result of the finished runs; RunDirectoryError if none is."""
+        finished = {run: splitting for run, splitting in self.splittings.items() if splitting.finished}
+        if not finished:
+            raise RunDirectoryError(f"{self.directory.path}: no run is finished yet")
+        info = self.directory.info
+        return Result(
+            model=info.model.name,
+            settings=info.settings,
+            seed=info.seed,
+            runs=tuple(RunResult.of(run, splitting) for run, splitting in finished.items()),
+            n_unfinished=info.n_runs - len(finished),
+            wall_time=max((recorded.wall_time for recorded in self._recorded.values()), default=0.0),
+            source=self,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and text, for JSON: the result, if a run is finished, and how far each run is."""
+        info = self.directory.info
+        finished = any(splitting.finished for splitting in self.splittings.values())
+        return {
+            "directory": str(self.directory.path),
+            "model": info.model.name,
+            "seed": info.seed,
+            "created": info.created,
+            "versions": info.versions,
+            "result": self.result.to_dict() if finished else None,
+            "runs": [
+                {
+                    "run": run,
+                    "finished": splitting.finished,
+                    "level": splitting.level if splitting.iterations else None,
+                    "n_iterations": len(splitting.iterations),
+                    "n_branchings": splitting.n_branchings,
+                    "driver": None if (owner := self._owners[run]) is None else owner.label,
+                }
+                for run, splitting in self.splittings.items()
+            ],
+        }
+
+    @property
+    def provenance(self) -> list[tuple[str, str]]:
+        """Where it all comes from: names and values."""
+        info = self.directory.info
+        return [
+            ("run directory", str(self.directory.path)),
+            ("study", f"{info.identity}, begun {info.created}"),
+            ("model", info.model.reference or f"{info.model.name} (made in Python)"),
+            ("its arguments", json.dumps(info.model.arguments)),
+            ("SHA-256 of its source", info.model.sha256 or "none"),
+            ("versions", ", ".join(f"{name} {version}" for name, version in info.versions.items())),
+        ]
+
+    def __str__(self) -> str:
+        info, splittings = self.directory.info, self.splittings
+        n_finished = sum(splitting.finished for splitting in splittings.values())
+        lines = [f"{self.directory.path}: {n_finished} of {info.n_runs} runs finished, begun {info.created}"]
+        if n_finished:
+            lines += ["", str(self.result)]
+        unfinished = {run: splitting for run, splitting in splittings.items() if not splitting.finished}
+        if unfinished:
+            target = info.settings.target_score
+            lines += ["", f"{'run':>5}  {'level':>10} of {target:g}  {'branchings':>10}  driver"]
+            for run, splitting in unfinished.items():
+                level = f"{splitting.level:.4g}" if splitting.iterations else "-"
+                owner = self._owners[run]
+                driver = "none: pytams resume goes on with it" if owner is None else owner.label
+                lines.append(f"{run:>5}  {level:>10} of {target:g}  {splitting.n_branchings:>10}  {driver}")
+        return "\n".join(lines)
+
+    # --- trajectories -------------------------------------------------------------------------------------------
+
+    def trajectories(self, run: int) -> list[SavedTrajectory]:
+        """Get the ensemble of a run, by slot."""
+        members = self._splitting(run).members
+        return [self.trajectory(run, slot, member.start.key.branch) for slot, member in enumerate(members)]
+
+    def discarded(self, run: int) -> list[SavedTrajectory]:
+        """Get the trajectories that a run has killed, in order."""
+        iterations = self._splitting(run).iterations
+        return [self.trajectory(*key) for iteration in iterations for key in iteration.killed]
+
+    def trajectory(self, run: int, slot: int, branch: int | None = None) -> SavedTrajectory:
+        """One trajectory: the last one of a slot, or an earlier branch.
+
+        Raises
+        ------
+        KeyError
+            If there was no such trajectory.
+        """
+        if branch is None:
+            branch = self._splitting(run).members[slot].start.key.branch
+        return self._found(chain(self._starts, SegmentKey(run, slot, branch)))
+
+    def _splitting(self, run: int) -> Splitting:
+        if run not in self.splittings:
+            raise KeyError(f"{self.directory.path} has no run {run}")
+        return self.splittings[run]
+
+    def _found(self, links: Iterable[Link]) -> SavedTrajectory:
+        """Find on disk what there is of a trajectory."""
+        found = ((link, self._history(link.start)) for link in links)
+        saved = tuple(SavedLink(*link, history) for link, history in found if history is not None)
+        return SavedTrajectory(saved, self.directory.info.settings.step_size, self._states_of)
+
+    def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
+        """Get trajectories, as `Result.ensemble` asks for them."""
+        found = [self._found(links) for links in chains]
+        if not states:
+            return [Course(trajectory.scores, []) for trajectory in found]
+        if self.directory.info.sparse_freq == 1:
+            return [Course(trajectory.scores, trajectory.states) for trajectory in found]
+        return self._replayed(found, self.make_model())
+
+    def _states_of(self, trajectory: SavedTrajectory, model: Steppable | None) -> Sequence[State]:
+        [course] = self._replayed([trajectory], model or self.make_model())
+        return course.states
+
+    def _replayed(self, trajectories: Sequence[SavedTrajectory], model: Steppable) -> list[Course]:
+        """Compute trajectories again, and make sure that their scores are those on disk."""
+        info = self.directory.info
+        problem = Problem.of(model, info.settings, info.seed)
+        chains = [[Link(link.start, link.last_step) for link in trajectory.links] for trajectory in trajectories]
+        courses = Replay(problem).courses(chains, states=True)
+        for trajectory, course in zip(trajectories, courses, strict=True):
+            if not np.array_equal(course.scores, trajectory.scores):
+                key = trajectory.key
+                raise RunDirectoryError(
+                    f"replaying run {key.run}, slot {key.slot}, branch {key.branch} gives other scores: "
+                    "is it the same model, on the same library versions?"
+                )
+        return courses
+
+    def make_model(self) -> Steppable:
+        """Import the model by its recorded reference: this runs the user's code.
+
+        Raises
+        ------
+        RunDirectoryError
+            If there is no reference, or the source has changed.
+        """
+        source = self.directory.info.model
+        if source.reference is None:
+            raise RunDirectoryError(f"{source.name} was made in Python: pass the model")
+        model = make_model(source.reference, source.arguments, Path())
+        if source_sha256(model) != source.sha256:
+            raise RunDirectoryError(f"the source of {source.name} has changed since {self.directory.path} was made")
+        return model
+
+    def close(self) -> None:
+        """Close every file."""
+        self.directory.segment_files.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,257 @@
+"""Segments on disk: immutable NetCDF files of ragged arrays, a piece of a segment in each row.
+
+A file follows the CF conventions' contiguous ragged array representation (CF 1.11, section 9.3.3): dimension `piece`
+has a row for each piece, `row_size(piece)` says how many of the `obs` scores are its own, `n_states(piece)` how many
+of the stored states. Times are not written out: observation i of a piece is of step ``first_step + i``.
+
+Files are put together in memory, then written atomically.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import h5netcdf
+import numpy as np
+
+from pytams.core.errors import StoreError
+from pytams.core.segments import SegmentKey
+from pytams.core.states import LazySequence, state_columns
+from pytams.storage.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytams.core.states import State
+
+_OPEN_FILES = 32
+_SMALL_BYTES = 2**26
+_NETCDF_KINDS = "iuf"
+
+
+class PieceName(NamedTuple):
+    """Where a piece is."""
+
+    file: str
+    """Relative to the run directory."""
+    row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of a segment, in one file.
+
+    If the segment was still running, the last stored state is the one that it goes on from.
+    """
+
+    key: SegmentKey
+    first_step: int
+    """Step of the first score."""
+    scores: NDArray[np.float64]
+    """The score at every step."""
+    steps: NDArray[np.int64]
+    """Steps whose states are stored: records, every `sparse_freq`-th, and the last one of a piece that goes on."""
+    states: Sequence[State]
+    """The states there, one for each; they may be read when they are asked for."""
+    ended: bool
+
+
+class SegmentFiles:
+    """The segment files of a run directory.
+
+    Parameters
+    ----------
+    folder
+        The run directory.
+    """
+
+    subfolder = "segments"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tag = uuid.uuid4().hex[:8]  # several drivers may write into one folder
+        self._n_written = 0
+        self._open = lru_cache(maxsize=_OPEN_FILES)(partial(_File, folder.resolve()))
+
+    def write(self, pieces: Sequence[Piece], step_size: float) -> tuple[str, str]:
+        """Write pieces into a new file; return its name and its SHA-256. Row i is piece i."""
+        name = f"{self.subfolder}/{self._n_written:06d}-{self._tag}.nc"
+        content = _encode(pieces, step_size)
+        path = self._folder / name
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, content)
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written: {error.strerror}. Everything before it is on disk; "
+                "make room, and resume the run"
+            ) from error
+        self._n_written += 1
+        return name, hashlib.sha256(content).hexdigest()
+
+    def read(self, name: PieceName, sha256: str) -> Piece:
+        """Read a piece; its states come from the file when they are asked for.
+
+        Raises
+        ------
+        StoreError
+            If the file is outside the run directory, missing, or not the one that was written.
+        """
+        file = partial(self._open, name.file, sha256)
+        return file().piece(name.row, file)
+
+    def remove_others(self, known: Iterable[str]) -> list[str]:
+        """Remove files that no ledger knows: left behind between a file and its commit, or half written."""
+        keep = set(known)
+        orphans = [path for path in self._files() if f"{self.subfolder}/{path.name}" not in keep]
+        for path in orphans:
+            path.unlink(missing_ok=True)
+        return [path.name for path in orphans]
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files that nothing needs any more."""
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _files(self) -> Iterator[Path]:
+        folder = self._folder / self.subfolder
+        return (path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"})
+
+    def close(self) -> None:
+        """Close every file."""
+        self._open.cache_clear()
+
+
+class _File:
+    """A segment file, checked, and open for reading."""
+
+    def __init__(self, folder: Path, name: str, sha256: str) -> None:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder):
+            raise StoreError(f"{name}: a ledger may not point outside its run directory {folder}")
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        if found != sha256:
+            raise StoreError(
+                f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]})"
+            )
+        self._file = h5netcdf.File(path, "r", decode_vlen_strings=False)
+        variables = self._file.variables
+        self._rows = {name: variables[name][:].tolist() for name in ("run", "slot", "branch", "first_step", "ended")}
+        self._obs = _bounds(variables["row_size"][:])
+        self._stored = _bounds(variables["n_states"][:])
+        self._scores, self._steps = variables["score"][:], variables["state_step"][:]
+        self._states = {
+            name.removeprefix("state").removeprefix("."): _Column(variable)
+            for name, variable in variables.items()
+            if name == "state" or name.startswith("state.")
+        }
+
+    def state(self, row: int) -> Any:
+        """Read one state."""
+        parts = {name: column[row] for name, column in self._states.items()}
+        return parts.get("", parts)
+
+    def piece(self, row: int, this: Callable[[], _File]) -> Piece:
+        """Get one row; `this` finds this file again later on."""
+        stored = range(self._stored[row], self._stored[row + 1])
+        return Piece(
+            key=SegmentKey(*(self._rows[name][row] for name in ("run", "slot", "branch"))),
+            first_step=self._rows["first_step"][row],
+            scores=self._scores[self._obs[row] : self._obs[row + 1]],
+            steps=self._steps[stored.start : stored.stop],
+            states=LazySequence(lambda row: this().state(row), stored),
+            ended=bool(self._rows["ended"][row]),
+        )
+
+
+class _Column:
+    """A part of the states of a file: read whole if it is small, else row by row."""
+
+    def __init__(self, variable: Any) -> None:
+        self._variable = variable
+        self._dtype = np.dtype(variable.attrs["numpy_dtype"])
+        self._whole: NDArray[Any] | None = None
+        self._is_small = math.prod(variable.shape) * variable.dtype.itemsize <= _SMALL_BYTES
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        if self._is_small and self._whole is None:
+            self._whole = self._variable[:]
+        value = np.asarray(self._variable[row] if self._whole is None else self._whole[row])
+        if self._dtype.kind in _NETCDF_KINDS:
+            return value
+        decoded: NDArray[Any] = np.ascontiguousarray(value).view(self._dtype).reshape(value.shape[:-1])
+        return decoded
+
+
+# --- arrays and variables ---------------------------------------------------------------------------------------
+
+
+def _encode(pieces: Sequence[Piece], step_size: float) -> memoryview:
+    buffer = io.BytesIO()
+    states = [state for piece in pieces for state in piece.states]
+    with h5netcdf.File(buffer, "w") as file:
+        file.attrs["Conventions"] = "CF-1.11"
+        file.attrs["step_size"] = step_size
+        file.dimensions = {
+            "piece": len(pieces),
+            "obs": sum(len(piece.scores) for piece in pieces),
+            "state_obs": len(states),
+        }
+
+        def add(name: str, dimensions: tuple[str, ...], data: Any, **attributes: str) -> None:
+            variable = file.create_variable(name, dimensions, data=np.asarray(data))
+            variable.attrs.update(attributes)
+
+        for i, name in enumerate(SegmentKey._fields):
+            add(name, ("piece",), np.array([piece.key[i] for piece in pieces], dtype=np.int64))
+        add(
+            "first_step",
+            ("piece",),
+            np.array([piece.first_step for piece in pieces], dtype=np.int64),
+            long_name="step of the piece's first score; score i is of step first_step + i",
+        )
+        add("ended", ("piece",), np.array([piece.ended for piece in pieces], dtype=np.uint8))
+        add(
+            "row_size",
+            ("piece",),
+            np.array([len(piece.scores) for piece in pieces], dtype=np.int64),
+            sample_dimension="obs",
+        )
+        add("n_states", ("piece",), np.array([len(piece.steps) for piece in pieces]), sample_dimension="state_obs")
+        add("score", ("obs",), np.concatenate([piece.scores for piece in pieces]), long_name="score function")
+        add("state_step", ("state_obs",), np.concatenate([piece.steps for piece in pieces]).astype(np.int64))
+        for name, column in state_columns(states).items():
+            _add_states(file, name, column)
+    return buffer.getbuffer()
+
+
+def _add_states(file: Any, name: str, column: NDArray[Any]) -> None:
+    """Add a part of the states; what NetCDF has no type for goes in as bytes."""
+    dtype = column.dtype.str
+    if column.dtype.kind not in _NETCDF_KINDS:
+        column = np.ascontiguousarray(column).view(np.uint8).reshape(*column.shape, column.dtype.itemsize)
+    dimensions = ["state_obs"]
+    for i, length in enumerate(column.shape[1:]):
+        dimension = f"{name}_{i}"
+        file.dimensions[dimension] = length
+        dimensions.append(dimension)
+    variable = file.create_variable(name, tuple(dimensions), data=column)
+    variable.attrs["numpy_dtype"] = dtype
+
+
+def _bounds(sizes: NDArray[np.int64]) -> list[int]:
+    bounds: list[int] = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
+    return bounds

@@ -1,0 +1,123 @@
+"""A trajectory on disk: a chain of segments, each simulated once and shared by all who descend from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytams.core.states import state_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from pytams.core.ports import Steppable
+    from pytams.core.segments import SegmentKey, Start
+    from pytams.core.states import State
+    from pytams.storage.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class SavedLink:
+    """A segment of a chain."""
+
+    start: Start
+    last: int | None
+    """The step at which the chain leaves it; None: its own last one."""
+    history: History
+
+    @property
+    def last_step(self) -> int:
+        """The last step of it that belongs to the chain."""
+        return self.history.step if self.last is None else self.last
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Its scores as far as they belong to the chain."""
+        return self.history.scores[: self.last_step - self.history.first_step + 1]
+
+
+@dataclass(frozen=True)
+class SavedTrajectory:
+    """A trajectory: a chain of segments, each simulated once and shared by all who descend from it."""
+
+    links: tuple[SavedLink, ...]
+    step_size: float
+    _compute: Callable[[SavedTrajectory, Steppable | None], Sequence[State]] = field(repr=False, compare=False)
+
+    @property
+    def key(self) -> SegmentKey:
+        """Its last segment: its own, or the one it shares, if there was nothing left to simulate."""
+        return self.links[-1].start.key
+
+    @property
+    def segments(self) -> list[tuple[SegmentKey, int, int]]:
+        """Each segment with its first and last step in this trajectory."""
+        return [(link.start.key, link.history.first_step, link.last_step) for link in self.links]
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """The score at every step from 0 on, shape ``(steps,)``."""
+        return np.concatenate([link.scores for link in self.links])
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """The time of every score, in the model's unit."""
+        return np.arange(len(self.scores)) * np.float64(self.step_size)
+
+    @cached_property
+    def _stored(self) -> tuple[list[int], list[State]]:
+        steps: list[int] = []
+        states: list[State] = []
+        for link in self.links:
+            for step, state in link.history.stored():
+                if step <= link.last_step:
+                    steps.append(step)
+                    states.append(state)
+        return steps, states
+
+    @property
+    def state_times(self) -> NDArray[np.float64]:
+        """The times of the stored states."""
+        return np.array(self._stored[0], dtype=np.float64) * self.step_size
+
+    @property
+    def states(self) -> Sequence[State]:
+        """The stored states, one for each of `state_times`: at records, unless more was asked for."""
+        return self._stored[1]
+
+    def replay(self, model: Steppable | None = None) -> list[State]:
+        """Compute the state at every step again, to the same bits.
+
+        Parameters
+        ----------
+        model
+            The model; by default it is imported by its recorded reference.
+
+        Raises
+        ------
+        RunDirectoryError
+            If the model cannot be had, or does not give the recorded scores.
+        """
+        return list(self._compute(self, model))
+
+    def to_xarray(self) -> Any:
+        """Make an `xarray.Dataset`: scores over `time`, stored states over `state_time`.
+
+        Raises
+        ------
+        ImportError
+            Without xarray: ``pip install pytams[xarray]``.
+        """
+        import xarray as xr  # noqa: PLC0415 - an extra
+
+        variables: dict[str, Any] = {"score": ("time", self.scores)}
+        for name, column in state_columns(self.states).items():
+            inner = [f"{name}_{i}" for i in range(column.ndim - 1)]
+            variables[name] = (["state_time", *inner], column)
+        return xr.Dataset(variables, {"time": self.times, "state_time": self.state_times}, self.key._asdict())

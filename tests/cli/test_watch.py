@@ -1,0 +1,180 @@
+"""Following a study from another process."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+import pytams
+from exact import DoubleWell2D, Walk
+from pytams.rundir import Storage
+from pytams.sqldb import LedgerError, RunLedger
+from pytams.cli.watch import WatchedStudy
+
+MODEL = """
+import time
+import pytams
+
+class Slow(pytams.Model):
+    noise_shape = ()
+    def initial_state(self, rng):
+        return 0.0
+    def step(self, state, noise, t, dt):
+        time.sleep(0.001)
+        return 0.9 * state + noise
+    def score(self, state, t):
+        return state
+"""
+INPUT = """
+[tams]
+ntrajectories = 10
+nruns = 3
+seed = 1
+[trajectory]
+end_time = 20
+step_size = 1
+targetscore = 8
+[database]
+checkpoint_interval = 0.2
+[runner]
+type = "process"
+nworkers = 2
+[model]
+class = "slow.py:Slow"
+"""
+
+
+def start(*arguments: str, cwd: Path, **options: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytams", *arguments],
+        stdout=options.get("stdout", subprocess.PIPE),
+        stderr=options.get("stderr", subprocess.PIPE),
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "150"},
+    )
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> subprocess.Popen[str]:
+    """A study under way in `tmp_path`/run.tams."""
+    (tmp_path / "slow.py").write_text(MODEL)
+    (tmp_path / "input.toml").write_text(INPUT)
+    process = start("run", "input.toml", "--out", "run.tams", cwd=tmp_path)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "run.tams" / "study.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def test_until_it_ends(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
+    watcher = start("watch", "run.tams", "--interval", "0.2", cwd=tmp_path)
+    stdout, stderr = watcher.communicate(timeout=60)
+    result, said = driver.communicate(timeout=60)
+    assert driver.returncode == 0, said
+    assert watcher.returncode == 0, stderr
+    lines = [line for line in stdout.splitlines() if "running estimate" in line]
+    assert len(lines) > 2
+    assert "2 workers busy" in stdout
+    assert "steps/s" in lines[-1]
+    assert any("lowest level -" not in line for line in lines)
+    assert "3 of 3 runs finished" in stdout
+    assert result.splitlines()[1] in stdout  # the probability
+
+
+def test_on_a_terminal(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
+    ours, theirs = pty.openpty()
+    watcher = start("watch", "run.tams", "--interval", "0.2", cwd=tmp_path, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert watcher.wait(timeout=20) == 0
+    driver.communicate(timeout=60)
+    for word in (b"branchings", b"driver", b"running estimate", b"3 of 3 runs finished"):
+        assert word in shown
+
+
+def test_of_a_killed_driver(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
+    study = WatchedStudy(tmp_path / "run.tams")
+    deadline = time.monotonic() + 30
+    while not study.n_running:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        study.look()
+    assert study.n_busy == 2
+    assert study.steps_per_second > 0
+    driver.kill()
+    driver.communicate()
+    study.look()
+    assert study.n_busy == 0
+    watcher = start("watch", "run.tams", cwd=tmp_path)
+    time.sleep(2)
+    watcher.send_signal(signal.SIGINT)
+    stdout, stderr = watcher.communicate(timeout=10)
+    assert "no driver is at work: go on with pytams resume" in stdout
+    assert watcher.returncode == 0, stderr
+    assert stderr == ""
+
+
+def test_what_is_said_is_what_is_found(tmp_path: Path) -> None:
+    tams = pytams.TAMS(DoubleWell2D(), end_time=4, step_size=0.02, target_score=0.9, n_trajectories=20)
+    result = tams.run(3, seed=1, out=tmp_path / "dw.tams")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    study = WatchedStudy(tmp_path / "dw.tams")
+    assert not study.unfinished
+    assert study.estimate == pytest.approx((result.probability, result.standard_error), rel=1e-12)
+    assert study.progress == 1.0
+    assert study.lowest_level == study.target_score == 0.9
+    assert study.n_running == study.n_busy == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_study_is_extended_while_it_is_watched(tmp_path: Path) -> None:
+    tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=6, n_trajectories=20)
+    tams.run(2, seed=1, out=tmp_path / "walk.tams")
+    study = WatchedStudy(tmp_path / "walk.tams")
+    tams.run(4, seed=1, out=tmp_path / "walk.tams")
+    study.look()
+    assert (len(study.runs), study.n_finished) == (4, 4)
+
+
+def test_of_ledgers_on_postgresql(tmp_path: Path, postgres: str) -> None:
+    """A run that nobody has claimed has no ledger yet."""
+    tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=6, n_trajectories=20)
+    storage = Storage(path=tmp_path / "walk.tams", database_url=postgres, runs_at_once=2)
+    with tams.study(5, seed=1, out=storage) as driven:
+        for _ in driven:
+            pass
+        study = WatchedStudy(tmp_path / "walk.tams")
+        with pytams.load(tmp_path / "walk.tams") as saved:
+            assert list(saved.splittings) == [0, 1]
+    assert (len(study.runs), study.n_finished) == (5, 2)
+    result = tams.run(5, seed=1, out=Storage(path=tmp_path / "walk.tams", database_url=postgres))
+    study.look()
+    assert study.n_finished == 5
+    assert study.estimate[0] == pytest.approx(result.probability, rel=1e-12)
+    url = make_url(postgres).set(query={"host": str(tmp_path / "nowhere")})
+    with pytest.raises(LedgerError, match="out of reach"):
+        RunLedger(url.render_as_string(hide_password=False), ro_mode=True)
+
+
+def test_of_nothing(tmp_path: Path) -> None:
+    watcher = start("watch", "nothing", cwd=tmp_path)
+    stdout, stderr = watcher.communicate(timeout=20)
+    assert (watcher.returncode, stdout) == (1, "")
+    assert "nothing is no run directory" in stderr
