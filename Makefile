@@ -30,7 +30,7 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/parallel.py
 
 validation: $(READY)  ## estimates beside exact values: writes docs/validation.md
-	PYTHONPATH=tests $(BIN)/python benchmarks/validation.py
+	PYTHONPATH=tests:tests/analysis $(BIN)/python benchmarks/validation.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv

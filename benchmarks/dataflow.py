@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import pytams
-from pytams.engine import InProcess
 from pytams.core.segments import Problem, Progress
+from pytams.engine import InProcess
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "double_well_2d"))
 from double_well_2d import DoubleWell2D

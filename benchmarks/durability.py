@@ -15,8 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import pytams
-from pytams import SDE
-from pytams.rundir import Storage
+from pytams import SDE, Storage
 from speed import Sleepy, diffusion, drift, score
 
 ROUNDS = 5

@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 import pytams
-from pytams.engine import InProcess
+from pytams.core.segments import Point, Problem, Progress, SegmentKey, Start
+from pytams.engine import InProcess, OnDask, Processes
 from pytams.engine.clusters import connect
 from pytams.engine.pool import PoolStepper
-from pytams.engine.processes import Processes
-from pytams.engine.dask import OnDask
-from pytams.core.segments import Point, Problem, Progress, SegmentKey, Start
 from speed import OneByOne
 
 STEP_SECONDS = 0.005

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from test_estimators import COVERAGE, coverage
 
 import pytams
 from exact import (
@@ -24,8 +25,8 @@ from exact import (
     ornstein_uhlenbeck_spun_up,
     walk_probability,
 )
-from pytams import estimator, plot
-from test_estimator import COVERAGE, coverage
+from pytams import plot
+from pytams.analysis import estimators
 
 DOCS = Path(__file__).parents[1] / "docs"
 SEED = 2026

@@ -48,7 +48,7 @@ def test_settings_may_be_numpy_numbers() -> None:
 
 
 def test_end_time_may_be_a_multiple_up_to_rounding() -> None:
-    assert walk(end_time=0.3, step_size=0.1).n_steps == 3
+    assert walk(end_time=0.3, step_size=0.1).settings.n_steps == 3
 
 
 @pytest.mark.parametrize(("name", "value"), [("n_runs", 0), ("seed", -1), ("seed", 2**63), ("first_run", -1)])

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
         StoreError,
         WorkersLostError,
     )
-    from pytams.core.ports import Engine, Journal, Observer, Source, Stepper
+    from pytams.core.observers import Observer
+    from pytams.core.ports import Engine, Journal, Source, Stepper
     from pytams.core.selection import Variant
     from pytams.core.settings import Settings
     from pytams.models.plain.model import Model
@@ -44,7 +45,8 @@ _HOMES = {
         "StoreError",
         "WorkersLostError",
     ],
-    "pytams.core.ports": ["Engine", "Journal", "Observer", "Source", "Stepper"],
+    "pytams.core.observers": ["Observer"],
+    "pytams.core.ports": ["Engine", "Journal", "Source", "Stepper"],
     "pytams.core.selection": ["Variant"],
     "pytams.core.settings": ["Settings"],
     "pytams.models.plain.model": ["Model"],

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
 from pytams.core.driver import Decided, Driver
 from pytams.core.errors import SettingsError
+from pytams.core.observers import Observers
 from pytams.core.ports import NoEngine, NoJournal
 from pytams.core.segments import Problem
 from pytams.core.selection import Variant
 from pytams.core.settings import RunArguments, Settings
-from pytams.core.states import as_state, equal_states
-from pytams.core.streams import Streams, draw_seed
+from pytams.core.streams import draw_seed
 from pytams.engine.local import InProcess
 from pytams.engine.replay import Replay
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pytams.core.driver import Event
-    from pytams.core.ports import Engine, Journal, Observer, Steppable
+    from pytams.core.ports import Engine, Journal, Steppable
     from pytams.core.segments import Progress
+    from pytams.core.splitting import Splitting
     from pytams.storage.options import Storage
 
 _logger = logging.getLogger("pytams")
@@ -104,7 +105,7 @@ class TAMS:
         engine: Callable[[Problem], Engine] = InProcess,
         out: str | Path | Storage | None = None,
         journal: Journal | None = None,
-        observers: Sequence[Observer] = (),
+        observers: Sequence[object] = (),
     ) -> Study:
         """Prepare independent runs; nothing is computed before the study is iterated.
 
@@ -113,7 +114,7 @@ class TAMS:
         n_runs
             K, the number of independent runs. An error bar needs at least two.
         seed
-            0 <= seed < 2**63. Drawn, and told by the result, if not given.
+            0 <= seed < 2**63. Drawn if not given: the result has it.
         first_run
             Number of the first run. Run r of a seed is the same run in whatever study it is part of.
         engine
@@ -149,7 +150,7 @@ class TAMS:
         arguments: RunArguments,
         engine: Callable[[Problem], Engine],
         out: str | Path | Storage,
-        observers: Sequence[Observer],
+        observers: Sequence[object],
     ) -> Study:
         from pytams.storage.journal import RunJournal  # noqa: PLC0415 - reading and writing files: heavy imports
         from pytams.storage.opening import make_or_open  # noqa: PLC0415 - likewise
@@ -174,7 +175,7 @@ class TAMS:
         engine: Callable[[Problem], Engine] = InProcess,
         out: str | Path | Storage | None = None,
         journal: Journal | None = None,
-        observers: Sequence[Observer] = (),
+        observers: Sequence[object] = (),
     ) -> Result:
         """Run to the end. The parameters are those of `study`."""
         with self.study(
@@ -199,14 +200,14 @@ class Study:
         runs: Sequence[int],
         make_engine: Callable[[Problem], Engine],
         journal: Journal,
-        observers: Sequence[Observer],
+        observers: Sequence[object],
     ) -> None:
         self.settings = tams.settings
         self.runs: list[int] = []
         """Numbers of the runs that are driven here."""
         self._problem, self._asked = problem, runs
         self._journal = journal
-        self._observers = list(observers)
+        self._observers = Observers(observers)
         self._claimed = journal.claim(runs)
         try:
             self._engine: Engine = make_engine(problem) if self._claimed else NoEngine()
@@ -214,9 +215,7 @@ class Study:
             journal.close()
             raise
         self._start_is_checked = False
-        self._driver = Driver(
-            tams.settings, problem.seed, tams.variant, self._engine, journal, self._check_start
-        )
+        self._driver = Driver(tams.settings, problem.seed, tams.variant, self._engine, journal, self._check_start)
         self.runs += self._claimed
 
     # --- how it goes --------------------------------------------------------------------------------------------
@@ -247,8 +246,8 @@ class Study:
         return self.settings.target_score
 
     @property
-    def splittings(self) -> dict[int, Any]:
-        """The state machine of each run that has begun (`pytams.core.splitting.Splitting`), by number: to look at."""
+    def splittings(self) -> dict[int, Splitting]:
+        """The state machine of each run that has begun, by number: to look at."""
         return self._driver.splittings
 
     @property
@@ -282,7 +281,7 @@ class Study:
     def _advance(self) -> Iterator[Study]:
         while not self._driver.is_done:
             self._tell(self._driver.advance())
-            self._call_observers("on_block", self)
+            self._observers.call("on_block", self)
             yield self
 
     def _claim(self) -> bool:
@@ -301,30 +300,17 @@ class Study:
             return
         for event in events:
             if isinstance(event, Decided):
-                self._call_observers("on_iteration", event.run, event.iteration)
+                self._observers.call("on_iteration", event.run, event.iteration)
             else:
-                self._call_observers("on_finished", event.run, self._run_result(event.run))
-
-    def _call_observers(self, method: str, *arguments: Any) -> None:
-        for observer in list(self._observers):
-            call = getattr(observer, method, None)
-            try:
-                if call is not None:
-                    call(*arguments)
-            except Exception:
-                self._observers.remove(observer)
-                _logger.exception("%r raised in %s: the study goes on without it", observer, method)
+                self._observers.call("on_finished", event.run, self._run_result(event.run))
 
     def _check_start(self, progress: Progress) -> None:
         """Refuse a fixed start that is at the target: there is nothing to estimate. A random one may happen to be."""
         score = progress.scores[0]
-        initial_state = getattr(self._problem.model, "initial_state", None)
-        if score < self.target_score or initial_state is None or self._start_is_checked:
+        if score < self.target_score or self._start_is_checked:
             return
         self._start_is_checked = True
-        streams = Streams(self._problem.seed)
-        first, second = (as_state(initial_state(streams.initial_state(0, slot))) for slot in (0, 1))
-        if equal_states(first, second):
+        if self._problem.model.has_fixed_start(self._problem.seed):
             raise SettingsError(
                 "target_score",
                 f"{self.target_score:g} is already reached at t = 0, where the score is {score:g}; "

@@ -14,8 +14,8 @@ import xarray as xr
 
 import pytams
 from exact import DoubleWell2D, DoubleWell2DSingle, Walk, WalkSingle, double_well_2d, walk_probability
+from pytams import Storage
 from pytams.analysis import estimators
-from pytams.rundir import Storage
 
 
 class Parts(Walk):
@@ -70,11 +70,11 @@ def test_memory_and_disk_hold_the_same_trajectories(case: str, tmp_path: Path) -
 
 
 def test_scores_are_those_of_the_states() -> None:
-    tams = well(DoubleWell2D())
-    ensemble = tams.run(2, seed=1).ensemble(states=True, run=1)
+    model = DoubleWell2D()
+    ensemble = well(model).run(2, seed=1).ensemble(states=True, run=1)
     assert set(ensemble.run.values) == {1}
     there = ensemble.score.notnull().values
-    np.testing.assert_array_equal(tams.model.score(ensemble.state.values[there], 0.0), ensemble.score.values[there])
+    np.testing.assert_array_equal(model.score(ensemble.state.values[there], 0.0), ensemble.score.values[there])
     assert np.isnan(ensemble.state.values[~there]).all()
 
 

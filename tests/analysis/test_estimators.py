@@ -21,8 +21,8 @@ from exact import (
     ornstein_uhlenbeck_spun_up,
     walk_probability,
 )
-from pytams.analysis import estimators
 from pytams import SDE
+from pytams.analysis import estimators
 
 
 def walk(target: int = 6, n: int = 40, n_discard: int = 1, **more: Any) -> pytams.TAMS:

@@ -13,12 +13,11 @@ from playwright.sync_api import Browser, sync_playwright
 
 import pytams
 from exact import DoubleWell2D
-from pytams import plot
+from pytams import Storage, plot
 from pytams.analysis.report import write_picture, write_report
-from pytams.rundir import Storage
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-EXAMPLE = Path(__file__).parents[1] / "examples" / "double_well_2d" / "double_well_2d.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "double_well_2d" / "double_well_2d.py"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def browser() -> Iterator[Browser]:
 def test_report_in_a_browser(directory: Path, tmp_path: Path, browser: Browser, width: int, scheme: str) -> None:
     report = tmp_path / "report.html"
     with pytams.load(directory) as saved:
-        write_report(saved, report, reference=5.5e-4, paths=True)
+        write_report(saved.result, report, provenance=saved.provenance, reference=5.5e-4, paths=True)
         result = saved.result
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     said: list[str] = []
@@ -73,7 +72,7 @@ def test_report_is_escaped(directory: Path, tmp_path: Path) -> None:
     moved = tmp_path / "<img src=x onerror=alert(1)>.tams"
     shutil.copytree(directory, moved)
     with pytams.load(moved) as saved:
-        write_report(saved, tmp_path / "report.html")
+        write_report(saved.result, tmp_path / "report.html", provenance=saved.provenance)
     text = (tmp_path / "report.html").read_text()
     assert "onerror" in text
     assert "<img src=x" not in text
@@ -82,7 +81,7 @@ def test_report_is_escaped(directory: Path, tmp_path: Path) -> None:
 
 def test_the_notebook_shows_the_same_summary(directory: Path, tmp_path: Path) -> None:
     with pytams.load(directory) as saved:
-        write_report(saved, tmp_path / "report.html")
+        write_report(saved.result, tmp_path / "report.html", provenance=saved.provenance)
         for name, value in saved.result.rows:
             assert name in saved.result._repr_html_()
             assert value.replace(">", "&gt;").replace("<", "&lt;") in (tmp_path / "report.html").read_text()
@@ -91,15 +90,15 @@ def test_the_notebook_shows_the_same_summary(directory: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["overview", *plot.KINDS])
 def test_pictures_as_files(directory: Path, tmp_path: Path, kind: str) -> None:
     with pytams.load(directory) as saved:
-        write_picture(saved, kind, tmp_path / "picture.png")
+        write_picture(saved.result, kind, tmp_path / "picture.png")
         assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-        write_picture(saved, kind, tmp_path / "picture.svg")
+        write_picture(saved.result, kind, tmp_path / "picture.svg")
         assert b"<svg" in (tmp_path / "picture.svg").read_bytes()
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
 def test_without_the_extra(missing: str) -> None:
-    code = f"import sys; sys.modules['{missing}'] = None; import pytams.report"
+    code = f"import sys; sys.modules['{missing}'] = None; import pytams.analysis.report"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.rstrip().endswith("pip install pytams[plot]")
 
@@ -107,12 +106,12 @@ def test_without_the_extra(missing: str) -> None:
 def test_bad_input(directory: Path, tmp_path: Path) -> None:
     with pytams.load(directory) as saved:
         with pytest.raises(pytams.SettingsError, match="no kind of picture"):
-            write_picture(saved, "levels", tmp_path / "picture.xyz")
+            write_picture(saved.result, "levels", tmp_path / "picture.xyz")
         with pytest.raises(pytams.SettingsError, match="shows the first one"):
-            write_picture(saved, "overview", tmp_path / "picture.png", run=1)
+            write_picture(saved.result, "overview", tmp_path / "picture.png", run=1)
         with pytest.raises(pytams.SettingsError, match="there are levels"):
-            write_picture(saved, "level", tmp_path / "picture.png")
+            write_picture(saved.result, "level", tmp_path / "picture.png")
         with pytest.raises(pytams.PytamsError, match="cannot be written: No such file or directory"):
-            write_picture(saved, "levels", tmp_path / "nowhere" / "picture.png")
+            write_picture(saved.result, "levels", tmp_path / "nowhere" / "picture.png")
         with pytest.raises(pytams.PytamsError, match="cannot be written: No such file or directory"):
-            write_report(saved, tmp_path / "nowhere" / "report.html")
+            write_report(saved.result, tmp_path / "nowhere" / "report.html")

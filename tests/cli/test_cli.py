@@ -15,7 +15,7 @@ import pytest
 
 import pytams
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SLOW_MODEL = """
 import time
 import pytams

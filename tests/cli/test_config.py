@@ -99,11 +99,11 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
         (changed("tasm", x=1), r"\[tasm\]: unknown section; did you mean tams\?"),
         (changed("tams", ntrajectories=None), r"\[tams\] ntrajectories: missing"),
         (changed("model", class_=None), r"\[model\] class: missing"),
-        (changed("tams", ntrajectories=10.5), r"\[tams\] ntrajectories: 10.5: input should be a valid integer"),
+        (changed("tams", ntrajectories=10.5), r"\[tams\] ntrajectories: 10.5 is not a whole number"),
         (changed("tams", ntrajectories="ten"), r"\[tams\] ntrajectories: 'ten'"),
         (changed("tams", loglevel="LOUD"), r"\[tams\] loglevel: 'LOUD': input should be 'DEBUG', 'INFO'"),
         (changed("runner", type="dusk"), r"\[runner\] type: 'dusk'"),
-        (changed("runner", block_length=0), r"\[runner\] block_length: 0: .* greater than or equal to 1"),
+        (changed("runner", block_length=0), r"\[runner\] block_length: 0 is too small; it must be at least 1"),
         (changed("tams", ntrajectories=1), r"\[tams\] ntrajectories: 1 is too small; it must be at least 2"),
         (changed("tams", ndiscard=10), r"\[tams\] ndiscard: 10 of 10 .* below ntrajectories"),
         (changed("tams", nsplititer=-1), r"\[tams\] nsplititer: -1 is too small"),
@@ -149,9 +149,9 @@ def test_overrides(folder: Path) -> None:
         '[model]\nclass = "walk.py:Walk"\nup = 0.3\n'
     )
     overrides = ["tams.ntrajectories=200", "tams.loglevel=ERROR", "model.up = 0.5", "runner.block_length=3"]
-    sections = Config.load(folder / "input.toml", overrides).sections
-    assert (sections.tams.ntrajectories, sections.tams.loglevel) == (200, "ERROR")
-    assert (sections.model.model_extra, sections.runner.block_length) == ({"up": 0.5}, 3)
+    config = Config.load(folder / "input.toml", overrides)
+    assert (config.settings.n_trajectories, config.session.loglevel) == (200, "ERROR")
+    assert (config.model_arguments, config.runner.block_length) == ({"up": 0.5}, 3)
     for bad in ("tams", "tams.n", "ntrajectories=3", "=3"):
         with pytest.raises(pytams.SettingsError, match="not of the form section.key=value"):
             Config.load(folder / "input.toml", [bad])

@@ -15,9 +15,10 @@ from sqlalchemy import make_url
 
 import pytams
 from exact import DoubleWell2D, Walk
-from pytams.rundir import Storage
-from pytams.sqldb import LedgerError, RunLedger
+from pytams import Storage
 from pytams.cli.watch import WatchedStudy
+from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.runledger import RunLedger
 
 MODEL = """
 import time
@@ -158,8 +159,9 @@ def test_of_ledgers_on_postgresql(tmp_path: Path, postgres: str) -> None:
     tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=6, n_trajectories=20)
     storage = Storage(path=tmp_path / "walk.tams", database_url=postgres, runs_at_once=2)
     with tams.study(5, seed=1, out=storage) as driven:
-        for _ in driven:
-            pass
+        for watched in driven:
+            if watched.n_finished == 2:
+                break
         study = WatchedStudy(tmp_path / "walk.tams")
         with pytams.load(tmp_path / "walk.tams") as saved:
             assert list(saved.splittings) == [0, 1]

@@ -1,4 +1,4 @@
-"""The state machine, on random small chains: told in any order, it decides the same."""
+"""The state machine, on random small chains: whatever the order of the reports, it decides the same."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytams.core.splitting import Iteration, Splitting
 from pytams.core.segments import Progress, SegmentKey, Start
+from pytams.core.settings import Settings
+from pytams.core.splitting import Iteration, Splitting
 
 
 @dataclass
@@ -25,13 +26,13 @@ class Chains:
     target: int
     up: float
     order: Random
-    max_told: int
+    longest: int
     paths: dict[SegmentKey, dict[int, int]] = field(default_factory=dict)
-    told: dict[SegmentKey, int] = field(default_factory=dict)
+    reported: dict[SegmentKey, int] = field(default_factory=dict)
     ends: dict[SegmentKey, int] = field(default_factory=dict)
 
     def start(self, start: Start) -> None:
-        """Simulate a whole segment at once; how much of it is told when is another matter."""
+        """Simulate a whole segment at once; how much of it is reported when is another matter."""
         key = start.key
         noise = np.random.default_rng([self.seed, *key])
         x = int(noise.integers(-2, 2)) if start.parent is None else self.paths[start.parent][start.step]
@@ -42,12 +43,12 @@ class Chains:
             step += 1
             path[step] = x
         self.paths[key], self.ends[key] = path, step
-        self.told[key] = start.step if start.parent else -1
+        self.reported[key] = start.step if start.parent else -1
 
     def progress(self, key: SegmentKey) -> Progress:
         """Tell some more steps of a segment."""
-        first = self.told[key] + 1
-        last = min(self.ends[key], first + self.order.randrange(self.max_told))
+        first = self.reported[key] + 1
+        last = min(self.ends[key], first + self.order.randrange(self.longest))
         path = self.paths[key]
         best = max((path[s] for s in path if s < first), default=-math.inf)
         steps = []
@@ -55,12 +56,12 @@ class Chains:
             if path[step] > best:
                 best = path[step]
                 steps.append(step)
-        self.told[key] = last
+        self.reported[key] = last
         return Progress(key, steps, [float(path[s]) for s in steps], last, last == self.ends[key])
 
 
 def run(splitting: Splitting, chains: Chains, *, stutter: bool = False) -> list[Iteration]:
-    """Drive the state machine to its end; with stutter, every report is told twice."""
+    """Drive the state machine to its end; with stutter, every report comes twice."""
     iterations = []
     running = []
     for start in splitting.initial_starts:
@@ -71,9 +72,9 @@ def run(splitting: Splitting, chains: Chains, *, stutter: bool = False) -> list[
         progress = chains.progress(key)
         if progress.ended:
             running.remove(key)
-        decided = splitting.tell(progress)
+        decided = splitting.report(progress)
         if stutter:
-            assert splitting.tell(progress) == []
+            assert splitting.report(progress) == []
         for iteration in decided:
             iterations.append(iteration)
             for start in iteration.starts:
@@ -99,24 +100,24 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def machines(case: dict[str, Any], order: int, max_told: int) -> tuple[Splitting, Chains]:
-    splitting = Splitting(
+def machines(case: dict[str, Any], order: int, longest: int) -> tuple[Splitting, Chains]:
+    splitting = make(
         n_trajectories=case["n"],
         n_discard=case["n_discard"],
         target_score=float(case["target"]),
         max_branchings=case["cap"],
         seed=case["seed"],
     )
-    chains = Chains(case["seed"], case["n_steps"], case["target"], case["up"], Random(order), max_told)
+    chains = Chains(case["seed"], case["n_steps"], case["target"], case["up"], Random(order), longest)
     return splitting, chains
 
 
-@given(case=cases(), order=st.integers(0, 1000), max_told=st.integers(1, 30), stutter=st.booleans())
+@given(case=cases(), order=st.integers(0, 1000), longest=st.integers(1, 30), stutter=st.booleans())
 def test_any_interleaving_gives_the_same_decisions(
-    case: dict[str, Any], order: int, max_told: int, stutter: bool
+    case: dict[str, Any], order: int, longest: int, stutter: bool
 ) -> None:
     serial, serial_chains = machines(case, 0, 100)
-    other, other_chains = machines(case, order, max_told)
+    other, other_chains = machines(case, order, longest)
     assert run(serial, serial_chains) == run(other, other_chains, stutter=stutter)
     for name in ("log_weight", "n_branchings", "n_reached", "estimate", "n_steps"):
         assert getattr(serial, name) == getattr(other, name)
@@ -173,12 +174,13 @@ def tell_all(splitting: Splitting, maxima: list[float]) -> list[Iteration]:
     """Tell an initial ensemble that has ended, each trajectory with one record."""
     decided = []
     for slot, maximum in enumerate(maxima):
-        decided += splitting.tell(Progress(SegmentKey(0, slot, 0), [5], [maximum], 5, ended=True))
+        decided += splitting.report(Progress(SegmentKey(0, slot, 0), [5], [maximum], 5, ended=True))
     return decided
 
 
-def make(**settings: Any) -> Splitting:
-    return Splitting(**({"n_trajectories": 4, "n_discard": 1, "target_score": 1.0, "seed": 0} | settings))
+def make(seed: int = 0, **settings: Any) -> Splitting:
+    given = {"end_time": 1.0, "step_size": 1.0, "n_trajectories": 4, "target_score": 1.0} | settings
+    return Splitting(Settings(**given), seed)
 
 
 def test_all_reach_at_once() -> None:
@@ -216,23 +218,23 @@ def test_a_branch_point_at_the_target_needs_no_steps() -> None:
 
 def test_running_trajectories_can_be_ancestors() -> None:
     splitting = make(n_trajectories=2)
-    splitting.tell(Progress(SegmentKey(0, 0, 0), [0], [-1e300], 9, ended=True))
-    (iteration,) = splitting.tell(Progress(SegmentKey(0, 1, 0), [0, 3], [-1e301, 0.5], 4, ended=False))
+    splitting.report(Progress(SegmentKey(0, 0, 0), [0], [-1e300], 9, ended=True))
+    (iteration,) = splitting.report(Progress(SegmentKey(0, 1, 0), [0, 3], [-1e301, 0.5], 4, ended=False))
     assert iteration.starts == [Start(SegmentKey(0, 0, 1), SegmentKey(0, 1, 0), 3, 0.5, ended=False)]
     assert iteration.highest is None
-    splitting.tell(Progress(SegmentKey(0, 1, 0), [8], [0.75], 9, ended=True))
+    splitting.report(Progress(SegmentKey(0, 1, 0), [8], [0.75], 9, ended=True))
     assert iteration.highest == 0.75
 
 
 def test_weights_far_below_the_smallest_float() -> None:
     """Log weights: a thousand halvings are 1e-301, two thousand would be 0 as a product."""
     splitting = make(n_trajectories=2, target_score=3000.0)
-    splitting.tell(Progress(SegmentKey(0, 0, 0), [0], [0.0], 1, ended=True))
-    splitting.tell(Progress(SegmentKey(0, 1, 0), [0], [1.0], 1, ended=False))
+    splitting.report(Progress(SegmentKey(0, 0, 0), [0], [0.0], 1, ended=True))
+    splitting.report(Progress(SegmentKey(0, 1, 0), [0], [1.0], 1, ended=False))
     for i in range(1, 2000):
         level = float(i)
         low, high = sorted(splitting.members, key=lambda member: (member.maximum, member.ended))
-        splitting.tell(Progress(high.start.key, [i + 1], [level + 1], i + 1, ended=False))
-        splitting.tell(Progress(low.start.key, [], [], 5000, ended=True))
+        splitting.report(Progress(high.start.key, [i + 1], [level + 1], i + 1, ended=False))
+        splitting.report(Progress(low.start.key, [], [], 5000, ended=True))
     assert splitting.log_weight == pytest.approx(len(splitting.iterations) * math.log(0.5))
     assert len(splitting.iterations) > 1500

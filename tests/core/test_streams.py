@@ -50,7 +50,7 @@ def test_drawn_seeds_fit_toml() -> None:
 
 
 def test_no_global_random_state_anywhere() -> None:
-    """All randomness goes through `_random`: no `np.random` function, no `random` module, no unkeyed generator."""
+    """All randomness goes through `core.streams`: no `np.random` function, no `random` module, no unkeyed generator."""
     forbidden = re.compile(
         r"(?<!numba\.)np\.random\.(?!Generator\b)|default_rng|^\s*(import|from) random\b|numpy\.random", re.M
     )
@@ -58,6 +58,6 @@ def test_no_global_random_state_anywhere() -> None:
     offenders = [
         path.name
         for path in package.rglob("*.py")
-        if path.name != "_random.py" and forbidden.search(path.read_text(encoding="utf-8"))
+        if path.name != "streams.py" and forbidden.search(path.read_text(encoding="utf-8"))
     ]
     assert offenders == []

@@ -78,7 +78,7 @@ def test_states_stay_on_the_workers(client: Any) -> None:
     with pytams.TAMS(DoubleWell2DSingle(), **SETTINGS).study(1, seed=4, engine=engine) as study:
         seen = 0
         for _ in study:
-            held = [s.states[0] for stretches in engines[0]._records.values() for s in stretches if len(s.states)]
+            held = [part.states[0] for records in engines[0].kept.values() for part in records if len(part.states)]
             assert all(isinstance(state, RemoteState) for state in held)
             seen += len(held)
     assert seen > 100
@@ -132,10 +132,10 @@ DRIVER = """
     from functools import partial
     from pathlib import Path
     import pytams
-    from engine.test_remote import LOCAL, SETTINGS
+    from engine.test_dask import LOCAL, SETTINGS
     from exact import DoubleWell2DSingle
-    from pytams.engine.dask import OnDask
-    from pytams.rundir import Storage
+    from pytams.engine import OnDask
+    from pytams import Storage
 
     if __name__ == "__main__":
         out = Storage(path=Path(sys.argv[1]), checkpoint_interval=0.1)

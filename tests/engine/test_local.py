@@ -11,9 +11,9 @@ import pytest
 
 import pytams
 from exact import DoubleWell2D, DoubleWell2DSingle, OrnsteinUhlenbeck, Walk, WalkSingle
+from pytams.core.segments import Point, Problem, SegmentKey
 from pytams.engine import InProcess
 from pytams.models.plain.batch import Batch
-from pytams.core.segments import Point, Problem, SegmentKey
 
 SETTINGS: dict[str, Any] = {
     "end_time": 4.0,
@@ -119,10 +119,11 @@ def test_ties_and_one_by_one() -> None:
 
 def test_a_batch_with_little_room_gives_the_same_blocks() -> None:
     """Members wait for a place, join others at any time, and are none the wiser."""
-    problem = Problem(model=OscillatorDict(), n_steps=300, step_size=0.01, target_score=0.4, seed=3)
+    model = OscillatorDict()
+    problem = Problem(model=model, n_steps=300, step_size=0.01, target_score=0.4, seed=3)
 
     def ends(max_members: int) -> dict[SegmentKey, tuple[int, list[float]]]:
-        batch = Batch(problem, max_members)
+        batch = Batch(problem, model, max_members)
         for slot in range(9):
             batch.join(Point(SegmentKey(0, slot, 0), 0, 0, -math.inf, None))
         scores: dict[SegmentKey, list[float]] = {}

@@ -13,8 +13,9 @@ import pytest
 
 import pytams
 from exact import double_well_2d
-from pytams.engine import InProcess
 from pytams.core.segments import Problem
+from pytams.core.splitting import Splitting
+from pytams.engine import InProcess
 
 SIZE = 50_000
 
@@ -45,20 +46,20 @@ class FieldSingle(Field):
 def test_large_states_are_held_at_records_above_the_level_only(model: pytams.Model) -> None:
     tams = pytams.TAMS(model, end_time=100, step_size=1, target_score=4.0, n_trajectories=16)
     study = tams.study(1, seed=3, engine=partial(InProcess, block_length=10))
-    splitting = study._splittings[0]
     state_size = SIZE * np.float64().nbytes
 
-    def n_needed() -> int:
+    def n_needed(splitting: Splitting) -> int:
         return sum(sum(score > splitting.level for score in member.scores) for member in splitting.members)
 
     tracemalloc.start()
     try:
         held = []
-        for _ in study:
+        for watched in study:
+            splitting = watched.splittings[0]
             if splitting.iterations:
                 # beside the records: where each running segment is, a batch of them, and one being computed
                 working = 16 + 2 * 16 + 2
-                held.append((tracemalloc.get_traced_memory()[0] / state_size, n_needed() + working))
+                held.append((tracemalloc.get_traced_memory()[0] / state_size, n_needed(splitting) + working))
     finally:
         tracemalloc.stop()
     assert len(held) > 10

@@ -20,8 +20,7 @@ import pytest
 
 import pytams
 from exact import DoubleWell2D, DoubleWell2DSingle, double_well_2d
-from pytams.engine.pool import OnExecutor
-from pytams.engine.processes import Processes
+from pytams.engine import OnExecutor, Processes
 
 SETTINGS: dict[str, Any] = {
     "end_time": 4.0,
@@ -176,8 +175,8 @@ DRIVER = """
     import pytams
     from engine.test_pool import SETTINGS
     from exact import DoubleWell2DSingle
-    from pytams.engine.processes import Processes
-    from pytams.rundir import Storage
+    from pytams.engine import Processes
+    from pytams import Storage
 
     if __name__ == "__main__":
         out = Storage(path=sys.argv[1], checkpoint_interval=0.1)

@@ -11,7 +11,6 @@ import pytest
 
 from exact import DoubleWell2D, DoubleWell2DSingle, double_well_2d
 from pytams import Model
-from pytams.engine.local import make_stepper
 from pytams.core.segments import Point, Problem, Progress, SegmentKey
 
 N_SLOTS = 5
@@ -24,7 +23,7 @@ def problem(model: Model, **changes: Any) -> Problem:
 
 
 def traces(reports: list[Progress]) -> dict[SegmentKey, tuple[Any, ...]]:
-    """Everything that was told of each segment, put together."""
+    """Everything that was reported of each segment, put together."""
     found = {}
     for key in {report.key for report in reports}:
         mine = [report for report in reports if report.key == key and report.trace is not None]
@@ -38,7 +37,7 @@ def traces(reports: list[Progress]) -> dict[SegmentKey, tuple[Any, ...]]:
 
 def run(problem: Problem, interrupt_after: int | None, block_length: int = 7) -> dict[SegmentKey, tuple[Any, ...]]:
     """Advance some segments to their ends, on a new stepper after every few calls."""
-    stepper = make_stepper(problem)
+    stepper = problem.model.make_stepper(problem)
     for slot in range(N_SLOTS):
         stepper.join(Point(SegmentKey(0, slot, 0), 0, 0, -math.inf, None))
     reports: list[Progress] = []
@@ -52,9 +51,9 @@ def run(problem: Problem, interrupt_after: int | None, block_length: int = 7) ->
             more, points = stepper.checkpoint()
             reports += more
             for point in points:
-                told = [report for report in reports if report.key == point.key]
-                assert not told or told[-1].step == point.step
-            stepper = make_stepper(problem)
+                reported = [report for report in reports if report.key == point.key]
+                assert not reported or reported[-1].step == point.step
+            stepper = problem.model.make_stepper(problem)
             for point in points:
                 stepper.join(point)
     return traces(reports)

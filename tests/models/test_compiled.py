@@ -18,10 +18,10 @@ from numba import njit
 
 import pytams
 from exact import DOUBLE_WELL_2D, double_well_2d, ornstein_uhlenbeck
+from pytams import SDE
 from pytams.core.streams import Streams, chunk_length
 from pytams.engine import InProcess
-from pytams.models.sde.kernel import _STREAM_SIZE, _USED, _open_chunk, normal
-from pytams import SDE
+from pytams.models.sde.kernel import STREAM_SIZE, USED, normal, open_chunk
 
 
 def drift(x: Any, t: Any, p: Any) -> Any:
@@ -76,10 +76,10 @@ def run(model: pytams.Model, n_runs: int = 4, first_run: int = 0, **engine: Any)
 
 @njit  # type: ignore[untyped-decorator] # Numba has no types
 def _normals(name: Any, branch: Any, chunk: int, seed: Any, n: int) -> Any:
-    stream = np.zeros(_STREAM_SIZE, np.uint64)
+    stream = np.zeros(STREAM_SIZE, np.uint64)
     stream[2], stream[3], stream[4], stream[5] = branch, name, seed, np.uint64(1)
-    stream[_USED] = np.uint64(4)
-    _open_chunk(stream, chunk)
+    stream[USED] = np.uint64(4)
+    open_chunk(stream, chunk)
     return np.array([normal(stream) for _ in range(n)])
 
 
@@ -114,7 +114,7 @@ def test_exponentials_may_differ_in_the_last_bit() -> None:
         study = tams.study(1, seed=1)
         for _ in study:
             pass
-        scores += [member.maximum for member in study._splittings[0].members]
+        scores += [member.maximum for member in study.splittings[0].members]
     np.testing.assert_allclose(compiled, plain, rtol=0, atol=1e-10)
 
 
@@ -178,7 +178,7 @@ def test_what_numba_cannot_compile_is_named() -> None:
 
 
 def test_without_numba_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pytams.engine.kernel", None)
+    monkeypatch.setitem(sys.modules, "pytams.models.sde.kernel", None)
     with pytest.raises(pytams.SettingsError, match=r"pip install pytams\[fast\]"):
         run(ornstein_uhlenbeck())
 

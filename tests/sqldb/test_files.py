@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from pytams.sqldb import LedgerError, SQLFile
-from pytams.sqldb import database as database_module
+from pytams.sqldb import SQLFile
+from pytams.sqldb import sqlite as sqlite_module
+from pytams.sqldb.errors import LedgerError
 
 fork = multiprocessing.get_context("fork")
 
@@ -211,13 +212,13 @@ def test_shared_file_systems_get_the_classic_journal(path: Path, monkeypatch: py
     with SQLFile(str(path)) as ledger:
         ledger.add_trajectory("a", "{}")
         assert Path(f"{path}-wal").exists()
-    monkeypatch.setattr(database_module, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(sqlite_module, "file_system", lambda _: "nfs4")
     with SQLFile(str(path)) as ledger:
         ledger.add_trajectory("b", "{}")
         assert not Path(f"{path}-wal").exists()
-    assert database_module._file_system(Path("/proc/self/x")) != "proc"  # patched
+    assert sqlite_module.file_system(Path("/proc/self/x")) != "proc"  # patched
     monkeypatch.undo()
-    assert database_module._file_system(Path("/proc/self/x")) == "proc"
+    assert sqlite_module.file_system(Path("/proc/self/x")) == "proc"
 
 
 def test_a_ledger_goes_to_another_process(path: Path) -> None:

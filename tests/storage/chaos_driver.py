@@ -14,8 +14,8 @@ from typing import Any
 
 import pytams
 from exact import DoubleWell2D
-from pytams.rundir import Storage
-from pytams.sqldb import RunLedger
+from pytams import Storage
+from pytams.sqldb.runledger import RunLedger
 
 SETTINGS: dict[str, Any] = {
     "end_time": 6.0,
@@ -39,7 +39,14 @@ def die_at(n: int) -> Any:
 
 def main(path: str, url: str = "", where: str = "", n: str = "1") -> None:
     if where == "file":
-        os.fsync = die_at(int(n))
+        sync, die = os.fsync, die_at(int(n))
+
+        def sync_or_die(descriptor: int) -> None:
+            if "/segments/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+                die()
+            sync(descriptor)
+
+        os.fsync = sync_or_die  # type: ignore[assignment] # we call it with descriptors only
     elif where == "commit":
         RunLedger.renew = die_at(int(n))  # type: ignore[method-assign] # the first thing in a commit
     storage = Storage(path=Path(path), checkpoint_interval=0.05, database_url=url or None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -9,14 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import chaos_driver
 import pytest
 
-import chaos_driver
 import pytams
 from exact import DoubleWell2D
-from pytams.rundir import RunDirectory
+from pytams.storage.directory import RunDirectory
 
 N_STUDIES = 30
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def facts(path: Path, url: str = "") -> tuple[Any, Any]:
@@ -41,7 +43,7 @@ def drive(path: Path, url: str, *how: str, kill_after: float | None = None) -> b
     """Drive a study in a process, and perhaps kill it; True if it came to its end."""
     driver = Path(chaos_driver.__file__)
     with subprocess.Popen(
-        [sys.executable, driver, path, url, *how], stderr=subprocess.PIPE, cwd=driver.parent, text=True
+        [sys.executable, driver, path, url, *how], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:
         try:
             _, errors = process.communicate(timeout=kill_after)
@@ -78,7 +80,7 @@ def check(tmp_path: Path, url: str, n_studies: int, seed: int) -> None:
 def test_killed_in_a_file_and_before_a_commit(tmp_path: Path) -> None:
     """The two worst moments, once each, and each followed by the other."""
     path = tmp_path / "study"
-    assert not drive(path, "", "file", "4")
+    assert not drive(path, "", "file", "2")
     assert list((path / "segments").glob("*.tmp"))
     assert not drive(path, "", "commit", "9")
     assert drive(path, "")

@@ -19,8 +19,9 @@ import pytest
 
 import pytams
 from exact import DoubleWell2D, DoubleWell2DSingle, Walk, double_well_2d
-from pytams.rundir import RunDirectory, Storage
-from pytams.sqldb import LedgerError
+from pytams import Storage
+from pytams.sqldb.errors import LedgerError
+from pytams.storage.directory import RunDirectory
 
 SETTINGS: dict[str, Any] = {
     "end_time": 4.0,
@@ -251,8 +252,8 @@ def test_a_newer_ledger_and_a_newer_format_are_refused(directory: Path) -> None:
     connection.close()
     check_refused(directory, LedgerError, "run00001.db has schema version 99")
     study = directory / "study.json"
-    study.write_text(study.read_text().replace('"format": 1', '"format": 2'))
-    check_refused(directory, pytams.RunDirectoryError, "is of format 2")
+    study.write_text(study.read_text().replace('"format": 2', '"format": 3'))
+    check_refused(directory, pytams.RunDirectoryError, "is of format 3; this pytams reads formats up to 2")
     study.write_text("{")
     check_refused(directory, pytams.RunDirectoryError, "study.json cannot be read")
     study.unlink()
@@ -316,7 +317,7 @@ def test_reading_runs_no_code_of_the_user(tmp_path: Path) -> None:
         "[trajectory]\nend_time = 2\nstep_size = 0.01\ntargetscore = 0.4\n"
     )
     run: list[str | Path] = [sys.executable, "-m", "pytams"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     first: list[str | Path] = [*run, "run", settings, "--out", tmp_path / "dw.tams"]
     subprocess.run(first, check=True, env=environment)
     model.write_text("raise SystemExit('imported')")
@@ -330,7 +331,7 @@ def test_reading_runs_no_code_of_the_user(tmp_path: Path) -> None:
 
 FULL = """
 import resource, signal, sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = [{tests!r}, {tests!r} + "/storage"]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import test_durable
 from pathlib import Path
@@ -343,7 +344,7 @@ test_durable.some(Path(sys.argv[1]), 10**9, checkpoint_interval=0.02)
 
 def test_disk_full_stops_with_a_clear_error_and_resumes(tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk: a write fails in the same places."""
-    script = FULL.format(tests=str(Path(__file__).parent))
+    script = FULL.format(tests=str(Path(__file__).parents[1]))
 
     def run(limit: int) -> subprocess.CompletedProcess[str]:
         command: list[str | Path] = [sys.executable, "-c", script, tmp_path / "run", str(limit)]

@@ -134,9 +134,7 @@ def write_report(
         title=f"{result.model}: {result.probability:.3e}",
         result=result,
         comparison=None if reference is None else result.compare(reference),
-        figures=[
-            _picture(result, kind, options.get(kind, {})) for kind in _CAPTIONS if paths or kind != "paths"
-        ],
+        figures=[_picture(result, kind, options.get(kind, {})) for kind in _CAPTIONS if paths or kind != "paths"],
         settings={**result.settings.to_dict(), "seed": result.seed, "runs": n_runs},
         provenance=[*provenance, ("report written", datetime.now(UTC).isoformat(timespec="seconds"))],
     )

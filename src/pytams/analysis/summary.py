@@ -46,7 +46,9 @@ def rows(result: Result) -> list[tuple[str, str]]:
     low, high = result.interval
     error = interval = "unknown: nothing has reached the target"
     if math.isfinite(low):
-        error = f"{result.standard_error:.2g} ({result.relative_error:.1%}, at best {result.ideal_relative_error:.1%})"
+        error = (
+            f"{result.standard_error:.2g} ({result.relative_error:.1%}, at best {result.ideal_relative_error:.1%})"
+        )
         error += ", from one run's genealogy" if n == 1 else ""
         interval = f"{low:.3e} to {high:.3e}"
     runs = f"{n} finished, {result.n_extinct} extinct"

@@ -71,13 +71,10 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
 }
 """Every key of every section, and the setting that it is."""
 
-TOML_NAMES = {
-    name: f"[{section}] {key}" for section, keys in KEYS.items() for key, (_, name) in keys.items()
-} | {"model": "[model] class"}
+TOML_NAMES = {name: f"[{section}] {key}" for section, keys in KEYS.items() for key, (_, name) in keys.items()} | {
+    "model": "[model] class"
+}
 """What a setting is called in the file."""
-
-_OPEN_SECTIONS = {"dask", "model"}
-"""Their other keys go to a constructor."""
 
 
 class Config:
@@ -98,8 +95,8 @@ class Config:
 
     def __init__(self, table: dict[str, Any], folder: Path) -> None:
         self._folder = folder
+        values, unknown = _sorted(table)
         self._wrong: list[SettingsError] = []
-        values = self._sort(table)
         self.settings = self._make(Settings, values)
         self.arguments = self._make(RunArguments, values)
         self.session = self._make(Session, values)
@@ -107,32 +104,13 @@ class Config:
         self.cluster = self._make(Cluster, values)
         self._storage = self._make(Storage, values)
         self._model = self._make(ModelClass, values)
-        if self._wrong:
-            raise joined(in_toml_names(error) for error in self._wrong)
-
-    def _sort(self, table: dict[str, Any]) -> dict[type[Checked], dict[str, Any]]:
-        """Find the setting of every key."""
-        rest: dict[str, dict[str, Any]] = {"model": {}, "dask": {}}
-        values: dict[type[Checked], dict[str, Any]] = {Storage: {"path": Path()}}
-        for section, keys in table.items():
-            if section not in KEYS:
-                self._wrong.append(SettingsError(f"[{section}]", f"unknown section; {nearest(section, KEYS)}"))
-            elif not isinstance(keys, dict):
-                self._wrong.append(SettingsError(f"[{section}]", f"{keys!r} is not a section"))
-            else:
-                for key, value in keys.items():
-                    if key in KEYS[section]:
-                        group, name = KEYS[section][key]
-                        values.setdefault(group, {})[name] = value
-                    elif section in _OPEN_SECTIONS:
-                        rest[section][key] = value
-                    else:
-                        problem = f"unknown key; {nearest(key, KEYS[section])}"
-                        self._wrong.append(SettingsError(f"[{section}] {key}", problem))
-        values.setdefault(Cluster, {})["options"] = rest["dask"]
-        self.model_arguments = rest["model"]
+        self._wrong += unknown
+        self.model_arguments: dict[str, Any] = {
+            key: value for key, value in table.get("model", {}).items() if key not in KEYS["model"]
+        }
         """What the model's constructor gets."""
-        return values
+        if self._wrong:
+            raise joined(map(in_toml_names, self._wrong))
 
     def _make(self, group: type[Group], values: dict[type[Checked], dict[str, Any]]) -> Group:
         made, wrong = group.check({name: v for name, v in values.get(group, {}).items() if v is not None})
@@ -216,6 +194,27 @@ class Config:
         return engine_maker(self.runner, self.cluster)
 
 
+def _sorted(table: dict[str, Any]) -> tuple[dict[type[Checked], dict[str, Any]], list[SettingsError]]:
+    """Find the setting of every key, and say which are unknown."""
+    values: dict[type[Checked], dict[str, Any]] = {Storage: {"path": Path()}, Cluster: {"options": {}}}
+    unknown = []
+    for section, keys in table.items():
+        if section not in KEYS:
+            unknown.append(SettingsError(f"[{section}]", f"unknown section; {nearest(section, KEYS)}"))
+            continue
+        if not isinstance(keys, dict):
+            raise SettingsError(f"[{section}]", f"{keys!r} is not a section")
+        for key, value in keys.items():
+            if key in KEYS[section]:
+                group, name = KEYS[section][key]
+                values.setdefault(group, {})[name] = value
+            elif section == "dask":
+                values[Cluster]["options"][key] = value
+            elif section != "model":
+                unknown.append(SettingsError(f"[{section}] {key}", f"unknown key; {nearest(key, KEYS[section])}"))
+    return values, unknown
+
+
 def in_toml_names(error: SettingsError) -> SettingsError:
     """Name settings as they are named in the file: with its section first, without it in the text."""
     section_and_key = TOML_NAMES.get(error.setting, error.setting)
@@ -224,7 +223,7 @@ def in_toml_names(error: SettingsError) -> SettingsError:
 
 
 def _changed(group: Checked) -> dict[str, Any]:
-    """What differs from the defaults."""
+    """Give what differs from the defaults."""
     defaults = type(group)().to_dict()
     return {name: value for name, value in group.to_dict().items() if value != defaults[name]}
 

@@ -120,7 +120,7 @@ class WatchedStudy:
     @property
     def _of_each_driver(self) -> list[RunStatus]:
         """One status of each driver at work: what it says of itself is the same in all of its runs."""
-        found = {run.driver: run.status for run in self.unfinished.values() if run.driver and run.status}
+        found = {run.driver.process: run.status for run in self.unfinished.values() if run.driver and run.status}
         return list(found.values())
 
     @property

@@ -1,7 +1,7 @@
 """The one loop: what an engine reports goes to the state machines, what they decide goes to the engine.
 
-And both to a journal. A study in memory has a journal that forgets, one that is resumed finds its past in a journal and
-makes the same decisions again, and one that is read has an engine that computes nothing.
+And both to a journal. A study in memory has a journal that forgets; one that is resumed finds its past in a journal,
+and makes the same decisions again; one that is read has an engine that computes nothing.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ class Driver:
     def begin(self, runs: Sequence[int]) -> list[Event]:
         """Start the initial ensembles of runs, and decide again what follows from what was recorded of them."""
         self._begun = True
-        with self._timed():
+        with self._timed(), self._all_or_nothing():
             for run in runs:
                 splitting = Splitting(self._settings, self._seed, run, self._variant)
                 self.splittings[run] = splitting
                 self._start(splitting.initial_starts)
-            self._tell_known()
+            self._report_known()
         return self._new_events()
 
     def advance(self) -> list[Event]:
@@ -124,30 +124,40 @@ class Driver:
         yield
         self.wall_time += perf_counter() - start
 
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Record nothing more after a failure: it would be written on top of what is missing, or half decided."""
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
+
     def _new_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
 
     def _take(self, reports: Iterable[Progress]) -> None:
-        for progress in reports:
-            self._journal.record(progress)
-            self._tell(progress)
-        self._tell_known()
+        with self._all_or_nothing():
+            for progress in reports:
+                self._journal.record(progress)
+                self._report(progress)
+            self._report_known()
 
-    def _tell_known(self) -> None:
-        """Tell the state machines what was recorded of segments that they have just started."""
+    def _report_known(self) -> None:
+        """Report to the state machines what was recorded of segments that they have just started."""
         while self._known:
             known, self._known = self._known, []
             for progress in known:
-                self._tell(progress)
+                self._report(progress)
 
-    def _tell(self, progress: Progress) -> None:
-        """Tell a state machine, and do what it decides."""
+    def _report(self, progress: Progress) -> None:
+        """Pass a report on to the state machine, and do what it decides."""
         if progress.ended and progress.step == 0 and self._check_start is not None:
             self._check_start(progress)
         run = progress.key.run
         splitting = self.splittings[run]
-        for iteration in splitting.tell(progress):
+        for iteration in splitting.report(progress):
             self._journal.decide(iteration)
             self._start(iteration.starts)
             self._engine.drop(iteration.killed)
@@ -182,11 +192,8 @@ class Driver:
         self._write(points)
 
     def _write(self, points: Iterable[Point] = (), *, closing: bool = False) -> None:
-        try:
+        with self._all_or_nothing():
             self._journal.write(self.splittings, points, self.activity, closing=closing)
-        except BaseException:
-            self._broken = True  # nothing may be written on top of what may be missing
-            raise
 
     def close(self, *, can_checkpoint: bool = True) -> None:
         """Record everything, and let go of journal and engine.

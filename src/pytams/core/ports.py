@@ -9,7 +9,7 @@ study that is read).
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +32,9 @@ class Steppable(Protocol):
 
     def validate(self) -> None:
         """Raise `pytams.SettingsError` if it cannot be used."""
+
+    def has_fixed_start(self, seed: int) -> bool:
+        """Whether every trajectory starts from the same state."""
 
     def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:
         """Make what advances segments of this model, on so many threads if it can."""
@@ -173,22 +176,6 @@ class Source(Protocol):
 
     def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
         """Get trajectories, given the segments they consist of; with the state at every step, if wanted."""
-
-
-class Observer(Protocol):
-    """Follows a study: ``tams.study(..., observers=[...])``. It may leave out any of these methods.
-
-    One that raises is reported once, left out from then on, and does not stop the study.
-    """
-
-    def on_iteration(self, run: int, iteration: Iteration) -> None:
-        """After a splitting iteration of a run is decided."""
-
-    def on_finished(self, run: int, result: Any) -> None:
-        """After a run is finished; `result` is its `pytams.RunResult`."""
-
-    def on_block(self, study: Any) -> None:
-        """After each block of steps; `study` is the `pytams.Study`, as its iteration yields it."""
 
 
 class NoJournal:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Variant:
     """Trajectory-adaptive multilevel splitting.
 
-    Lestang, Ragone, Brehier, Herbert & Bouchet 2018, doi 10.1088/1742-5468/aab856, in the form that kills ties together
-    and branches strictly above the level (Brehier, Gazeau, Goudenege, Lelievre & Rousset 2016, doi
+    Lestang, Ragone, Brehier, Herbert & Bouchet 2018, doi 10.1088/1742-5468/aab856, in the form that kills ties
+    together and branches strictly above the level (Brehier, Gazeau, Goudenege, Lelievre & Rousset 2016, doi
     10.1214/16-AAP1185): that is what makes the estimate unbiased in discrete time.
 
     What a method returns must follow from its arguments alone, for then a run is reproducible, and can be resumed.
@@ -44,7 +44,7 @@ class Variant:
         return ended[n_discard - 1][0] if len(ended) >= n_discard else None
 
     def n_killed(self, ended: Sequence[tuple[float, int]], level: float) -> int:
-        """Choose who is killed: so many of the lowest. Here all whose maximum is not above the level, ties included."""
+        """Choose who is killed: so many of the lowest. Here all whose maximum is not above the level, with ties."""
         return bisect_right(ended, level, key=_maximum)
 
     def ancestors(self, rng: np.random.Generator, n_killed: int, n_survivors: int) -> list[int]:

@@ -53,7 +53,7 @@ class Checked:
 
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
         try:
-            return _built(cls, _schema(cls).model_validate(plain)), []
+            return _built(cls, _schema(cls).model_validate(plain)), []  # type: ignore[arg-type] # classes are hashable
         except ValidationError as error:
             return None, [_explained(cls, details) for details in error.errors(include_url=False)]
         except SettingsError as error:  # values that are possible, but not together
@@ -86,7 +86,8 @@ class Settings(Checked):
         if self.n_discard >= self.n_trajectories:
             raise SettingsError(
                 "n_discard",
-                f"{self.n_discard} of {self.n_trajectories} trajectories leaves none to restart from; it must be below ",
+                f"{self.n_discard} of {self.n_trajectories} trajectories leaves none to restart from; "
+                "it must be below ",
                 Name("n_trajectories"),
             )
         n_steps = self.n_steps
@@ -142,26 +143,22 @@ def _schema(kind: type[Checked]) -> Any:
 
     hints = get_type_hints(kind, include_extras=True)
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
-    return create_model(
-        kind.__name__,
-        __config__=config,
-        **{
-            field.name: (
-                _schema(hint) if _is_checked(hint := hints[field.name]) else hint,
-                ... if field.default is MISSING and field.default_factory is MISSING else None,
-            )
-            for field in fields(kind)  # type: ignore[arg-type] # every subclass is a dataclass
-        },
-    )
+    types: dict[str, Any] = {
+        field.name: (
+            _schema(hint) if _is_checked(hint := hints[field.name]) else hint,
+            ... if field.default is MISSING and field.default_factory is MISSING else None,
+        )
+        for field in fields(kind)  # type: ignore[arg-type] # every subclass is a dataclass
+    }
+    return create_model(kind.__name__, __config__=config, **types)
 
 
 def _built(kind: type[Kind], found: Any, outer: str = "") -> Kind:
     """Make settings of what Pydantic has checked; what was not given has its default."""
     hints = get_type_hints(kind)
     values = {name: getattr(found, name) for name in found.model_fields_set}
-    for name in values:
-        if _is_checked(hints[name]):
-            values[name] = _built(hints[name], values[name], f"{outer}{name}.")
+    inner = {name: value for name, value in values.items() if _is_checked(hints[name])}
+    values |= {name: _built(hints[name], value, f"{outer}{name}.") for name, value in inner.items()}
     try:
         return kind(**values)
     except SettingsError as error:

@@ -1,7 +1,7 @@
-"""The algorithm: a pure state machine that is told progress and answers with the branches to start.
+"""The algorithm: a pure state machine that gets reports of progress and answers with the branches to start.
 
-What is decided is TAMS, or another variant of multilevel splitting: `pytams.core.selection`. When it is decided is here.
-No clock, no process, no file: whoever calls `Splitting.tell` advances the segments.
+What it decides is TAMS, or another variant of multilevel splitting: `pytams.core.selection`. No clock, no process, no
+file: whoever calls `Splitting.report` advances the segments.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Splitting:
 
     A decision is made as soon as it is determined: when the maxima that the level follows from are known to be final,
     that is, when every running trajectory has climbed above the level. So branches of one iteration start while those
-    of earlier ones still run, and what is decided does not depend on the order in which progress is told.
+    of earlier ones still run, and what is decided does not depend on the order of the reports.
 
     Parameters
     ----------
@@ -157,6 +157,7 @@ class Splitting:
         self._running = [(-math.inf, slot, 0) for slot in range(n)]
         self.n_running = n
         self._generations = _Generations(n)
+
     @property
     def initial_starts(self) -> list[Start]:
         """The segments of the initial ensemble."""
@@ -182,7 +183,7 @@ class Splitting:
 
     @property
     def n_steps(self) -> int:
-        """Model steps computed so far, as far as they have been told."""
+        """Model steps computed so far, as far as they have been reported."""
         running = (member for member in self.members if not member.ended)
         return self._n_steps_of_ended + sum(max(0, member.step - member.start.step) for member in running)
 
@@ -206,11 +207,11 @@ class Splitting:
         """W / N times the number of trajectories that reached the target: final once `finished`."""
         return math.exp(self.log_weight) * self.n_reached / self._n
 
-    def tell(self, progress: Progress) -> list[Iteration]:
+    def report(self, progress: Progress) -> list[Iteration]:
         """Take in a segment's progress and return the iterations that this decides, often none.
 
         Reports of one segment come in order, and its end comes with the report of its last step. A report that is
-        late or told twice changes nothing.
+        late or comes twice changes nothing.
         """
         member = self.members[progress.key.slot]
         if member.start.key != progress.key or member.ended or progress.step <= member.step:
@@ -227,7 +228,7 @@ class Splitting:
         while (level := self._determined_level()) is not None:
             decided.append(self._split(level))
         self._generations.complete(self.iterations)
-        if self.n_running == 0:  # nothing that could still be told would lead to another iteration
+        if self.n_running == 0:  # no report that could still come would lead to another iteration
             self.finished = True
         return decided
 

@@ -1,7 +1,7 @@
 """Who advances segments. Engines know no levels, no weights, no files.
 
-`InProcess` is the default; `Processes`, `OnExecutor` and `OnDask` (an extra) share one task queue. For one of your own
-copy `local`, and run the suite in `contract`.
+`InProcess` is the default; `Processes`, `OnExecutor` and `OnDask` (an extra) share one task queue. For one of your
+own copy `local`, and run the suite in `contract`.
 """
 
 from __future__ import annotations

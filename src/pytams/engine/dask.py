@@ -210,7 +210,7 @@ class OnDask(Keeping):
         timeout: float | None = None,
     ) -> None:
         ours = not isinstance(connect, Client)
-        client = connect() if ours else connect
+        client: Any = connect() if ours else connect
         n_workers = n_workers or max(1, sum(client.nthreads().values()))
         workers = DaskWorkers(problem, client, n_workers, seconds, owns_cluster=ours)
         super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))

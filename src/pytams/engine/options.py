@@ -53,7 +53,11 @@ def engine_maker(runner: Runner, cluster: Cluster) -> Callable[[Problem], Engine
     """
     if runner.type == "inprocess":
         return partial(InProcess, block_length=runner.block_length, threads=runner.nthreads)
-    options = {"batch": runner.batch, "seconds": runner.block_seconds, "timeout": runner.block_timeout}
+    options: dict[str, Any] = {
+        "batch": runner.batch,
+        "seconds": runner.block_seconds,
+        "timeout": runner.block_timeout,
+    }
     if runner.type == "process":
         from pytams.engine.processes import Processes  # noqa: PLC0415 - what only workers need
 

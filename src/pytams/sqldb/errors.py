@@ -1,4 +1,4 @@
-"""What can go wrong with a ledger: a `PytamsError` to us, a `SQLAlchemyError` to users of the documented interface."""
+"""What can go wrong with a ledger: a `PytamsError`, and a `SQLAlchemyError` as its documented interface has it."""
 
 from __future__ import annotations
 

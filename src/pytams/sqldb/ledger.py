@@ -128,15 +128,15 @@ class Ledger:
         self._add(ArchivedTrajectory, [{"traj_file": f, "t_metadata": m} for f, m in trajectories])
 
     def update_trajectory_metadata(self, traj_id: int, metadata: str) -> None:
-        """Update the metadata of a trajectory; NoTrajectoryError if there is none with this id."""
+        """Update the metadata of a trajectory; NoTrajectoryError if there is none."""
         self._update_trajectory(traj_id, t_metadata=metadata)
 
     def fetch_trajectory_metadata(self, traj_id: int) -> str:
-        """Get the metadata of a trajectory, as JSON; NoTrajectoryError if there is none with this id."""
+        """Get the metadata of a trajectory, as JSON; NoTrajectoryError if there is none."""
         return self._fetch(Trajectory, traj_id)[1]
 
     def fetch_archived_trajectory_metadata(self, traj_id: int) -> str:
-        """Get the metadata of a trajectory in the archive, as JSON; NoTrajectoryError if there is none with this id."""
+        """Get the metadata of a trajectory in the archive, as JSON; NoTrajectoryError if there is none."""
         return self._fetch(ArchivedTrajectory, traj_id)[1]
 
     # --- owners of locks ----------------------------------------------------------------------------------------

@@ -34,6 +34,11 @@ class Owner(NamedTuple):
         return ":".join(map(str, self))
 
     @property
+    def process(self) -> tuple[str, int, int]:
+        """Which process it is in: the same for all objects of that process."""
+        return self[:3]
+
+    @property
     def label(self) -> str:
         """What people call it: machine and process."""
         return f"{self.host}, process {self.pid}"

@@ -78,9 +78,7 @@ class History:
         records = np.flatnonzero(self.scores > self._best_before[:-1])
         steps: list[int] = (records + self.first_step).tolist()
         scores: list[float] = self.scores[records].tolist()
-        return Progress(
-            self.start.key, steps, scores, self.step, self.ended, LazySequence(self._state_at, steps)
-        )
+        return Progress(self.start.key, steps, scores, self.step, self.ended, LazySequence(self._state_at, steps))
 
     @property
     def past_without_point(self) -> Past:

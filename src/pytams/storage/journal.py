@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytams.core.ports import Activity
-    from pytams.core.segments import Past, Point, Progress, Start
+    from pytams.core.segments import Past, Point, Progress, SegmentKey, Start
     from pytams.core.splitting import Iteration, Splitting
     from pytams.storage.directory import RunDirectory
     from pytams.storage.segment_files import Piece
@@ -159,7 +159,7 @@ class RunJournal:
         if where:
             self._last_checkpoint = now
 
-    def _write_segments(self, where: Mapping[object, Point]) -> tuple[str, set[int]]:
+    def _write_segments(self, where: Mapping[SegmentKey, Point]) -> tuple[str, set[int]]:
         """Write one file of all that is to be written, and return its name, and whose segments are in it."""
         segments: list[PendingSegment] = []
         pieces: list[Piece] = []

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from pytams.storage.options import Storage
 
 
-def make_or_open(
-    model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage
-) -> RunDirectory:
+def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage) -> RunDirectory:
     """Make a run directory, or open the one that is there if it holds this study.
 
     Raises

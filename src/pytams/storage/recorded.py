@@ -66,7 +66,5 @@ class Recorded:
             return None
         for name in names:
             if name.file not in self.files:
-                raise StoreError(
-                    f"{self.ledger_name}: {start.key} is said to be in {name.file}, no file of this run"
-                )
+                raise StoreError(f"{self.ledger_name}: {start.key} is said to be in {name.file}, no file of this run")
         return History(start, [segment_files.read(name, self.files[name.file]) for name in names], ended)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Arrays:
-    """What is known of the members of a batch, for `capacity` of them; those of states and noise are made when seen."""
+    """What is known of the members of a batch, for `capacity` of them; states and noise get room when one is seen."""
 
     def __init__(self) -> None:
         self.capacity = 0

@@ -164,7 +164,7 @@ class Batch:
     # --- one step -----------------------------------------------------------------------------------------------
 
     def _step(self) -> NDArray[np.bool_]:
-        """Advance every member by one step, and tell which have ended."""
+        """Advance every member by one step, and say which have ended."""
         n = len(self._members)
         if self._steps_to_refill == 0:
             for i in np.flatnonzero(self._arrays.position[:n] == self._model.chunk).tolist():
@@ -174,7 +174,9 @@ class Batch:
         every = slice(n)
         noise = self._arrays.noise[self._arrays.index[:n], self._arrays.position[:n]]
         states = rows_of(self._arrays.states, every)
-        put_rows(self._arrays.states, every, self._model.step_batch(states, noise, self._arrays.steps[:n], self._where))
+        put_rows(
+            self._arrays.states, every, self._model.step_batch(states, noise, self._arrays.steps[:n], self._where)
+        )
         self._arrays.steps[:n] += 1
         self._arrays.position[:n] += 1
         self._steps_to_refill -= 1
@@ -182,7 +184,7 @@ class Batch:
         return self._score(every)
 
     def _score(self, index: Any) -> NDArray[np.bool_]:
-        """Score the members at an index, keep their new records, and tell which have ended."""
+        """Score the members at an index, keep their new records, and say which have ended."""
         states = rows_of(self._arrays.states, index)
         steps = self._arrays.steps[: len(self._members)][index]
         numbers = self._arrays.index[: len(self._members)][index]

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import SettingsError
+from pytams.core.states import as_state, equal_states
+from pytams.core.streams import Streams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +52,12 @@ class Functions(ABC):
                 "model", f"{type(self).__name__}.noise_shape must be the shape of one step's noise, "
                 f"a tuple such as () or (2,), not {shape!r}"
             )  # fmt: skip
+
+    def has_fixed_start(self, seed: int) -> bool:
+        """Whether every trajectory starts from the same state: whether two that are drawn are equal."""
+        streams = Streams(seed)
+        first, second = (as_state(self.initial_state(streams.initial_state(0, slot))) for slot in (0, 1))
+        return equal_states(first, second)
 
     @property
     def may_stop(self) -> bool:

@@ -62,7 +62,7 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
     kept_states: list[State] = []
 
     def has_ended(state: State, score: float) -> bool:
-        """Keep a new record, and tell whether the trajectory ends here."""
+        """Keep a new record, and say whether the trajectory ends here."""
         nonlocal best
         is_record = score > best
         if is_record:

@@ -185,7 +185,7 @@ class Compiled:
         return report._replace(
             steps=np.asarray(report.steps)[is_record].tolist(),
             scores=np.asarray(report.scores)[is_record].tolist(),
-            states=report.states[is_record],
+            states=np.asarray(report.states)[is_record],
             trace=trace,
         )
 

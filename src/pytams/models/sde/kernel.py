@@ -1,7 +1,7 @@
 """The compiled loop: many segments, each advanced step by step until it ends or its block is over.
 
-`drift`, `diffusion`, `score`, `stopped`, `predict`, `correct` and `make_step` are globals here, put in by `specialised`
-for one model: Numba then compiles them into the loop.
+`drift`, `diffusion`, `score`, `stopped`, `predict`, `correct` and `make_step` are globals here, put in by
+`specialised` for one model: Numba then compiles them into the loop.
 
 Random bits are NumPy's to the last one: Philox4x64-10 (Salmon et al. 2011, doi 10.1145/2063384.2063405), and normals
 by the Ziggurat method (Marsaglia & Tsang 2000, doi 10.18637/jss.v005.i08) with NumPy's tables, which Numba carries.

@@ -42,7 +42,7 @@ SCHEMES = {
 def step(
     scheme: Scheme, coefficients: Callable[[Any, Any], tuple[Any, Any]], x: Any, noise: Any, t: Any, dt: float
 ) -> Any:
-    """Advance x from t to t + dt, given what computes (a, b) of a state at a time: numbers, or arrays of x's shape."""
+    """Advance x from t to t + dt, given what computes (a, b) of a state at a time: arrays of x's shape."""
     dw = math.sqrt(dt) * noise
     a, b = coefficients(x, t)
     predicted = scheme.predict(x, a, b, dt, dw)
