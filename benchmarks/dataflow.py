@@ -32,9 +32,9 @@ class Lockstep(InProcess):
         self.ends: dict[tuple[int, int], int] = {}
 
     def advance(self) -> list[Progress]:
-        told = super().advance()
-        self.ends |= {progress.key[1:]: progress.step for progress in told if progress.ended}
-        return told
+        reports = super().advance()
+        self.ends |= {progress.key[1:]: progress.step for progress in reports if progress.ended}
+        return reports
 
 
 def branches_at_once(n: int, n_discard: int, run: int) -> tuple[float, float]:

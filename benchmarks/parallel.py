@@ -7,9 +7,11 @@ then a model that computes, on two processes; then what a task costs.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
-from collections.abc import Iterable
-from concurrent.futures import wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -17,13 +19,16 @@ from typing import Any
 import numpy as np
 
 import pytams
-from pytams.core.segments import Point, Problem, Progress, SegmentKey, Start
-from pytams.engine import InProcess, OnDask, Processes
+from pytams.core.ports import Stepper
+from pytams.core.segments import Past, Point, Problem, Progress, SegmentKey, Start
+from pytams.engine import InProcess, Keeping, OnDask, OnExecutor
 from pytams.engine.clusters import connect
-from pytams.engine.pool import PoolStepper
+from pytams.engine.pool import ExecutorWorkers
+from pytams.engine.tasks import TaskQueue
 from speed import OneByOne
 
 STEP_SECONDS = 0.005
+TASK_SECONDS = 0.1
 
 
 class Sleepy(OneByOne):
@@ -44,62 +49,126 @@ class Busy(OneByOne):
         return super().step(state + total * 0.0, noise, t, dt)
 
 
-class Barrier(Processes):
-    """Starts the branches of an iteration when those of the one before have ended."""
+class BarrierStepper:
+    """Holds the branches of an iteration back until those of the one before have ended."""
 
-    def __init__(self, problem: Problem, n_workers: int) -> None:
-        super().__init__(problem, n_workers, seconds=0.1)
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
         self._running: set[SegmentKey] = set()
         self._groups: list[list[Point]] = []
 
-    def start(self, starts: Iterable[Start]) -> None:
-        group: list[Point] = []
-        join = self._stepper.join
-        self._stepper.join = group.append  # type: ignore[method-assign, assignment] # put them aside
-        super().start(starts)
-        self._stepper.join = join  # type: ignore[method-assign]
-        self._groups.append(group)
-        self._release()
+    @property
+    def n_steps(self) -> int:
+        return self._stepper.n_steps
 
-    def advance(self) -> list[Progress]:
-        reports = super().advance()
-        self._running -= {report.key for report in reports if report.ended}
-        self._release()
-        return reports
+    @property
+    def n_busy(self) -> int:
+        return self._stepper.n_busy
 
-    def _release(self) -> None:
+    def open_group(self) -> None:
+        """Take what joins from now on for another iteration's."""
+        self._groups.append([])
+
+    def join(self, point: Point) -> None:
+        self._groups[-1].append(point)
+
+    def advance(self, block_length: int | None) -> list[Progress]:
         while self._groups and not self._running:
             for point in self._groups.pop(0):
                 self._running.add(point.key)
                 self._stepper.join(point)
+        reports = self._stepper.advance(block_length)
+        self._running -= {report.key for report in reports if report.ended}
+        return reports
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        reports, points = self._stepper.checkpoint()
+        return reports, points + [point for group in self._groups for point in group]
+
+    def close(self) -> None:
+        self._stepper.close()
+
+
+class Barrier:
+    """An engine with a barrier after each iteration."""
+
+    note = ""
+
+    def __init__(self, problem: Problem, executor: Executor, n_workers: int) -> None:
+        self._stepper = BarrierStepper(TaskQueue(ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS)))
+        self._engine = Keeping(self._stepper)
+
+    @property
+    def n_steps(self) -> int:
+        return self._engine.n_steps
+
+    @property
+    def n_busy(self) -> int:
+        return self._engine.n_busy
+
+    def start(self, starts: Iterable[Start]) -> None:
+        self._stepper.open_group()
+        self._engine.start(starts)
+
+    def resume(self, start: Start, past: Past) -> None:
+        self._engine.resume(start, past)
+
+    def drop(self, keys: Iterable[SegmentKey]) -> None:
+        self._engine.drop(keys)
+
+    def pass_level(self, run: int, level: float) -> None:
+        self._engine.pass_level(run, level)
+
+    def advance(self) -> list[Progress]:
+        return self._engine.advance()
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        return self._engine.checkpoint()
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+@contextmanager
+def warm_executor(n_workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Start processes: that is not counted."""
+    with ProcessPoolExecutor(n_workers, multiprocessing.get_context("forkserver")) as executor:
+        wait([executor.submit(time.sleep, 1.0) for _ in range(n_workers)])
+        yield executor
 
 
 def seconds(tams: pytams.TAMS, engine: Any, n_runs: int = 1) -> tuple[float, Any]:
-    """Time of a study; starting the workers is not counted."""
+    """Time of a study; making the engine is not counted."""
     with tams.study(n_runs, seed=1, engine=engine) as study:
-        stepper: Any = study._engine._stepper  # type: ignore[attr-defined] # to start its workers
-        if isinstance(stepper, PoolStepper):
-            wait([stepper._executor.submit(time.sleep, 1.0) for _ in range(stepper._n_workers)])
         start = perf_counter()
         for _ in study:
             pass
         return perf_counter() - start, study.result().runs
 
 
+def on_processes(tams: pytams.TAMS, n_workers: int, n_runs: int = 1, *, barrier: bool = False) -> tuple[float, Any]:
+    """Time of a study on processes that have been started."""
+    with warm_executor(n_workers) as executor:
+        engine: Any = partial(OnExecutor, executor=executor, n_workers=n_workers, seconds=TASK_SECONDS)
+        if barrier:
+            engine = partial(Barrier, executor=executor, n_workers=n_workers)
+        return seconds(tams, engine, n_runs)
+
+
 def main() -> None:
     settings: dict[str, Any] = {"end_time": 4.0, "step_size": 0.1, "target_score": 0.95}
     tams = pytams.TAMS(Sleepy(), n_trajectories=100, n_discard=1, **settings)
-    one, expected = seconds(tams, partial(Processes, n_workers=1, seconds=0.1))
+    one, expected = on_processes(tams, 1)
     n_tasks = expected[0].n_steps
     print(f"one run, N = 100, l = 1, {n_tasks} steps of {STEP_SECONDS * 1e3:g} ms: {one:.1f} s on one worker")
     print(f"{'workers':>8} {'dataflow':>9} {'barrier':>8}")
     for n_workers in (4, 8, 16):
-        ours, runs = seconds(tams, partial(Processes, n_workers=n_workers, seconds=0.1))
+        ours, runs = on_processes(tams, n_workers)
         assert runs == expected
-        theirs, runs = seconds(tams, partial(Barrier, n_workers=n_workers))
+        theirs, runs = on_processes(tams, n_workers, barrier=True)
         assert runs == expected
         print(f"{n_workers:>8} {one / ours:>9.1f} {one / theirs:>8.1f}", flush=True)
-    many, runs = seconds(tams, partial(Processes, n_workers=32, seconds=0.1), n_runs=8)
+    many, runs = on_processes(tams, 32, n_runs=8)
     steps = sum(run.n_steps for run in runs)
     print(f"\n8 runs on 32 workers: {steps / n_tasks * one / many:.1f}")
 
@@ -107,7 +176,7 @@ def main() -> None:
     times: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):
         for n_workers, found in times.items():
-            found.append(seconds(busy, partial(Processes, n_workers=n_workers))[0])
+            found.append(on_processes(busy, n_workers)[0])
     print(f"a model that computes, two processes over one: {np.median(times[1]) / np.median(times[2]):.2f}")
 
     def a_task(engine: Any) -> float:
@@ -116,13 +185,14 @@ def main() -> None:
         return spent / sum(len(run.iterations) * 5 + 50 for run in runs)
 
     client = connect("local", n_workers=2)
-    engines: dict[str, Any] = {
-        "in process": InProcess,
-        "two processes": partial(Processes, n_workers=2),
-        "two Dask workers": partial(OnDask, connect=client),
-    }
-    for name, engine in engines.items():
-        print(f"a segment of 40 steps that cost next to nothing, {name}: {a_task(engine) * 1e3:.2f} ms")
+    with warm_executor(2) as executor:
+        engines: dict[str, Any] = {
+            "in process": InProcess,
+            "two processes": partial(OnExecutor, executor=executor, n_workers=2),
+            "two Dask workers": partial(OnDask, connect=client),
+        }
+        for name, engine in engines.items():
+            print(f"a segment of 40 steps that cost next to nothing, {name}: {a_task(engine) * 1e3:.2f} ms")
     client.shutdown()
 
 

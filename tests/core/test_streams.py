@@ -50,7 +50,7 @@ def test_drawn_seeds_fit_toml() -> None:
 
 
 def test_no_global_random_state_anywhere() -> None:
-    """All randomness goes through `core.streams`: no `np.random` function, no `random` module, no unkeyed generator."""
+    """All randomness goes through `core.streams`: no `np.random` function, no `random` module, no other generator."""
     forbidden = re.compile(
         r"(?<!numba\.)np\.random\.(?!Generator\b)|default_rng|^\s*(import|from) random\b|numpy\.random", re.M
     )
