@@ -42,7 +42,7 @@ def server() -> Iterator[str]:
 
     try:
         call("initdb", "--username=tams", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=200 -c fsync=off"
+        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
         call("pg_ctl", "-w", "-l", str(folder / "server.log"), "-o", options, "start")
         try:
             yield f"postgresql+psycopg://tams:secret@/postgres?host={folder}"

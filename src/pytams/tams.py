@@ -290,10 +290,6 @@ class Study:
         self.runs += self._claimed
         return bool(self._claimed)
 
-    def checkpoint(self) -> None:
-        """Record everything, running segments included."""
-        self._driver.checkpoint()
-
     def _tell(self, events: Sequence[Event]) -> None:
         """Tell the observers what happened."""
         if not self._observers:
@@ -320,13 +316,7 @@ class Study:
     # --- what comes of it ---------------------------------------------------------------------------------------
 
     def result(self) -> Result:
-        """Sum up the finished runs.
-
-        Raises
-        ------
-        RuntimeError
-            If no run is finished.
-        """
+        """Sum up the finished runs; RuntimeError if none is."""
         finished = [run for run in self.runs if run in self._driver.finished]
         if not finished:
             raise RuntimeError("no run is finished: iterate the study first")

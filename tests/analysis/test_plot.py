@@ -70,7 +70,30 @@ def test_every_picture_says_what_it_shows(kind: str, result: pytams.Result) -> N
     ids=["no iteration", "out of reach", "extinct", "at once"],
 )
 def test_of_one_run_whatever_became_of_it(kind: str, tams: pytams.TAMS) -> None:
-    render(plot.draw(kind, tams.run(1, seed=3)))
+    result = tams.run(1, seed=3)
+    [run] = result.runs
+    ax = plot.draw(kind, result)
+    render(ax)
+    if kind == "levels":
+        np.testing.assert_array_equal(ax.lines[0].get_ydata(), [i.level for i in run.iterations])
+    elif kind == "estimates":
+        np.testing.assert_array_equal(ax.lines[0].get_ydata(), [run.estimate])
+    elif kind == "exceedance":
+        shown = np.asarray(ax.lines[0].get_ydata())
+        assert ((shown > 0.0) & (shown <= 1.0)).all()
+        assert (np.diff(shown) <= 0.0).all()
+        assert len(shown) == (result.exceedance(grid(result)).value > 0.0).sum()
+    elif kind == "return-times":
+        assert (np.diff(np.asarray(ax.lines[0].get_xdata())) >= 0.0).all()
+    else:
+        assert len(lines(ax)) == run.n
+
+
+def grid(result: pytams.Result) -> Any:
+    """Levels of a picture: from the lowest maximum to just below the target."""
+    target = result.settings.target_score
+    begin = min((run.iterations[0].lowest for run in result.runs if run.iterations), default=target - 1.0)
+    return np.linspace(begin, np.nextafter(target, -np.inf), 300)
 
 
 def test_levels(result: pytams.Result) -> None:

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -90,10 +93,18 @@ def test_the_notebook_shows_the_same_summary(directory: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["overview", *plot.KINDS])
 def test_pictures_as_files(directory: Path, tmp_path: Path, kind: str) -> None:
     with pytams.load(directory) as saved:
-        write_picture(saved.result, kind, tmp_path / "picture.png")
-        assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
-        write_picture(saved.result, kind, tmp_path / "picture.svg")
-        assert b"<svg" in (tmp_path / "picture.svg").read_bytes()
+        for suffix in ("png", "svg"):
+            write_picture(saved.result, kind, tmp_path / f"picture.{suffix}")
+    pixels = plt.imread(tmp_path / "picture.png")[..., :3]
+    height, width, _ = pixels.shape
+    assert (height, width) == ((1800, 1920) if kind == "overview" else (600, 960))
+    is_coloured = np.ptp(pixels, axis=2) > 0.2
+    assert is_coloured.sum() > 300, "curves are drawn in colour"
+    assert 0.001 < (pixels.min(axis=2) < 0.5).mean() < 0.5, "text and axes are dark, the rest is not"
+    drawn = ElementTree.parse(tmp_path / "picture.svg").getroot()
+    assert drawn.tag.endswith("}svg")
+    assert len(drawn.findall(".//{*}g[@id]")) > 20
+    assert len(drawn.findall(".//{*}path")) > 20
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])

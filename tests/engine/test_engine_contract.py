@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -38,24 +39,20 @@ class TestProcesses(EngineContract):
 class TestOnDask(EngineContract):
     pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own, at its shutdown
 
-    @pytest.fixture(autouse=True, scope="class")
-    def connect(self) -> Iterator[None]:
-        pytest.importorskip("distributed")
-        from pytams.engine.clusters import connect
-        from pytams.engine.dask import OnDask
+    @pytest.fixture(autouse=True)
+    def connected(self, client: Any) -> None:
+        self._client = client
 
-        client = connect(
-            "local",
-            n_workers=2,
-            options={"dashboard_address": None, "silence_logs": logging.CRITICAL, "processes": False},
-        )
-        type(self).engine_of = staticmethod(partial(OnDask, connect=client, seconds=0.01))
-        yield
+    @pytest.fixture(scope="class")
+    def client(self) -> Iterator[Any]:
+        pytest.importorskip("distributed")
+        options = {"dashboard_address": None, "silence_logs": logging.CRITICAL, "processes": False}
+        client = import_module("pytams.engine.clusters").connect("local", n_workers=2, options=options)
+        yield client
         cluster = client.cluster
         client.close()
         cluster.close()
 
-    engine_of: partial[Engine]
-
     def make_engine(self, problem: Problem) -> Engine:
-        return self.engine_of(problem)
+        engine: Engine = import_module("pytams.engine.dask").OnDask(problem, self._client, seconds=0.01)
+        return engine

@@ -10,7 +10,7 @@ import numpy as np
 from pytams.analysis import estimators
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +24,24 @@ class Estimate(NamedTuple):
     error: Any
     low: Any
     high: Any
+
+
+def values(functional: Callable[[Any], Any], ensemble: Any) -> NDArray[np.float64]:
+    """Ask a functional for its values on an `xarray.Dataset` of trajectories: a row for each.
+
+    Raises
+    ------
+    ValueError
+        If it does not return a value for each.
+    """
+    found = functional(ensemble)
+    rows = np.asarray(found.transpose("trajectory", ...) if hasattr(found, "dims") else found, dtype=float)
+    if rows.shape[:1] != (ensemble.sizes["trajectory"],):
+        raise ValueError(
+            f"the functional returned shape {rows.shape}: it must have a value for each of "
+            f"{ensemble.sizes['trajectory']} trajectories, along the first axis"
+        )
+    return rows
 
 
 def mean_over_reached(runs: Sequence[RunResult], values: NDArray[np.float64]) -> Estimate:

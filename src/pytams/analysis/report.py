@@ -7,7 +7,7 @@ import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytams import plot
+from pytams.analysis import plot
 from pytams.core.errors import PytamsError, SettingsError
 
 try:

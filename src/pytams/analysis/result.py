@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.analysis import estimators, summary
+from pytams.analysis import estimators, expectations, summary
 from pytams.analysis.curves import Curve, exceedance, return_times
 from pytams.analysis.ensemble import weighted_ensemble
 from pytams.analysis.expectations import Estimate, mean_over_reached
@@ -180,14 +180,7 @@ class Result:
         >>> result.expectation(lambda e: (e.score > 0.5).sum("time"))  # doctest: +SKIP
         """
         ensemble = self.ensemble(reached=True, states=states)
-        values = functional(ensemble)
-        values = np.asarray(values.transpose("trajectory", ...) if hasattr(values, "dims") else values, dtype=float)
-        if values.shape[:1] != (ensemble.sizes["trajectory"],):
-            raise ValueError(
-                f"the functional returned shape {values.shape}: it must have a value for each of "
-                f"{ensemble.sizes['trajectory']} trajectories, along the first axis"
-            )
-        return mean_over_reached(self.runs, values)
+        return mean_over_reached(self.runs, expectations.values(functional, ensemble))
 
     @property
     def reaching_time(self) -> Estimate:

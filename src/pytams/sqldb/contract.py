@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytams.sqldb import SQLFile, valid_statuses
@@ -62,7 +63,7 @@ class LedgerContract:
         assert json.loads(ledger.fetch_trajectory_metadata(2)) == {"id": 2}
 
     @pytest.mark.parametrize("traj_id", [-1, 1, 10**6])
-    def test_unknown_ids_are_value_errors(self, ledger: SQLFile, traj_id: int) -> None:
+    def test_unknown_ids_are_errors_of_both_kinds(self, ledger: SQLFile, traj_id: int) -> None:
         ledger.add_trajectory("only.nc", "{}")
         for call in (
             ledger.fetch_trajectory,
@@ -73,11 +74,13 @@ class LedgerContract:
             ledger.mark_trajectory_as_completed,
             ledger.release_trajectory,
         ):
-            with pytest.raises(ValueError, match=f"no trajectory with id {traj_id}"):
+            with pytest.raises(ValueError, match=f"no trajectory with id {traj_id}") as error:
                 call(traj_id)
+            assert isinstance(error.value, SQLAlchemyError)
         for update in (ledger.update_trajectory_file, ledger.update_trajectory_metadata):
-            with pytest.raises(ValueError, match=f"no trajectory with id {traj_id}"):
+            with pytest.raises(SQLAlchemyError, match=f"no trajectory with id {traj_id}") as caught:
                 update(traj_id, "x")
+            assert isinstance(caught.value, ValueError)
         assert ledger.fetch_trajectory(0) == "only.nc"
 
     def test_updates(self, ledger: SQLFile) -> None:
@@ -182,7 +185,10 @@ class LedgerContract:
 
     def test_name(self, ledger: SQLFile, location: str) -> None:
         assert bool(ledger.name()) == bool(location)
-        assert "secret" not in ledger.name()
+        if "://" in location:
+            password = make_url(location).password
+            assert password is None or f":{password}@" not in ledger.name()
+            assert password is None or "***" in ledger.name()
 
     def test_dump(self, ledger: SQLFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ledger.add_trajectory("a", "{}")

@@ -57,7 +57,7 @@ class JournalContract:
 
     @pytest.fixture
     def expected(self) -> list[object]:
-        """What is decided without a journal."""
+        """Decide it without a journal."""
         return self.finish(self.driver(NoJournal()))
 
     def test_runs_are_claimed_once(self, open_journal: OpenJournal) -> None:

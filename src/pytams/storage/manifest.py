@@ -69,6 +69,17 @@ class StudyInfo(Checked):
             "identity": self.identity,
         }
 
+    @property
+    def provenance(self) -> list[tuple[str, str]]:
+        """Where it comes from: names and values, as people read them."""
+        return [
+            ("study", f"{self.identity}, begun {self.created}"),
+            ("model", self.model.reference or f"{self.model.name} (made in Python)"),
+            ("its arguments", json.dumps(self.model.arguments)),
+            ("SHA-256 of its source", self.model.sha256 or "none"),
+            ("versions", ", ".join(f"{name} {version}" for name, version in self.versions.items())),
+        ]
+
 
 def facts_from(text: str) -> dict[str, Any]:
     """Read the facts that a ledger was made with, by whatever version."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -125,15 +124,7 @@ class SavedStudy:
     @property
     def provenance(self) -> list[tuple[str, str]]:
         """Where it all comes from: names and values."""
-        info = self.directory.info
-        return [
-            ("run directory", str(self.directory.path)),
-            ("study", f"{info.identity}, begun {info.created}"),
-            ("model", info.model.reference or f"{info.model.name} (made in Python)"),
-            ("its arguments", json.dumps(info.model.arguments)),
-            ("SHA-256 of its source", info.model.sha256 or "none"),
-            ("versions", ", ".join(f"{name} {version}" for name, version in info.versions.items())),
-        ]
+        return [("run directory", str(self.directory.path)), *self.directory.info.provenance]
 
     def __str__(self) -> str:
         info, splittings = self.directory.info, self.splittings

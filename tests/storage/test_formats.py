@@ -1,0 +1,70 @@
+"""Run directories of every format that was ever on main load, show, resume and replay.
+
+``assets/format1.tams`` was written by the code before the house was rebuilt, in three sessions; one of its three runs
+is finished. ``assets/format1.json`` has what the finished study gave then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pytams
+from pytams.storage.manifest import FORMAT
+
+ASSETS = Path(__file__).parent / "assets"
+EXPECTED = json.loads((ASSETS / "format1.json").read_text())
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(ASSETS))
+    shutil.copytree(ASSETS / "format1.tams", tmp_path / "format1.tams")
+    return tmp_path / "format1.tams"
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ASSETS)}
+    command = [sys.executable, "-m", "pytams", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_it_loads(directory: Path) -> None:
+    with pytams.load(directory) as saved:
+        assert [run.estimate.hex() for run in saved.result.runs] == EXPECTED["estimates"][:1]
+        assert saved.result.n_unfinished == 2
+        assert saved.result.settings.variant == "tams"
+        for run, levels in enumerate(EXPECTED["levels"]):
+            found = [iteration.level.hex() for iteration in saved.splittings[run].iterations]
+            assert found == levels[: len(found)]
+            assert found
+
+
+def test_it_is_shown_and_watched(directory: Path) -> None:
+    shown = command("show", directory)
+    assert "1 of 3 runs finished" in shown.stdout, shown.stderr
+
+
+def test_it_is_replayed(directory: Path) -> None:
+    with pytams.load(directory) as saved:
+        for trajectory in saved.trajectories(1) + saved.discarded(1):
+            states = np.array(trajectory.replay())
+            np.testing.assert_array_equal(states, trajectory.scores)  # the score is the state
+
+
+def test_it_is_resumed_and_extended(directory: Path) -> None:
+    resumed = command("resume", directory, "--runs", "4", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    found = json.loads(resumed.stdout)
+    assert [estimate.hex() for estimate in found["estimates"][:3]] == EXPECTED["estimates"]
+    assert json.loads((directory / "study.json").read_text())["format"] == FORMAT
+    with pytams.load(directory) as saved:
+        assert [run.n_steps for run in saved.result.runs][:3] == EXPECTED["n_steps"]
+        assert len(saved.result.runs) == 4
