@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 import pytams
-from pytams.cli.config import Config
+from exact import Walk
+from pytams.cli.config import Config, in_toml_names
+from pytams.core.errors import Name
 
 MODEL = """
 import numpy as np
@@ -155,3 +157,21 @@ def test_overrides(folder: Path) -> None:
     for bad in ("tams", "tams.n", "ntrajectories=3", "=3"):
         with pytest.raises(pytams.SettingsError, match="not of the form section.key=value"):
             Config.load(folder / "input.toml", [bad])
+
+
+def test_paths_in_messages_stay_as_they_are() -> None:
+    """Names of settings are put in the file's words; text that looks like one is not."""
+    error = pytams.SettingsError(
+        "seed", "/data/n_runs_x was made with seed 1, step_size of 3; see ", Name("n_discard")
+    )
+    assert str(in_toml_names(error)) == (
+        "[tams] seed: /data/n_runs_x was made with seed 1, step_size of 3; see ndiscard"
+    )
+
+
+def test_a_path_like_a_setting_in_a_real_message(tmp_path: Path) -> None:
+    tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=4, n_trajectories=10)
+    tams.run(2, seed=1, out=tmp_path / "n_runs_x")
+    with pytest.raises(pytams.SettingsError) as error:
+        tams.run(2, seed=2, out=tmp_path / "n_runs_x")
+    assert str(in_toml_names(error.value)) == f"[tams] seed: {tmp_path}/n_runs_x was made with seed 1, not 2"
