@@ -121,11 +121,6 @@ class RunLedger(SQLFile):
         with self._database.write() as connection:
             connection.execute(insert(SegmentFile).values(name=name, sha256=sha256))
 
-    def remove_files(self, names: Iterable[str]) -> None:
-        """Forget segment files."""
-        with self._database.write() as connection:
-            connection.execute(delete(SegmentFile).where(SegmentFile.name.in_(list(names))))
-
     def files(self) -> dict[str, str]:
         """Every segment file and its SHA-256."""
         with self._database.read() as connection:

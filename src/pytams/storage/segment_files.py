@@ -117,11 +117,6 @@ class SegmentFiles:
             path.unlink(missing_ok=True)
         return [path.name for path in orphans]
 
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove files that nothing needs any more."""
-        for name in names:
-            (self._folder / name).unlink(missing_ok=True)
-
     def _files(self) -> Iterator[Path]:
         folder = self._folder / self.subfolder
         return (path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"})

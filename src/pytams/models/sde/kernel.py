@@ -180,7 +180,9 @@ def advance(
 ) -> None:
     """Advance members by a block each, in place, and write down their records, and the states to be stored.
 
-    A block is over, too, when a member's room for these is used up. `names` are (run * 2**32 + slot, branch).
+    A block is over, too, when a member's room for these is used up. `states` is of shape ``(members, dimension)``,
+    `record_states` of shape ``(members, room, dimension)``, what else is said of records ``(members, room)``, `trace`
+    ``(members, steps)`` and the rest ``(members,)``; `names` are (run * 2**32 + slot, branch).
     """
     p = make_parameters(*parameters)
     n_members = states.shape[0]
