@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
-from pytams.core.driver import Decided, Driver
+from pytams.core.driver import Decided, Driver, lowest_level
 from pytams.core.errors import SettingsError
 from pytams.core.observers import Observers
 from pytams.core.ports import NoEngine, NoJournal
@@ -17,21 +18,24 @@ from pytams.core.segments import Problem
 from pytams.core.selection import Variant
 from pytams.core.settings import RunArguments, Settings
 from pytams.core.streams import draw_seed
+from pytams.core.verification import start_check
 from pytams.engine.local import InProcess
 from pytams.engine.replay import Replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
     from pytams.core.driver import Event
     from pytams.core.ports import Engine, Journal, Steppable
-    from pytams.core.segments import Progress
     from pytams.core.splitting import Splitting
     from pytams.storage.options import Storage
 
 _logger = logging.getLogger("pytams")
+
+_WAIT_SECONDS = 1.0
+"""Between looks at runs that others drive."""
 
 
 class TAMS:
@@ -106,6 +110,7 @@ class TAMS:
         out: str | Path | Storage | None = None,
         journal: Journal | None = None,
         observers: Sequence[object] = (),
+        verify: bool = True,
     ) -> Study:
         """Prepare independent runs; nothing is computed before the study is iterated.
 
@@ -126,6 +131,9 @@ class TAMS:
             Instead of `out`: a journal of your own.
         observers
             Objects with any of the methods of `pytams.Observer`.
+        verify
+            Whether a part of the study is computed again, to the bit, before anything is built on it: of what `out`
+            holds, or of the first steps, twice. It costs 1 % of a run at most.
 
         Raises
         ------
@@ -135,36 +143,17 @@ class TAMS:
             If `out` holds another study, or is in use.
         """
         arguments = RunArguments.checked({"n_runs": n_runs, "seed": seed, "first_run": first_run})
+        following = Observers(observers)
         if out is not None:
             if journal is not None:
                 raise SettingsError("journal", "give either a journal or out")
-            return self._recorded_study(arguments, engine, out, observers)
-        runs = range(arguments.first_run, arguments.first_run + arguments.n_runs)
+            from pytams.storage.opening import open_study  # noqa: PLC0415 - files and ledgers: heavy imports
+
+            problem, runs, journal = open_study(self.model, self.settings, self.variant, arguments, out)
+            return Study(self, problem, runs, engine, journal, following, verify=verify)
         seed = draw_seed() if arguments.seed is None else arguments.seed
-        _logger.info("runs %d to %d, seed %d, %s", runs[0], runs[-1], seed, self.settings)
         problem = Problem.of(self.model, self.settings, seed, traced=journal is not None)
-        return Study(self, problem, runs, engine, journal or NoJournal(), observers)
-
-    def _recorded_study(
-        self,
-        arguments: RunArguments,
-        engine: Callable[[Problem], Engine],
-        out: str | Path | Storage,
-        observers: Sequence[object],
-    ) -> Study:
-        from pytams.storage.journal import RunJournal  # noqa: PLC0415 - reading and writing files: heavy imports
-        from pytams.storage.opening import make_or_open  # noqa: PLC0415 - likewise
-        from pytams.storage.options import Storage  # noqa: PLC0415 - likewise
-
-        storage = out if isinstance(out, Storage) else Storage(path=Path(out))
-        storage = Storage.checked({name: getattr(storage, name) for name in Storage.names()})
-        directory = make_or_open(self.model, self.settings, arguments, storage)
-        info = directory.info
-        problem = Problem.of(self.model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq)
-        journal = RunJournal(
-            directory, checkpoint_interval=storage.checkpoint_interval, runs_at_once=storage.runs_at_once
-        )
-        return Study(self, problem, range(info.n_runs), engine, journal, observers)
+        return Study(self, problem, arguments.runs, engine, journal or NoJournal(), following, verify=verify)
 
     def run(
         self,
@@ -176,10 +165,18 @@ class TAMS:
         out: str | Path | Storage | None = None,
         journal: Journal | None = None,
         observers: Sequence[object] = (),
+        verify: bool = True,
     ) -> Result:
         """Run to the end. The parameters are those of `study`."""
         with self.study(
-            n_runs, seed, first_run=first_run, engine=engine, out=out, journal=journal, observers=observers
+            n_runs,
+            seed,
+            first_run=first_run,
+            engine=engine,
+            out=out,
+            journal=journal,
+            observers=observers,
+            verify=verify,
         ) as study:
             for _ in study:
                 pass
@@ -200,22 +197,23 @@ class Study:
         runs: Sequence[int],
         make_engine: Callable[[Problem], Engine],
         journal: Journal,
-        observers: Sequence[object],
+        observers: Observers,
+        *,
+        verify: bool,
     ) -> None:
         self.settings = tams.settings
         self.runs: list[int] = []
         """Numbers of the runs that are driven here."""
         self._problem, self._asked = problem, runs
-        self._journal = journal
-        self._observers = Observers(observers)
+        self._journal, self._observers, self._verify = journal, observers, verify
         self._claimed = journal.claim(runs)
         try:
             self._engine: Engine = make_engine(problem) if self._claimed else NoEngine()
         except BaseException:
             journal.close()
             raise
-        self._start_is_checked = False
-        self._driver = Driver(tams.settings, problem.seed, tams.variant, self._engine, journal, self._check_start)
+        self._awaited: Mapping[int, str] = {}
+        self._driver = Driver(tams.settings, problem.seed, tams.variant, self._engine, journal, start_check(problem))
         self.runs += self._claimed
 
     # --- how it goes --------------------------------------------------------------------------------------------
@@ -263,20 +261,34 @@ class Study:
     @property
     def lowest_level(self) -> float:
         """Level that every unfinished run has passed, -inf if one has none yet; the target once all are finished."""
-        if not self._driver.splittings:
-            return -float("inf")
-        levels = (splitting.level for splitting in self._driver.splittings.values() if not splitting.finished)
-        return min(levels, default=self.target_score)
+        return lowest_level(self._driver.splittings.values(), self.target_score)
 
     # --- going on -----------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Study]:
         while True:
             yield from self._advance()
-            if not self._claimed and not self._claim():
+            if self._claimed or self._claim():
+                self._begin()
+            elif awaited := self._journal.awaited(self._asked):
+                yield from self._wait(awaited)
+            else:
                 return
-            claimed, self._claimed = self._claimed, []
-            self._tell(self._driver.begin(claimed))
+
+    def _begin(self) -> None:
+        if self._verify:
+            self._driver.verify(self._claimed)
+        claimed, self._claimed = self._claimed, []
+        self._tell(self._driver.begin(claimed))
+
+    def _wait(self, awaited: Mapping[int, str]) -> Iterator[Study]:
+        """Wait a little for runs that others drive."""
+        if awaited != self._awaited:
+            runs = ", ".join(f"run {run} (driven by {who})" for run, who in awaited.items())
+            _logger.warning("waiting for %s", runs)
+            self._awaited = awaited
+        yield self
+        sleep(_WAIT_SECONDS)
 
     def _advance(self) -> Iterator[Study]:
         while not self._driver.is_done:
@@ -285,8 +297,8 @@ class Study:
             yield self
 
     def _claim(self) -> bool:
-        """Take on more runs, if there are any."""
-        self._claimed = self._journal.claim(self._asked)
+        """Take on more runs, if there are any; one that had none to begin with has no engine."""
+        self._claimed = self._journal.claim(self._asked) if self.runs else []
         self.runs += self._claimed
         return bool(self._claimed)
 
@@ -300,35 +312,29 @@ class Study:
             else:
                 self._observers.call("on_finished", event.run, self._run_result(event.run))
 
-    def _check_start(self, progress: Progress) -> None:
-        """Refuse a fixed start that is at the target: there is nothing to estimate. A random one may happen to be."""
-        score = progress.scores[0]
-        if score < self.target_score or self._start_is_checked:
-            return
-        self._start_is_checked = True
-        if self._problem.model.has_fixed_start(self._problem.seed):
-            raise SettingsError(
-                "target_score",
-                f"{self.target_score:g} is already reached at t = 0, where the score is {score:g}; "
-                "set a higher target, or another initial state",
-            )
-
     # --- what comes of it ---------------------------------------------------------------------------------------
 
     def result(self) -> Result:
-        """Sum up the finished runs; RuntimeError if none is."""
-        finished = [run for run in self.runs if run in self._driver.finished]
+        """Sum up the finished runs of the study, those that others have driven too; RuntimeError if there is none."""
+        finished, n_unfinished = self._outcome()
         if not finished:
             raise RuntimeError("no run is finished: iterate the study first")
         return Result(
             model=self._problem.model.name,
             settings=self.settings,
             seed=self._problem.seed,
-            runs=tuple(self._run_result(run) for run in sorted(finished)),
-            n_unfinished=len(self.runs) - len(finished),
+            runs=tuple(RunResult.of(run, splitting) for run, splitting in sorted(finished.items())),
+            n_unfinished=n_unfinished,
             wall_time=self._driver.wall_time,
             source=Replay(self._problem),
         )
+
+    def _outcome(self) -> tuple[dict[int, Splitting], int]:
+        """Find the finished runs of the study, by number, and how many are not finished."""
+        elsewhere = self._journal.elsewhere()
+        finished = {run: self._driver.splittings[run] for run in self._driver.finished}
+        n_unfinished = len(self.runs) - len(finished) + len(elsewhere.unfinished)
+        return finished | dict(elsewhere.finished), n_unfinished
 
     def _run_result(self, run: int) -> RunResult:
         return RunResult.of(run, self._driver.splittings[run])

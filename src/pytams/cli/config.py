@@ -34,6 +34,7 @@ class Session(Checked):
     walltime: Positive | None = None
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     logfile: str | None = None
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
         "walltime": (Session, "walltime"),
         "loglevel": (Session, "loglevel"),
         "logfile": (Session, "logfile"),
+        "verify": (Session, "verify"),
     },
     "trajectory": {
         "end_time": (Settings, "end_time"),

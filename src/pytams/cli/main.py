@@ -116,13 +116,17 @@ def resume(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], a url, or raise tams.nsplititer."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Go on although the model's source has changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on with another model than that of the study.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
     from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.identity import check_sources  # noqa: PLC0415 - likewise
 
-    config = Config.of_study(RunDirectory(directory).info, settings or ())
+    info = RunDirectory(directory).info
+    config = Config.of_study(info, settings or ())
+    if not force:
+        check_sources(directory, info.model)  # before any of it is executed
     n_runs = config.arguments.n_runs if runs is None else runs
     result = _drive(config, n_runs, config.arguments.seed, config.storage(directory, force=force))
     _print_result(result, as_json=as_json)
@@ -221,7 +225,14 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
     try:
         with (
             stop.listening(),
-            tams.study(n_runs, seed, engine=config.engine, out=storage, observers=[progress]) as study,
+            tams.study(
+                n_runs,
+                seed,
+                engine=config.engine,
+                out=storage,
+                observers=[progress],
+                verify=config.session.verify,
+            ) as study,
         ):
             if study.note:
                 console.print(study.note, markup=False, highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ and makes the same decisions again; one that is read has an engine that computes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pytams.core.ports import Activity, Due
 from pytams.core.splitting import Splitting
+from pytams.core.verification import check_recorded, check_twice, n_steps_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +96,21 @@ class Driver:
         return len(self.finished) == len(self.splittings)
 
     # --- going on -----------------------------------------------------------------------------------------------
+
+    def verify(self, runs: Sequence[int]) -> None:
+        """Compute a part of the study again, to the bit, before these runs begin or go on.
+
+        Raises
+        ------
+        ModelError
+            If something else comes out.
+        """
+        with self._timed():
+            witnesses = self._journal.witnesses(runs, n_steps_again(self._settings))
+            if witnesses:
+                check_recorded(self._engine, witnesses, self._settings)
+            elif not self._begun:
+                check_twice(self._engine, runs[0], self._settings)
 
     def begin(self, runs: Sequence[int]) -> list[Event]:
         """Start the initial ensembles of runs, and decide again what follows from what was recorded of them."""
@@ -214,3 +231,10 @@ class Driver:
         finally:
             self._journal.close()
             self._engine.close()
+
+
+def lowest_level(splittings: Iterable[Splitting], target_score: float) -> float:
+    """Find the level that every unfinished run has passed: -inf if one has none yet, the target if all are finished."""
+    splittings = list(splittings)
+    levels = (splitting.level for splitting in splittings if not splitting.finished)
+    return min(levels, default=target_score) if splittings else -math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
@@ -59,6 +60,16 @@ def equal_states(a: State, b: State) -> bool:
             and all(equal_states(a[name], b[name]) for name in a)
         )
     return bool(np.array_equal(a, b))
+
+
+def digest(state: State) -> str:
+    """Hash a state: its names, shapes, dtypes and bits."""
+    parts = sorted(state.items()) if isinstance(state, dict) else [("", state)]
+    found = hashlib.sha256()
+    for name, part in parts:
+        found.update(f"{name} {part.shape} {part.dtype.str} ".encode())
+        found.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+    return found.hexdigest()
 
 
 def n_bytes(state: State) -> int:

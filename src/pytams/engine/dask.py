@@ -19,12 +19,13 @@ from distributed import Client, KilledWorker
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
 from pytams.engine.local import LARGE_STATE, Keeping
-from pytams.engine.tasks import TASK_SECONDS, Answer, Outcome, TaskQueue, advance, pack
+from pytams.engine.tasks import TASK_SECONDS, Answer, Outcome, TaskQueue, advance, begin_again, pack
 
 if TYPE_CHECKING:
     from distributed import Future
 
     from pytams.core.segments import Point, Problem
+    from pytams.core.verification import Beginning, Outline
 
 
 class RemoteState:
@@ -155,6 +156,12 @@ class DaskWorkers:
         states = dict(zip(remote, self._client.gather(wanted), strict=True))
         return [point._replace(state=states.get(i, point.state)) for i, point in enumerate(points)]
 
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        """Have beginnings computed again, each list by one worker; Dask sends what is lost to others."""
+        tasks = [self._client.submit(begin_again, self._name, self._packed, one, pure=False) for one in lists]
+        found: list[list[Outline]] = self._client.gather(tasks)
+        return found
+
     def close(self) -> None:
         """Leave the cluster; end it if it is ours."""
         self._client.cancel(list(self._answers))
@@ -213,5 +220,6 @@ class OnDask(Keeping):
         client: Any = connect() if ours else connect
         n_workers = n_workers or max(1, sum(client.nthreads().values()))
         workers = DaskWorkers(problem, client, n_workers, seconds, owns_cluster=ours)
-        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
+        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        super().__init__(queue, queue.begin_again)
         self.note = f"Dask dashboard: {client.dashboard_link}"

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from pytams.core.errors import WorkersLostError
 from pytams.engine.local import Keeping
-from pytams.engine.tasks import TASK_SECONDS, Answer, BreakdownError, Outcome, TaskQueue, advance, pack
+from pytams.engine.tasks import TASK_SECONDS, Answer, BreakdownError, Outcome, TaskQueue, advance, begin_again, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from pytams.core.segments import Point, Problem
+    from pytams.core.verification import Beginning, Outline
 
 
 class ExecutorWorkers:
@@ -76,6 +77,14 @@ class ExecutorWorkers:
         """Return them: their states are here."""
         return points
 
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        """Have beginnings computed again, each list by one worker."""
+        try:
+            futures = [self._executor.submit(begin_again, self._name, self._packed, one) for one in lists]
+            return [future.result() for future in futures]
+        except BrokenExecutor as error:
+            raise BreakdownError(str(error)) from error
+
     def close(self) -> None:
         """End the workers, if they are ours."""
         for future in self._out:
@@ -131,4 +140,5 @@ class OnExecutor(Keeping):
         timeout: float | None = None,
     ) -> None:
         workers = ExecutorWorkers(problem, executor, n_workers, seconds)
-        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
+        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        super().__init__(queue, queue.begin_again)

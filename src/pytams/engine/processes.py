@@ -50,7 +50,8 @@ class Processes(Keeping):
     ) -> None:
         n_workers = n_workers or len(os.sched_getaffinity(0))
         workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, seconds)
-        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
+        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        super().__init__(queue, queue.begin_again)
 
 
 def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:

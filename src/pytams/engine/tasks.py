@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import cloudpickle
 
 from pytams.core.errors import ModelError, WorkersLostError
+from pytams.engine.again import outlines
 from pytams.models.loading import import_file, model_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytams.core.segments import Point, Problem, Progress, SegmentKey
+    from pytams.core.verification import Beginning, Outline
 
 _logger = logging.getLogger("pytams")
 
@@ -87,6 +89,12 @@ def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> An
     return Answer(reports + more, left, stepper.n_steps)
 
 
+def begin_again(name: str, packed: bytes, beginnings: Sequence[Beginning]) -> list[Outline]:
+    """Compute beginnings again, on the side."""
+    set_problem(name, packed)
+    return outlines(_problems[name], beginnings)
+
+
 # --- on the driver ----------------------------------------------------------------------------------------------
 
 
@@ -130,6 +138,9 @@ class Workers(Protocol):
     def fetch(self, points: list[Point]) -> list[Point]:
         """Bring the states of points to the driver."""
 
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        """Have beginnings computed again, each list by one worker. Raise `BreakdownError` if that cannot be done."""
+
     def close(self) -> None:
         """End the workers, if they are ours."""
 
@@ -169,6 +180,14 @@ class TaskQueue:
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
         heappush(self._waiting, (point.best, point.key, point))
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        """Have beginnings computed again, each list by one worker."""
+        while True:
+            try:
+                return self._workers.begin_again(lists)
+            except BreakdownError as error:
+                self._recover(str(error))
 
     def advance(self, block_length: int | None) -> list[Progress]:  # noqa: ARG002 - a task goes by time
         """Send out what is waiting, and return what has come back, after a while nothing."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import SettingsError
 from pytams.core.settings import nearest
+from pytams.models.fingerprint import constructor
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -54,15 +55,6 @@ def make_model(reference: str, arguments: dict[str, Any], folder: Path) -> Stepp
         return model_class(**arguments)
     except Exception as error:
         raise SettingsError("[model]", f"{reference} raised {type(error).__name__}: {error}") from error
-
-
-def source_sha256(model: Steppable) -> str | None:
-    """Hash the file that defines a model; None if there is none (a notebook, a prompt)."""
-    try:
-        path = inspect.getsourcefile(type(model))
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
-    except (OSError, TypeError):
-        return None
 
 
 def find_class(reference: str, folder: Path) -> type[Steppable]:
@@ -138,7 +130,7 @@ def _import_module(name: str) -> ModuleType:
 
 def check_arguments(model_class: type[Steppable], arguments: dict[str, Any]) -> None:
     """Name the key that the model's constructor does not know, or misses."""
-    parameters = inspect.signature(model_class).parameters.values()
+    parameters = constructor(model_class).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [parameter.name for parameter in parameters]

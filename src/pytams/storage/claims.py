@@ -34,7 +34,9 @@ class Claims:
 
     def __init__(self, directory: RunDirectory, runs_at_once: int | None) -> None:
         self._directory, self._runs_at_once = directory, runs_at_once
-        self._settled: set[int] = set()  # ours, or finished by others
+        self.ours: set[int] = set()
+        """Runs that are, or were, driven here."""
+        self._finished: set[int] = set()  # by others
         self._is_first = True
         self._last_heartbeat = perf_counter()
 
@@ -52,14 +54,15 @@ class Claims:
             for run in runs:
                 if len(taken) == self._runs_at_once:
                     break
-                if run in self._settled:
+                if run in self.ours | self._finished:
                     continue
                 ledger = self._directory.ledger(run)
                 if self._runs_at_once is not None and self.is_finished(ledger):
-                    self._settled.add(run)
+                    self._finished.add(run)
                 elif ledger.claim(STALE_SECONDS):
-                    self._settled.add(run)
                     taken[run] = ledger
+                    self._directory.save()  # before any ledger has it
+                    self._directory.note(ledger)
                     continue
                 else:
                     busy = f"run {run} is driven by {ledger.driver()}"
@@ -73,6 +76,7 @@ class Claims:
                 f"after {STALE_SECONDS:g} s"
             )
         self._is_first = False
+        self.ours |= taken.keys()
         return taken
 
     def is_finished(self, ledger: RunLedger) -> bool:

@@ -78,7 +78,7 @@ class RunDirectory:
         return directory
 
     def extend(self, *, n_runs: int, max_branchings: int | None) -> None:
-        """Ask for more runs, or for more branchings in each.
+        """Ask for more runs, or for more branchings in each; `save` makes it last.
 
         Raises
         ------
@@ -91,10 +91,21 @@ class RunDirectory:
         if settings.cap < self.info.settings.cap:
             old = self.info.settings.max_branchings
             raise SettingsError("max_branchings", f"{self.path} was made with {old}; it can only be raised")
-        changed = replace(self.info, n_runs=n_runs, settings=settings)
-        if changed != self.info:
-            write_manifest(self.path / "study.json", changed)
-            self.info = changed
+        self.info = replace(self.info, n_runs=n_runs, settings=settings)
+
+    def save(self) -> None:
+        """Write down what was asked for, if it is more than the study has by now: others may ask for more, too."""
+        path = self.path / "study.json"
+        if _extended(read_manifest(path), self.info) is None:
+            return
+        with self.ledger(0) as ledger, ledger.transaction():  # one driver at a time
+            extended = _extended(read_manifest(path), self.info)
+            if extended is not None:
+                write_manifest(path, extended)
+
+    def n_runs_now(self) -> int:
+        """Read how many runs the study has by now: somebody may have asked for more."""
+        return read_manifest(self.path / "study.json").n_runs
 
     def ledger(self, run: int, *, read_only: bool = False) -> RunLedger:
         """Open the ledger of a run, and make sure that it is of this study."""
@@ -102,7 +113,7 @@ class RunDirectory:
             self._copy_template(Path(self._location(run)))
         ledger = RunLedger(self._location(run), ro_mode=read_only)
         try:
-            self._check(ledger, run, read_only=read_only)
+            self._check(ledger, run)
         except BaseException:
             ledger.close()
             raise
@@ -136,7 +147,13 @@ class RunDirectory:
         schema = f"{url.query.get('schema', 'pytams')}_{self.info.identity}_run{run:05d}"
         return url.update_query_dict({"schema": schema}).render_as_string(hide_password=False)
 
-    def _check(self, ledger: RunLedger, run: int, *, read_only: bool) -> None:
+    def note(self, ledger: RunLedger) -> None:
+        """Note in a ledger that is driven here what the study is now."""
+        facts = json.dumps(self.info.facts())
+        if ledger.get_info("study") != facts:
+            ledger.put_info("study", facts)
+
+    def _check(self, ledger: RunLedger, run: int) -> None:
         """Compare the settings with those of the ledger; only the cap on branchings may have risen."""
         facts = self.info.facts()
         text = ledger.get_info("study")
@@ -150,12 +167,31 @@ class RunDirectory:
                     f"{self.path / 'study.json'}: {name} is {facts.get(name)!r}, but run {run} was made with "
                     f"{made_with.get(name)!r}: put it back, or start a new study"
                 )
-        if not read_only and text != json.dumps(facts):
-            ledger.put_info("study", json.dumps(facts))
 
-    def clean_up(self, ledgers: Iterable[RunLedger]) -> list[str]:
-        """Remove segment files that none of these ledgers, which must be all there are, points at."""
-        return self.segment_files.remove_others(name for ledger in ledgers for name in ledger.files())
+    def clean_up(self, ledgers: Iterable[RunLedger]) -> list[Path]:
+        """Remove what nothing points at: left behind between a file and its commit, or half written.
+
+        Parameters
+        ----------
+        ledgers
+            Of all runs, none of which anybody else drives. If the study has more runs by now, nothing is removed:
+            what was found may belong to one of them, and what was found before they were asked for does not.
+        """
+        found = [*self.segment_files.paths(), *self.path.glob("*.tmp"), *(self.path / "ledgers").glob("*.tmp")]
+        if self.n_runs_now() != self.info.n_runs:
+            return []
+        known = {self.path / name for ledger in ledgers for name in ledger.files()}
+        unused = [path for path in found if path not in known]
+        for path in unused:
+            path.unlink(missing_ok=True)
+        return unused
+
+
+def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
+    """Merge what a study has with what is asked for; None if it has as much."""
+    settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
+    extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings)
+    return None if extended == there else extended
 
 
 def _as_cap(max_branchings: int | None) -> float:

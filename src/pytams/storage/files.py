@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+REPAIR = "`pytams repair` computes it again"
+"""What helps against damage."""
+
 
 def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool = True, sync: bool = True) -> None:
     """Write a whole file or nothing: under a temporary name, synced, renamed, and the folder synced.

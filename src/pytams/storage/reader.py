@@ -11,15 +11,15 @@ import numpy as np
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
-from pytams.core.driver import Driver
 from pytams.core.errors import RunDirectoryError
-from pytams.core.ports import NoEngine, NoJournal
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
 from pytams.core.selection import Variant
 from pytams.core.splitting import all_starts
 from pytams.engine.replay import Replay
-from pytams.models.loading import make_model, source_sha256
+from pytams.models.loading import make_model
+from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
+from pytams.storage.identity import check_model, check_sources
 from pytams.storage.recorded import Recorded
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pytams.core.ports import Steppable
-    from pytams.core.segments import Past, Start
+    from pytams.core.segments import Start
     from pytams.core.splitting import Splitting
     from pytams.core.states import State
     from pytams.sqldb.owner import Owner
@@ -65,9 +65,7 @@ class SavedStudy:
             if self.directory.has_ledger(run):
                 with self.directory.ledger(run, read_only=True) as ledger:
                     self._recorded[run], self._owners[run] = Recorded.read(ledger), ledger.driver()
-        driver = Driver(info.settings, info.seed, variant, NoEngine(), NoJournal(self._past))
-        driver.begin(list(self._recorded))
-        self.splittings: dict[int, Splitting] = driver.splittings
+        self.splittings: dict[int, Splitting] = decided(self.directory, variant, self._recorded)
         """The state of each run that has begun."""
         self._starts: dict[SegmentKey, Start] = {}
         for run, splitting in self.splittings.items():
@@ -75,10 +73,6 @@ class SavedStudy:
 
     def _history(self, start: Start) -> History | None:
         return self._recorded[start.key.run].history(start, self.directory.segment_files)
-
-    def _past(self, start: Start) -> Past | None:
-        history = self._history(start)
-        return None if history is None else history.past_without_point
 
     @cached_property
     def result(self) -> Result:
@@ -212,14 +206,14 @@ class SavedStudy:
         Raises
         ------
         RunDirectoryError
-            If there is no reference, or the source has changed.
+            If there is no reference, or its source has changed.
         """
         source = self.directory.info.model
         if source.reference is None:
             raise RunDirectoryError(f"{source.name} was made in Python: pass the model")
+        check_sources(self.directory.path, source)
         model = make_model(source.reference, source.arguments, Path())
-        if source_sha256(model) != source.sha256:
-            raise RunDirectoryError(f"the source of {source.name} has changed since {self.directory.path} was made")
+        check_model(self.directory.path, source, model, source.reference)
         return model
 
     def close(self) -> None:

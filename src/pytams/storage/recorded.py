@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self
 
 from pytams.core.errors import StoreError
-from pytams.core.segments import SegmentKey
+from pytams.core.segments import SegmentKey, Start
+from pytams.core.states import digest
+from pytams.core.verification import Beginning, Outline, Witness
+from pytams.storage.files import REPAIR
 from pytams.storage.history import History
 from pytams.storage.segment_files import PieceName
 
 if TYPE_CHECKING:
-    from pytams.core.segments import Start
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.segment_files import SegmentFiles
+
+DAMAGED = f"damaged: it was finished, and some of it is missing; {REPAIR}"
+"""What is said of a run whose ledger says that it is finished, while its trajectories do not."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +39,8 @@ class Recorded:
     """Rows of the splitting iterations."""
     wall_time: float = 0.0
     """Seconds that earlier sessions spent."""
+    finished_under: str | None = None
+    """The cap on branchings under which it was finished, as `Claims.cap` has it; None if it was not."""
 
     @classmethod
     def read(cls, ledger: RunLedger) -> Self:
@@ -41,6 +50,7 @@ class Recorded:
         if wall_time is None:
             return recorded
         recorded.wall_time = float(wall_time)
+        recorded.finished_under = ledger.get_info("finished")
         rows = [row.metadata for row in ledger.trajectories()]
         archived = [metadata for _, metadata in ledger.archived_trajectories()] + ledger.discarded()
         for is_archived, texts in ((False, rows), (True, archived)):
@@ -52,6 +62,18 @@ class Recorded:
         recorded.iterations = ledger.iterations()
         recorded.files = ledger.files()  # last: a driver may be adding files, with rows that point at them
         return recorded
+
+    def witness(self, n_steps: int, segment_files: SegmentFiles) -> Witness | None:
+        """Take the beginning, of `n_steps` at most, of the initial trajectory of which there is most."""
+        sizes = {key: (ended, len(names)) for key, (names, ended) in self.pieces.items() if key.branch == 0 and names}
+        if not sizes:
+            return None
+        key = max(sizes, key=lambda key: (sizes[key], -key.slot))
+        history = self.history(Start(key, None, 0, math.nan), segment_files)
+        assert history is not None
+        n_steps = min(n_steps, history.step)
+        digests = {step: digest(state) for step, state in takewhile(lambda at: at[0] <= n_steps, history.stored())}
+        return Witness(Beginning(key, n_steps), Outline(history.scores[: n_steps + 1].tolist(), digests))
 
     def history(self, start: Start, segment_files: SegmentFiles) -> History | None:
         """Find what is on disk of a segment; None if there is nothing.
@@ -67,4 +89,10 @@ class Recorded:
         for name in names:
             if name.file not in self.files:
                 raise StoreError(f"{self.ledger_name}: {start.key} is said to be in {name.file}, no file of this run")
-        return History(start, [segment_files.read(name, self.files[name.file]) for name in names], ended)
+        history = History(start, [segment_files.read(name, self.files[name.file]) for name in names])
+        if history.ended != ended:
+            raise StoreError(
+                f"{self.ledger_name} says that {start.key} has {'' if ended else 'not '}ended, and its file says "
+                f"otherwise: {REPAIR}"
+            )
+        return history

@@ -27,7 +27,7 @@ from pytams.core.states import LazySequence, state_columns
 from pytams.storage.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -109,17 +109,10 @@ class SegmentFiles:
         file = partial(self._open, name.file, sha256)
         return file().piece(name.row, file)
 
-    def remove_others(self, known: Iterable[str]) -> list[str]:
-        """Remove files that no ledger knows: left behind between a file and its commit, or half written."""
-        keep = set(known)
-        orphans = [path for path in self._files() if f"{self.subfolder}/{path.name}" not in keep]
-        for path in orphans:
-            path.unlink(missing_ok=True)
-        return [path.name for path in orphans]
-
-    def _files(self) -> Iterator[Path]:
+    def paths(self) -> list[Path]:
+        """List the files that are there, half written ones too."""
         folder = self._folder / self.subfolder
-        return (path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"})
+        return [path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"}]
 
     def close(self) -> None:
         """Close every file."""
