@@ -15,7 +15,7 @@ from pytams.core.settings import Checked, Positive, RunArguments, Settings, join
 from pytams.engine.options import Cluster, Runner, engine_maker
 from pytams.models.loading import make_model
 from pytams.storage.options import Storage
-from pytams.tams import TAMS
+from pytams.tams.tams import TAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
