@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from pytams.core.settings import Settings
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
     """One splitting iteration: who was killed at which level, and what restarts from where."""
 
     index: int
     level: float
     """Z: the trajectories whose maximum is not above it are killed."""
-    killed: list[SegmentKey]
+    killed: tuple[SegmentKey, ...]
     """The trajectories killed, in slot order."""
-    killed_maxima: list[float]
-    ancestors: list[SegmentKey]
+    killed_maxima: tuple[float, ...]
+    ancestors: tuple[SegmentKey, ...]
     """Whom each killed slot restarts from; empty at extinction."""
-    starts: list[Start]
+    starts: tuple[Start, ...]
     """The new trajectories of the killed slots; empty at extinction."""
     n_branchings: int
     """Trajectories killed in the iterations before this one."""
@@ -42,8 +42,8 @@ class Iteration:
     """log W after this iteration, -inf at extinction."""
     lowest: float
     """Smallest maximum of the ensemble that the iteration started from."""
-    highest: float | None = None
-    """Largest maximum of that ensemble; None while some of it is still running."""
+    highest: float | None = field(default=None, hash=False)
+    """Largest maximum of that ensemble; None while some of it is still running: filled in by the machine, once."""
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class _Generations:
             i = self.n_complete
             if i:
                 self._highest[i] = max(self._highest[i - 1 : i + 1])
-            iterations[i].highest = self._highest[i]
+            object.__setattr__(iterations[i], "highest", self._highest[i])  # frozen for whoever was given it
             self.n_complete += 1
 
 
@@ -267,24 +267,26 @@ class Splitting:
         killed = sorted(slot for _, slot in self._ended[:n_killed])
         del self._ended[:n_killed]
         self.log_weight += math.log1p(-n_killed / self._n) if n_killed < self._n else -math.inf
+        members = [self.members[slot] for slot in killed]
+        ancestors: list[Member] = []
+        starts: list[Start] = []
+        generation = self._generations.add()
+        if not self.extinct:
+            rng = self._streams.ancestors(self._run, len(self.iterations))
+            numbers = self._variant.ancestors(rng, n_killed, self._n - n_killed)
+            ancestors = [self.members[slot] for slot in survivor_slots(killed, numbers)]
+            starts = [self._restart(*who, level, generation) for who in zip(killed, ancestors, strict=True)]
         iteration = Iteration(
             index=len(self.iterations),
             level=level,
-            killed=[self.members[slot].start.key for slot in killed],
-            killed_maxima=[self.members[slot].maximum for slot in killed],
-            ancestors=[],
-            starts=[],
+            killed=tuple(member.start.key for member in members),
+            killed_maxima=tuple(member.maximum for member in members),
+            ancestors=tuple(member.start.key for member in ancestors),
+            starts=tuple(starts),
             n_branchings=self.n_branchings,
             log_weight=self.log_weight,
             lowest=lowest,
         )
-        generation = self._generations.add()
-        if not self.extinct:
-            rng = self._streams.ancestors(self._run, iteration.index)
-            numbers = self._variant.ancestors(rng, n_killed, self._n - n_killed)
-            for slot, ancestor in zip(killed, survivor_slots(killed, numbers), strict=True):
-                iteration.ancestors.append(self.members[ancestor].start.key)
-                iteration.starts.append(self._restart(slot, self.members[ancestor], level, generation))
         self.n_branchings += n_killed
         self.iterations.append(iteration)
         return iteration
