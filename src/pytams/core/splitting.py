@@ -13,7 +13,7 @@ from heapq import heappop, heappush, heapreplace
 from typing import TYPE_CHECKING
 
 from pytams.core.segments import Progress, SegmentKey, Start
-from pytams.core.selection import Variant, survivor_slots
+from pytams.core.selection import Variant, choose_ancestors, choose_killed, choose_record, survivor_slots
 from pytams.core.streams import Streams
 
 if TYPE_CHECKING:
@@ -262,26 +262,27 @@ class Splitting:
 
     def _split(self, level: float) -> Iteration:
         """Kill the members that are to be killed at a level, and restart their slots from survivors."""
-        n_killed = self._variant.n_killed(self._ended, level)
+        n_killed = choose_killed(self._variant, self._ended, level)
         lowest = self._ended[0][0]
         killed = sorted(slot for _, slot in self._ended[:n_killed])
         del self._ended[:n_killed]
         self.log_weight += math.log1p(-n_killed / self._n) if n_killed < self._n else -math.inf
         members = [self.members[slot] for slot in killed]
-        ancestors: list[Member] = []
+        ancestors: list[SegmentKey] = []
         starts: list[Start] = []
         generation = self._generations.add()
         if not self.extinct:
             rng = self._streams.ancestors(self._run, len(self.iterations))
-            numbers = self._variant.ancestors(rng, n_killed, self._n - n_killed)
-            ancestors = [self.members[slot] for slot in survivor_slots(killed, numbers)]
-            starts = [self._restart(*who, level, generation) for who in zip(killed, ancestors, strict=True)]
+            numbers = choose_ancestors(self._variant, rng, n_killed, self._n - n_killed)
+            for slot, ancestor in zip(killed, survivor_slots(killed, numbers), strict=True):
+                ancestors.append(self.members[ancestor].start.key)
+                starts.append(self._restart(slot, self.members[ancestor], level, generation))
         iteration = Iteration(
             index=len(self.iterations),
             level=level,
-            killed=tuple(member.start.key for member in members),
-            killed_maxima=tuple(member.maximum for member in members),
-            ancestors=tuple(member.start.key for member in ancestors),
+            killed=tuple([member.start.key for member in members]),
+            killed_maxima=tuple([member.maximum for member in members]),
+            ancestors=tuple(ancestors),
             starts=tuple(starts),
             n_branchings=self.n_branchings,
             log_weight=self.log_weight,
@@ -294,7 +295,7 @@ class Splitting:
     def _restart(self, slot: int, ancestor: Member, level: float, generation: int) -> Start:
         """Put a new member into the slot, branched from one of the ancestor's records."""
         key = SegmentKey(self._run, slot, self.members[slot].start.key.branch + 1)
-        record = self._variant.branch_record(ancestor.scores, level)
+        record = choose_record(self._variant, ancestor.scores, level)
         step, score = ancestor.steps[record], ancestor.scores[record]
         ended = ancestor.ended and step == ancestor.step
         start = Start(key, ancestor.source, step, score, ended)
