@@ -43,5 +43,5 @@ def test_a_file_is_executed_once_and_again_when_it_has_changed(tmp_path: Path) -
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(pytams.SettingsError, match=r"\[model\] class: cannot be read: .*folder.py"):
+    with pytest.raises(pytams.SettingsError, match=r"^reference: cannot be read: .*folder.py"):
         import_file(tmp_path / "folder.py")

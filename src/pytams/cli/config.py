@@ -74,7 +74,8 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
 """Every key of every section, and the setting that it is."""
 
 TOML_NAMES = {name: f"[{section}] {key}" for section, keys in KEYS.items() for key, (_, name) in keys.items()} | {
-    "model": "[model] class"
+    "model": "[model] class",
+    "arguments": "[model]",
 }
 """What a setting is called in the file."""
 
@@ -112,7 +113,7 @@ class Config:
         }
         """What the model's constructor gets."""
         if self._wrong:
-            raise joined(map(in_toml_names, self._wrong))
+            raise in_toml_names(joined(self._wrong))
 
     def _make(self, group: type[Group], values: dict[type[Checked], dict[str, Any]]) -> Group:
         made, wrong = group.check({name: v for name, v in values.get(group, {}).items() if v is not None})
@@ -219,9 +220,12 @@ def _sorted(table: dict[str, Any]) -> tuple[dict[type[Checked], dict[str, Any]],
 
 def in_toml_names(error: SettingsError) -> SettingsError:
     """Name settings as they are named in the file: with its section first, without it in the text."""
-    section_and_key = TOML_NAMES.get(error.setting, error.setting)
-    keys = {name: toml_name.split()[-1] for name, toml_name in TOML_NAMES.items()}
-    return error.renamed(keys | {error.setting: section_and_key})
+    return error.renamed({name: toml_name.split()[-1] for name, toml_name in TOML_NAMES.items()}, _toml_name)
+
+
+def _toml_name(setting: str) -> str:
+    of, dot, argument = setting.partition(".")
+    return f"[model] {argument}" if of == "arguments" and dot else TOML_NAMES.get(setting, setting)
 
 
 def _changed(group: Checked) -> dict[str, Any]:

@@ -129,9 +129,9 @@ class RunArguments(Checked):
 
 
 def joined(errors: Iterable[SettingsError]) -> SettingsError:
-    """Make one error of several, a line each."""
+    """Make one error of several."""
     first, *rest = errors
-    return SettingsError(first.setting, "\n".join([first.problem, *map(str, rest)])) if rest else first
+    return SettingsError(*first.args, others=(*first.others, *rest)) if rest else first
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
@@ -167,7 +167,7 @@ def _built(kind: type[Kind], found: Any, outer: str = "") -> Kind:
     try:
         return kind(**values)
     except SettingsError as error:
-        raise error.renamed({error.setting: outer + error.setting}) from None
+        raise error.renamed({}, lambda name: outer + name) from None
 
 
 def _is_checked(hint: Any) -> bool:

@@ -21,3 +21,6 @@ class NoTrajectoryError(LedgerError, ValueError):
     def __init__(self, traj_id: int) -> None:
         super().__init__(f"there is no trajectory with id {traj_id}")
         self.traj_id = traj_id
+
+    def __reduce__(self) -> tuple[type[NoTrajectoryError], tuple[int]]:
+        return type(self), (self.traj_id,)
