@@ -23,6 +23,7 @@ from uuid import uuid4
 from sqlalchemy import make_url
 
 from pytams.core.errors import RunDirectoryError, SettingsError
+from pytams.core.settings import as_cap
 from pytams.sqldb.errors import NoLedgerError
 from pytams.sqldb.runledger import RunLedger
 from pytams.storage.files import write_atomically
@@ -159,7 +160,7 @@ class RunDirectory:
         text = ledger.get_info("study")
         made_with = facts if text is None else facts_from(text)
         cap = "max_branchings"
-        if _as_cap(made_with.get(cap)) < self.info.settings.cap:
+        if as_cap(made_with.get(cap)) < self.info.settings.cap:
             made_with = made_with | {cap: facts[cap]}
         for name in facts | made_with:
             if facts.get(name) != made_with.get(name):
@@ -192,10 +193,6 @@ def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
     extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings)
     return None if extended == there else extended
-
-
-def _as_cap(max_branchings: int | None) -> float:
-    return float("inf") if max_branchings is None else max_branchings
 
 
 def _is_ours(name: str) -> bool:
