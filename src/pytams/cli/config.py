@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytams.core.errors import SettingsError
 from pytams.core.settings import Checked, Positive, RunArguments, Settings, joined, nearest
-from pytams.engine.options import Cluster, Runner, engine_maker
+from pytams.engine.making import engine_maker
+from pytams.engine.options import Cluster, Runner
 from pytams.models.loading import make_model
 from pytams.storage.options import Storage
 from pytams.tams.tams import TAMS
@@ -62,7 +63,16 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
         "targetscore": (Settings, "target_score"),
         "sparse_freq": (Storage, "sparse_freq"),
     },
-    "runner": {name: (Runner, name) for name in Runner.names()},
+    "runner": {
+        "type": (Runner, "type"),
+        "block_length": (Runner, "block_length"),
+        "nthreads": (Runner, "threads"),
+        "nworkers": (Runner, "n_workers"),
+        "batch": (Runner, "batch"),
+        "block_seconds": (Runner, "seconds"),
+        "block_timeout": (Runner, "timeout"),
+        "runs_at_once": (Runner, "runs_at_once"),
+    },
     "dask": {name: (Cluster, name) for name in Cluster.names() if name != "options"},
     "database": {
         "url": (Storage, "database_url"),
@@ -167,13 +177,15 @@ class Config:
         where, colon, name = self._model.reference.rpartition(":")
         if where.endswith(".py"):
             where = str((self._folder / where).resolve())
-        cluster = _changed(self.cluster)
         return replace(
             self._storage,
             path=path,
             model_reference=f"{where}{colon}{name}",
             model_arguments=self.model_arguments,
-            runner={"runner": _changed(self.runner), "dask": cluster | cluster.pop("options", {})},
+            runner={
+                "runner": _changed("runner", self.runner),
+                "dask": _changed("dask", self.cluster) | self.cluster.options,
+            },
             runs_at_once=self.runner.runs_at_once,
             force=force,
         )
@@ -228,10 +240,10 @@ def _toml_name(setting: str) -> str:
     return f"[model] {argument}" if of == "arguments" and dot else TOML_NAMES.get(setting, setting)
 
 
-def _changed(group: Checked) -> dict[str, Any]:
-    """Give what differs from the defaults."""
-    defaults = type(group)().to_dict()
-    return {name: value for name, value in group.to_dict().items() if value != defaults[name]}
+def _changed(section: str, group: Checked) -> dict[str, Any]:
+    """Give what differs from the defaults, as it stands in a section."""
+    values, defaults = group.to_dict(), type(group)().to_dict()
+    return {key: values[name] for key, (_, name) in KEYS[section].items() if values[name] != defaults[name]}
 
 
 def _override(table: dict[str, Any], override: str) -> None:

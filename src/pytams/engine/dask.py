@@ -19,7 +19,8 @@ from distributed import Client, KilledWorker
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
 from pytams.engine.local import LARGE_STATE, Keeping
-from pytams.engine.tasks import TASK_SECONDS, Answer, Outcome, TaskQueue, advance, begin_again, pack
+from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.tasks import Answer, Outcome, TaskQueue, advance, begin_again, pack
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -216,10 +217,11 @@ class OnDask(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
+        options = Runner(n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         ours = not isinstance(connect, Client)
         client: Any = connect() if ours else connect
-        n_workers = n_workers or max(1, sum(client.nthreads().values()))
-        workers = DaskWorkers(problem, client, n_workers, seconds, owns_cluster=ours)
-        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        n_workers = options.n_workers or max(1, sum(client.nthreads().values()))
+        workers = DaskWorkers(problem, client, n_workers, options.seconds, owns_cluster=ours)
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
         super().__init__(queue, queue.begin_again)
         self.note = f"Dask dashboard: {client.dashboard_link}"

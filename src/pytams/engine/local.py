@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytams.core.segments import Past, Point, Progress
 from pytams.core.states import n_bytes
 from pytams.engine.again import outlines
+from pytams.engine.options import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -156,8 +157,9 @@ class InProcess(Keeping):
     """
 
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
+        options = Runner(block_length=block_length, threads=threads)
         super().__init__(
-            problem.model.make_stepper(problem, threads),
+            problem.model.make_stepper(problem, options.threads),
             lambda lists: [outlines(problem, beginnings) for beginnings in lists],
-            block_length,
+            options.block_length,
         )

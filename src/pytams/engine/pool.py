@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytams.core.errors import WorkersLostError
 from pytams.engine.local import Keeping
-from pytams.engine.tasks import TASK_SECONDS, Answer, BreakdownError, Outcome, TaskQueue, advance, begin_again, pack
+from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.tasks import Answer, BreakdownError, Outcome, TaskQueue, advance, begin_again, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -38,7 +39,7 @@ class ExecutorWorkers:
         problem: Problem,
         make_executor: Callable[[str, bytes], Executor] | Executor,
         n_workers: int,
-        seconds: float = TASK_SECONDS,
+        seconds: float,
     ) -> None:
         self.n_workers = n_workers
         self._packed = pack(problem)
@@ -139,6 +140,7 @@ class OnExecutor(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
-        workers = ExecutorWorkers(problem, executor, n_workers, seconds)
-        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        options = Runner(n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
+        workers = ExecutorWorkers(problem, executor, n_workers, options.seconds)
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
         super().__init__(queue, queue.begin_again)

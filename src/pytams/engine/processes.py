@@ -11,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pytams.engine.local import Keeping
+from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.pool import ExecutorWorkers
-from pytams.engine.tasks import TASK_SECONDS, TaskQueue, set_problem
+from pytams.engine.tasks import TaskQueue, set_problem
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -48,9 +49,10 @@ class Processes(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
-        n_workers = n_workers or len(os.sched_getaffinity(0))
-        workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, seconds)
-        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        options = Runner(n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
+        n_workers = options.n_workers or len(os.sched_getaffinity(0))
+        workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, options.seconds)
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
         super().__init__(queue, queue.begin_again)
 
 

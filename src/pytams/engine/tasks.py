@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("pytams")
 
-TASK_SECONDS = 0.5
-"""A task takes about this long, unless a single step takes longer."""
 _POLL_SECONDS = 0.5
 _MAX_TRIES = 3
 """Times that a task whose model raises is sent out."""
