@@ -21,7 +21,7 @@ from pytams.cli.signals import Stop
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytams.storage.options import Storage
     from pytams.storage.reader import SavedStudy
@@ -120,11 +120,30 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
+    _resume(directory, runs, settings or (), force=force, as_json=as_json)
+
+
+@app.command()
+def repair(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Set damaged files aside, and compute again what was in them, to the same bits."""
+    from pytams.core.selection import Variant  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - likewise
+    from pytams.storage.repair import repair  # noqa: PLC0415 - likewise
+
+    for line in repair(RunDirectory(directory), Variant()) or ["nothing is damaged"]:
+        typer.echo(line, err=True)
+    _resume(directory, None, (), force=False, as_json=as_json)
+
+
+def _resume(directory: Path, runs: int | None, settings: Sequence[str], *, force: bool, as_json: bool) -> None:
     from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
     from pytams.storage.identity import check_sources  # noqa: PLC0415 - likewise
 
     info = RunDirectory(directory).info
-    config = Config.of_study(info, settings or ())
+    config = Config.of_study(info, settings)
     if not force:
         check_sources(directory, info.model)  # before any of it is executed
     n_runs = config.arguments.n_runs if runs is None else runs

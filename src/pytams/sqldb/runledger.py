@@ -23,7 +23,7 @@ from pytams.sqldb.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class TrajectoryRow(NamedTuple):
@@ -137,6 +137,20 @@ class RunLedger(SQLFile):
         """Read what was noted of discarded trajectories that are not archived."""
         with self._database.read() as connection:
             return list(connection.scalars(select(DiscardedTrajectory.t_metadata).order_by(DiscardedTrajectory.id)))
+
+    def forget(self, is_bad: Callable[[str], bool]) -> int:
+        """Delete the rows of trajectories whose metadata are bad, and that the run is finished; count them."""
+        n_bad = 0
+        with self._database.write() as connection:
+            for table in (Trajectory, ArchivedTrajectory, DiscardedTrajectory):
+                rows = connection.execute(select(table.id, table.t_metadata)).all()
+                bad = [{"bad_id": row.id} for row in rows if is_bad(row.t_metadata)]
+                if bad:
+                    connection.execute(delete(table).where(table.id == bindparam("bad_id")), bad)
+                n_bad += len(bad)
+            if n_bad:
+                connection.execute(delete(LedgerInfo).where(LedgerInfo.key == "finished"))
+        return n_bad
 
     # --- rows in bulk -------------------------------------------------------------------------------------------
 

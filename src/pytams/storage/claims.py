@@ -81,12 +81,7 @@ class Claims:
 
     def is_finished(self, ledger: RunLedger) -> bool:
         """Whether a run is finished, under the cap on branchings that the study has now."""
-        return ledger.get_info("finished") == self.cap
-
-    @property
-    def cap(self) -> str:
-        """What a run is finished under: it may be extended by a higher one."""
-        return repr(self._directory.info.settings.max_branchings)
+        return ledger.get_info("finished") == self._directory.info.cap
 
     def is_heartbeat_due(self) -> bool:
         """Whether it is time to say that this driver is alive; asking counts as saying so."""

@@ -140,6 +140,12 @@ class RunDirectory:
             return False
         return True
 
+    def ledger_files(self, run: int) -> list[Path]:
+        """List the files of a ledger on SQLite that are there: itself, its log, and the index of that."""
+        path = Path(self._location(run))
+        files = [path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal", "-shm")]
+        return [path for path in files if path.exists()]
+
     def _location(self, run: int) -> str:
         if self.database_url is None:
             return str(self.path / "ledgers" / f"run{run:05d}.db")

@@ -107,7 +107,7 @@ class RunJournal:
         """
         files = self._directory.segment_files
         here = [self._runs[run].recorded for run in runs]
-        unfinished = [recorded for recorded in here if recorded.finished_under != self._claims.cap]
+        unfinished = [recorded for recorded in here if recorded.finished_under != self._directory.info.cap]
         found = [witness for recorded in unfinished if (witness := recorded.witness(n_steps, files))]
         if unfinished and not found:
             finished = (recorded.witness(n_steps, files) for recorded in here)
@@ -185,8 +185,7 @@ class RunJournal:
         for number, run in self._runs.items():
             if run.changed or run.killed:
                 in_file = file if number in runs_in_file else None
-                splitting, cap = splittings[number], self._claims.cap
-                commit(self._directory, run, splitting, in_file, activity, cap=cap, closing=closing)
+                commit(self._directory, run, splittings[number], in_file, activity, closing=closing)
             if splittings[number].finished:
                 self._finished.add(number)
         now = perf_counter()

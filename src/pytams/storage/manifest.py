@@ -74,6 +74,11 @@ class StudyInfo(Checked):
         }
 
     @property
+    def cap(self) -> str:
+        """What a run is finished under, as its ledger has it: a higher cap on branchings may extend it."""
+        return repr(self.settings.max_branchings)
+
+    @property
     def provenance(self) -> list[tuple[str, str]]:
         """Where it comes from: names and values, as people read them."""
         return [

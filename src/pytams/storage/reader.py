@@ -20,7 +20,7 @@ from pytams.models.loading import make_model
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
-from pytams.storage.recorded import Recorded
+from pytams.storage.recorded import DAMAGED, Recorded
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytams.core.states import State
     from pytams.sqldb.owner import Owner
     from pytams.storage.history import History
+    from pytams.storage.manifest import StudyInfo
 
 
 class SavedStudy:
@@ -67,6 +68,9 @@ class SavedStudy:
                     self._recorded[run], self._owners[run] = Recorded.read(ledger), ledger.driver()
         self.splittings: dict[int, Splitting] = decided(self.directory, variant, self._recorded)
         """The state of each run that has begun."""
+        finished = [run for run, recorded in self._recorded.items() if recorded.finished_under == info.cap]
+        self.damaged = [run for run in finished if not self.splittings[run].finished]
+        """Runs that were finished, and of which something is missing."""
         self._starts: dict[SegmentKey, Start] = {}
         for run, splitting in self.splittings.items():
             self._starts |= all_starts(run, len(splitting.members), splitting.iterations)
@@ -106,6 +110,7 @@ class SavedStudy:
                 {
                     "run": run,
                     "finished": splitting.finished,
+                    "damaged": run in self.damaged,
                     "level": splitting.level if splitting.iterations else None,
                     "n_iterations": len(splitting.iterations),
                     "n_branchings": splitting.n_branchings,
@@ -134,6 +139,8 @@ class SavedStudy:
                 level = f"{splitting.level:.4g}" if splitting.iterations else "-"
                 owner = self._owners[run]
                 driver = "none: pytams resume goes on with it" if owner is None else owner.label
+                if run in self.damaged:
+                    driver = DAMAGED
                 lines.append(f"{run:>5}  {level:>10} of {target:g}  {splitting.n_branchings:>10}  {driver}")
         return "\n".join(lines)
 
@@ -179,26 +186,11 @@ class SavedStudy:
             return [Course(trajectory.scores, []) for trajectory in found]
         if self.directory.info.sparse_freq == 1:
             return [Course(trajectory.scores, trajectory.states) for trajectory in found]
-        return self._replayed(found, self.make_model())
+        return replayed(found, self.make_model(), self.directory.info)
 
     def _states_of(self, trajectory: SavedTrajectory, model: Steppable | None) -> Sequence[State]:
-        [course] = self._replayed([trajectory], model or self.make_model())
+        [course] = replayed([trajectory], model or self.make_model(), self.directory.info)
         return course.states
-
-    def _replayed(self, trajectories: Sequence[SavedTrajectory], model: Steppable) -> list[Course]:
-        """Compute trajectories again, and make sure that their scores are those on disk."""
-        info = self.directory.info
-        problem = Problem.of(model, info.settings, info.seed)
-        chains = [[Link(link.start, link.last_step) for link in trajectory.links] for trajectory in trajectories]
-        courses = Replay(problem).courses(chains, states=True)
-        for trajectory, course in zip(trajectories, courses, strict=True):
-            if not np.array_equal(course.scores, trajectory.scores):
-                key = trajectory.key
-                raise RunDirectoryError(
-                    f"replaying run {key.run}, slot {key.slot}, branch {key.branch} gives other scores: "
-                    "is it the same model, on the same library versions?"
-                )
-        return courses
 
     def make_model(self) -> Steppable:
         """Import the model by its recorded reference: this runs the user's code.
@@ -227,3 +219,23 @@ class SavedStudy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def replayed(trajectories: Sequence[SavedTrajectory], model: Steppable, info: StudyInfo) -> list[Course]:
+    """Compute trajectories again, and make sure that their scores are those on disk.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they are not.
+    """
+    chains = [[Link(link.start, link.last_step) for link in trajectory.links] for trajectory in trajectories]
+    courses = Replay(Problem.of(model, info.settings, info.seed)).courses(chains, states=True)
+    for trajectory, course in zip(trajectories, courses, strict=True):
+        if not np.array_equal(course.scores, trajectory.scores):
+            key = trajectory.key
+            raise RunDirectoryError(
+                f"replaying run {key.run}, slot {key.slot}, branch {key.branch} gives other scores: "
+                "is it the same model, on the same library versions?"
+            )
+    return courses

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytams.core.splitting import Splitting
     from pytams.storage.directory import RunDirectory
     from pytams.storage.pending import PendingRun, PendingSegment
+    from pytams.storage.recorded import Recorded
     from pytams.storage.segment_files import Piece
 
 
@@ -56,7 +57,6 @@ def commit(
     file: str | None,
     activity: Activity,
     *,
-    cap: str,
     closing: bool,
 ) -> None:
     """Write what has changed of one run: one transaction, one fact."""
@@ -83,7 +83,7 @@ def commit(
         ledger.put_info("wall_time", repr(activity.wall_time))
         ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
         if splitting.finished:
-            ledger.put_info("finished", cap)
+            ledger.put_info("finished", directory.info.cap)
     run.recorded.archived.update(segment.start.key for segment in run.killed)
     run.killed, run.changed = [], set()
     run.n_complete = splitting.n_complete
@@ -91,23 +91,36 @@ def commit(
 
 def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
     """Make sure, once, that the completed iterations on disk are those that the trajectories on disk give."""
-    found = [
-        {name: row[name] for name in row if name != "id"}
-        for row in run.recorded.iterations
-        if row["status"] == "completed"
-    ]
-    expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
-    if len(expected) < len(found):
+    n_found, n_expected = compare_iterations(run.recorded, splitting)
+    if n_expected < n_found:
         raise RunDirectoryError(
-            f"{run.ledger.name()} has {len(found)} completed splitting iterations, but the trajectories give "
-            f"{len(expected)}: was the ledger edited, or the model changed?"
+            f"{run.ledger.name()} has {n_found} completed splitting iterations, but the trajectories give "
+            f"{n_expected}: was the ledger edited, or the model changed?"
         )
+    run.n_complete, run.is_checked = n_found, True
+    run.recorded.iterations = []
+
+
+def compare_iterations(recorded: Recorded, splitting: Splitting) -> tuple[int, int]:
+    """Compare completed iterations on disk with those that the trajectories give, as far as there are both.
+
+    Returns
+    -------
+    n_found, n_expected
+        How many there are of each.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they differ.
+    """
+    found = [row for row in recorded.iterations if row["status"] == "completed"]
+    expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
     for i, (there, here) in enumerate(zip(found, expected, strict=False)):
         for column, value in here.items():
             if there[column] != value:
                 raise RunDirectoryError(
-                    f"{run.ledger.name()}: {column} of splitting iteration {i} is {there[column]}, but the "
+                    f"{recorded.ledger_name}: {column} of splitting iteration {i} is {there[column]}, but the "
                     f"trajectories give {value}: was the ledger edited, or the model changed?"
                 )
-    run.n_complete, run.is_checked = len(found), True
-    run.recorded.iterations = []
+    return len(found), len(expected)
