@@ -140,6 +140,24 @@ class RunDirectory:
             return False
         return True
 
+    def check_runs(self) -> None:
+        """Make sure that no more runs were computed than the study has.
+
+        Raises
+        ------
+        RunDirectoryError
+            If there is a ledger of another one: ``study.json`` was edited, or is damaged.
+        """
+        for path in sorted((self.path / "ledgers").glob("run*.db")):
+            number = path.stem.removeprefix("run")
+            if number.isdigit() and int(number) >= max(self.info.n_runs, self.n_runs_now()):
+                with RunLedger(str(path), ro_mode=True) as ledger:
+                    if ledger.get_info("wall_time") is not None:
+                        raise RunDirectoryError(
+                            f"{self.path / 'study.json'} says that there are {self.info.n_runs} runs, but {path} was "
+                            "computed, too: put the number back"
+                        )
+
     def ledger_files(self, run: int) -> list[Path]:
         """List the files of a ledger on SQLite that are there: itself, its log, and the index of that."""
         path = Path(self._location(run))

@@ -88,7 +88,7 @@ class RunJournal:
             release(self._runs.pop(run).ledger for run in self._finished & self._runs.keys())
         ledgers = self._claims.take(runs)
         try:
-            claimed = {run: PendingRun(ledger, Recorded.read(ledger)) for run, ledger in ledgers.items()}
+            claimed = {run: PendingRun(ledger, Recorded.read(ledger, run)) for run, ledger in ledgers.items()}
         except BaseException:
             release(ledgers.values())
             raise

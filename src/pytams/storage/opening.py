@@ -98,4 +98,5 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
     if storage.database_url is not None:
         directory.database_url = storage.database_url
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
+    directory.check_runs()
     return directory

@@ -54,6 +54,7 @@ class SavedStudy:
 
     def __init__(self, path: str | Path, variant: Variant | None = None) -> None:
         self.directory = RunDirectory(Path(path))
+        self.directory.check_runs()
         self._recorded: dict[int, Recorded] = {}
         self._owners: dict[int, Owner | None] = {}
         info, variant = self.directory.info, variant or Variant()
@@ -65,7 +66,7 @@ class SavedStudy:
         for run in range(info.n_runs):
             if self.directory.has_ledger(run):
                 with self.directory.ledger(run, read_only=True) as ledger:
-                    self._recorded[run], self._owners[run] = Recorded.read(ledger), ledger.driver()
+                    self._recorded[run], self._owners[run] = Recorded.read(ledger, run), ledger.driver()
         self.splittings: dict[int, Splitting] = decided(self.directory, variant, self._recorded)
         """The state of each run that has begun."""
         finished = [run for run, recorded in self._recorded.items() if recorded.finished_under == info.cap]

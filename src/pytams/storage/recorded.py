@@ -60,8 +60,14 @@ class Recorded:
     """The cap on branchings under which it was finished, as `StudyInfo.cap` has it; None if it was not."""
 
     @classmethod
-    def read(cls, ledger: RunLedger) -> Self:
-        """Read it; empty if nothing has been written yet."""
+    def read(cls, ledger: RunLedger, run: int) -> Self:
+        """Read it; empty if nothing has been written yet.
+
+        Raises
+        ------
+        RunDirectoryError
+            If it is not what was written, or is of another run.
+        """
         recorded = cls(ledger_name=ledger.name())
         wall_time = ledger.get_info("wall_time")
         if wall_time is None:
@@ -81,6 +87,8 @@ class Recorded:
                     raise RunDirectoryError(
                         f"{ledger.name()}: the metadata of a trajectory is not what was written: {error}; {REPAIR}"
                     ) from None
+                if key.run != run:
+                    raise RunDirectoryError(f"{ledger.name()} has trajectories of run {key.run}: was it renamed?")
                 recorded.pieces[key] = names, ended
                 if is_archived:
                     recorded.archived.add(key)

@@ -107,7 +107,7 @@ def _check_rest(directory: RunDirectory, variant: Variant, run: int, ledger: Run
         If it does not: then nothing of the ledger can be trusted.
     """
     try:
-        recorded = Recorded.read(ledger)
+        recorded = Recorded.read(ledger, run)
         compare_iterations(recorded, decided(directory, variant, {run: recorded})[run])
     except RunDirectoryError as error:
         raise StoreError(str(error)) from error
