@@ -39,7 +39,8 @@ class IterationRow(NamedTuple):
 
     k: int
     bias: int
-    weight: float
+    weight: str
+    """As JSON: it may be smaller than a float can be."""
     discarded_ids: list[int]
     ancestor_ids: list[int]
     min_vals: list[float]

@@ -8,7 +8,6 @@ again from what is on disk (and checks them against the ledger), and computes wh
 from __future__ import annotations
 
 import logging
-import math
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -157,7 +156,7 @@ class RunJournal:
         run = self._runs[iteration.killed[0].run]
         if iteration.starts:
             run.kill(iteration.killed)
-        run.weight = math.exp(iteration.log_weight)
+        run.log_weight = iteration.log_weight
 
     # --- writing ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -64,12 +65,11 @@ def commit(
         _check_iterations(run, splitting)
     ledger, settings = run.ledger, directory.info.settings
     rows = {}
-    weight = math.exp(splitting.log_weight)
     for slot in range(len(splitting.members)) if splitting.finished else run.changed:
         segment = run.segments[splitting.members[slot].start.key]
         status = "completed" if segment.ended else ("idle" if closing else "locked")
-        rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(weight, settings), status)
-    killed = [(run.file(segment), segment.metadata(segment.weight, settings)) for segment in run.killed]
+        rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, settings), status)
+    killed = [(run.file(segment), segment.metadata(segment.log_weight, settings)) for segment in run.killed]
     with explained(ledger), ledger.transaction():
         ledger.renew()
         if file is not None:
@@ -117,6 +117,8 @@ def compare_iterations(recorded: Recorded, splitting: Splitting) -> tuple[int, i
     found = [row for row in recorded.iterations if row["status"] == "completed"]
     expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
     for i, (there, here) in enumerate(zip(found, expected, strict=False)):
+        if there["weight"] == json.dumps(math.exp(splitting.iterations[i].log_weight)):
+            there["weight"] = here["weight"]  # earlier versions wrote weights below the smallest float so
         for column, value in here.items():
             if there[column] != value:
                 raise RunDirectoryError(
