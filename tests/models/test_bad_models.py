@@ -170,7 +170,9 @@ def test_any_real_number_is_a_score(kind: Any) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("bad", [None, "no", 0.5, object(), np.array("no"), RAGGED], ids=repr)
+@pytest.mark.parametrize(
+    "bad", [None, "no", 0.5, pytest.param(object(), id="an object"), np.array("no"), RAGGED], ids=repr
+)
 def test_stopped_that_is_no_truth_value(base: type[pytams.Model], bad: Any) -> None:
     message = r"Broken.stopped returned .*at run 0, slot 0, step 10 .*; it must return True or False"
     with pytest.raises(pytams.ModelError, match=message):
@@ -205,7 +207,9 @@ def test_one_start_of_many_that_raises() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("bad", [None, object(), "here", RAGGED, {"x": None}, np.array([None])], ids=repr)
+@pytest.mark.parametrize(
+    "bad", [None, pytest.param(object(), id="an object"), "here", RAGGED, {"x": None}, np.array([None])], ids=repr
+)
 def test_states_that_are_none(base: type[pytams.Model], bad: Any) -> None:
     with pytest.raises(pytams.ModelError, match=r"Broken.step returned .* at run 0, slot 0, step 10 \(t = 0.1\)"):
         run(broken(base, step=lambda _: bad))
