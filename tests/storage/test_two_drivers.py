@@ -90,6 +90,19 @@ def test_a_driver_that_leaves_is_followed(tmp_path: Path, expected: pytams.Resul
     assert second.runs == [2, 3, 0, 1]
 
 
+def test_a_driver_that_finds_nothing_free_drives_nothing(tmp_path: Path, expected: pytams.Result) -> None:
+    """Also if runs become free before it starts: it has no engine to drive them with."""
+    first = a_few(tmp_path / "run", 2)
+    next(iter(first))
+    second = a_few(tmp_path / "run", 2)
+    first.close()
+    assert (list(second), second.runs) == ([], [])
+    second.close()
+    with pytest.raises(RuntimeError, match="no run is finished"):
+        second.result()
+    assert finish(a_few(tmp_path / "run", 2)).runs == expected.runs[:2]
+
+
 def test_two_that_extend_at_once_both_say_what_the_study_is(tmp_path: Path, expected: pytams.Result) -> None:
     tams().run(2, seed=1, out=tmp_path / "run")
     shorter = tams().study(3, out=pytams.Storage(path=tmp_path / "run", runs_at_once=1))
