@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
 from pytams.core.ports import Due
 from pytams.sqldb.runledger import TrajectoryRow, splitting_columns
-from pytams.storage.claims import Claims, explained, release
+from pytams.storage.claims import Claims, record, release
 from pytams.storage.pending import PendingRun, PendingSegment, iteration_rows
 from pytams.storage.recorded import Recorded
 from pytams.storage.segment_files import PieceName
@@ -196,8 +197,8 @@ class RunJournal:
             status = "completed" if segment.ended else ("idle" if closing else "locked")
             rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(weight, settings), status)
         killed = [(run.file(segment), segment.metadata(segment.weight, settings)) for segment in run.killed]
-        with explained(ledger), ledger.transaction():
-            ledger.renew()
+
+        def write() -> None:
             if file is not None:
                 ledger.add_file(file, run.recorded.files[file])
             if self._directory.info.archive_discarded:
@@ -210,6 +211,8 @@ class RunJournal:
             ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
             if splitting.finished:
                 ledger.put_info("finished", self._claims.cap)
+
+        record(ledger, write)
         run.recorded.archived.update(segment.start.key for segment in run.killed)
         run.killed, run.changed = [], set()
         run.n_complete = splitting.n_complete
@@ -219,9 +222,8 @@ class RunJournal:
         if not self._claims.is_heartbeat_due():
             return
         for number, run in self._runs.items():
-            with explained(run.ledger), run.ledger.transaction():
-                run.ledger.renew()
-                run.ledger.put_info("progress", RunStatus.of(splittings[number], activity).to_json())
+            status = RunStatus.of(splittings[number], activity).to_json()
+            record(run.ledger, partial(run.ledger.put_info, "progress", status))
 
     def close(self) -> None:
         """Leave the runs to others. What has not been written is forgotten."""
