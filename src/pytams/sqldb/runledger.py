@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.ledger import splitting_row
+from pytams.sqldb.openledger import repeated
 from pytams.sqldb.owner import Owner
 from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import (
@@ -23,7 +24,7 @@ from pytams.sqldb.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 
 class TrajectoryRow(NamedTuple):
@@ -53,6 +54,7 @@ class RunLedger(SQLFile):
 
     # --- the driver ---------------------------------------------------------------------------------------------
 
+    @repeated
     def claim(self, stale_after: float) -> bool:
         """Become the driver, if there is none, or if it is known to be dead or unheard of for `stale_after` seconds.
 
@@ -73,6 +75,7 @@ class RunLedger(SQLFile):
             taken = connection.execute(update(RunLock).where(free).values(owner=self.owner, heartbeat=now))
             return taken.rowcount == 1
 
+    @repeated
     def renew(self) -> None:
         """Say that the driver is alive. To be called in every transaction of the driver's: it fences off others.
 
@@ -86,11 +89,13 @@ class RunLedger(SQLFile):
             if connection.execute(mine).rowcount != 1:
                 raise LedgerError(f"{self.name()}: another driver has taken over this run; nothing was written")
 
+    @repeated
     def disclaim(self) -> None:
         """Stop being the driver."""
         with self._database.write() as connection:
             connection.execute(delete(RunLock).where(RunLock.owner == self.owner))
 
+    @repeated
     def driver(self) -> Owner | None:
         """Who drives the run; None if nobody does, or if the driver is known to be dead."""
         with self._database.read() as connection:
@@ -98,6 +103,7 @@ class RunLedger(SQLFile):
         owner = None if text is None else Owner.parse(text)
         return None if owner is None or owner.is_dead else owner
 
+    @repeated
     def silence(self) -> float | None:
         """Seconds since the driver was last heard of; None if there is none."""
         with self._database.read() as connection:
@@ -105,6 +111,7 @@ class RunLedger(SQLFile):
 
     # --- what it is, and where its segments are -----------------------------------------------------------------
 
+    @repeated
     def put_info(self, key: str, value: str) -> None:
         """Note something about the run."""
         with self._database.write() as connection:
@@ -112,33 +119,39 @@ class RunLedger(SQLFile):
             if not old.rowcount:
                 connection.execute(insert(LedgerInfo).values(key=key, value=value))
 
+    @repeated
     def get_info(self, key: str) -> str | None:
         """Look up what was noted."""
         with self._database.read() as connection:
             return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == key))
 
+    @repeated
     def add_file(self, name: str, sha256: str) -> None:
         """Note a segment file."""
         with self._database.write() as connection:
             connection.execute(insert(SegmentFile).values(name=name, sha256=sha256))
 
+    @repeated
     def files(self) -> dict[str, str]:
         """Every segment file and its SHA-256."""
         with self._database.read() as connection:
             return {row.name: row.sha256 for row in connection.execute(select(SegmentFile.name, SegmentFile.sha256))}
 
-    def note_discarded(self, metadata: Iterable[str]) -> None:
+    @repeated
+    def note_discarded(self, metadata: Sequence[str]) -> None:
         """Note discarded trajectories that are not archived: a resumed run does not compute them again."""
         rows = [{"t_metadata": text} for text in metadata]
         if rows:
             with self._database.write() as connection:
                 connection.execute(insert(DiscardedTrajectory), rows)
 
+    @repeated
     def discarded(self) -> list[str]:
         """Read what was noted of discarded trajectories that are not archived."""
         with self._database.read() as connection:
             return list(connection.scalars(select(DiscardedTrajectory.t_metadata).order_by(DiscardedTrajectory.id)))
 
+    @repeated
     def forget(self, is_bad: Callable[[str], bool]) -> int:
         """Delete the rows of trajectories whose metadata are bad, and that the run is finished; count them."""
         n_bad = 0
@@ -155,6 +168,7 @@ class RunLedger(SQLFile):
 
     # --- rows in bulk -------------------------------------------------------------------------------------------
 
+    @repeated
     def put_trajectories(self, rows: dict[int, TrajectoryRow]) -> None:
         """Replace, or add, the rows of these slots."""
         if not rows:
@@ -171,6 +185,7 @@ class RunLedger(SQLFile):
                 ],
             )
 
+    @repeated
     def put_iterations(self, first: int, rows: Sequence[IterationRow]) -> None:
         """Replace all splitting rows from number `first` on, none of which may be completed.
 
@@ -197,18 +212,21 @@ class RunLedger(SQLFile):
                     ],
                 )
 
+    @repeated
     def trajectories(self) -> list[TrajectoryRow]:
         """Every active trajectory, in slot order."""
         columns = Trajectory.traj_file, Trajectory.t_metadata, Trajectory.status
         with self._database.read() as connection:
             return [TrajectoryRow(*row) for row in connection.execute(select(*columns).order_by(Trajectory.id))]
 
+    @repeated
     def archived_trajectories(self) -> list[tuple[str, str]]:
         """File and metadata of every archived trajectory."""
         columns = ArchivedTrajectory.traj_file, ArchivedTrajectory.t_metadata
         with self._database.read() as connection:
             return [(row[0], row[1]) for row in connection.execute(select(*columns).order_by(ArchivedTrajectory.id))]
 
+    @repeated
     def iterations(self) -> list[dict[str, Any]]:
         """Every splitting row, as it is in the table."""
         with self._database.read() as connection:

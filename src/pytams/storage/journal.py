@@ -8,11 +8,12 @@ again from what is on disk (and checks them against the ledger), and computes wh
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytams.core.ports import Due
-from pytams.storage.claims import Claims, explained, release
+from pytams.storage.claims import Claims, record, release
 from pytams.storage.others import Others
 from pytams.storage.pending import PendingRun
 from pytams.storage.recorded import Recorded
@@ -197,9 +198,8 @@ class RunJournal:
         if not self._claims.is_heartbeat_due():
             return
         for number, run in self._runs.items():
-            with explained(run.ledger), run.ledger.transaction():
-                run.ledger.renew()
-                run.ledger.put_info("progress", RunStatus.of(splittings[number], activity).to_json())
+            status = RunStatus.of(splittings[number], activity).to_json()
+            record(run.ledger, partial(run.ledger.put_info, "progress", status))
 
     def close(self) -> None:
         """Leave the runs to others. What has not been written is forgotten."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
 from pytams.sqldb.runledger import TrajectoryRow, splitting_columns
-from pytams.storage.claims import explained
+from pytams.storage.claims import record
 from pytams.storage.pending import iteration_rows
 from pytams.storage.segment_files import PieceName
 from pytams.storage.status import RunStatus
@@ -70,8 +70,8 @@ def commit(
         status = "completed" if segment.ended else ("idle" if closing else "locked")
         rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, settings), status)
     killed = [(run.file(segment), segment.metadata(segment.log_weight, settings)) for segment in run.killed]
-    with explained(ledger), ledger.transaction():
-        ledger.renew()
+
+    def write() -> None:
         if file is not None:
             ledger.add_file(file, run.recorded.files[file])
         if directory.info.archive_discarded:
@@ -84,6 +84,8 @@ def commit(
         ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
         if splitting.finished:
             ledger.put_info("finished", directory.info.cap)
+
+    record(ledger, write)
     run.recorded.archived.update(segment.start.key for segment in run.killed)
     run.killed, run.changed = [], set()
     run.n_complete = splitting.n_complete
