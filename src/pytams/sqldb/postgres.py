@@ -10,6 +10,7 @@ from sqlalchemy import URL, create_engine, func, literal_column, select
 from sqlalchemy.schema import CreateSchema
 
 from pytams.sqldb.database import BUSY_TIMEOUT, Database
+from pytams.sqldb.urls import secrets, shown, without_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine
@@ -43,13 +44,14 @@ class _SharedEngines:
 
 
 def _make_engine(url: URL) -> Engine:
+    passwords = secrets(url) | ({} if url.password is None else {"password": url.password})
     return create_engine(
-        url,
+        without_secrets(url),  # which it shows
         pool_size=MAX_CONNECTIONS,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT,
         pool_pre_ping=True,
-        connect_args={"options": f"-c lock_timeout={int(BUSY_TIMEOUT * 1000)}"},
+        connect_args={"options": f"-c lock_timeout={int(BUSY_TIMEOUT * 1000)}", **passwords},
     )
 
 
@@ -60,7 +62,7 @@ class Postgres(Database):
     """A schema of a PostgreSQL database, named by the URL's ``schema`` (default: ``pytams``)."""
 
     def __init__(self, url: URL, *, read_only: bool) -> None:
-        self.name = url.render_as_string(hide_password=True)
+        self.name = shown(url.render_as_string(hide_password=False))
         schema = url.query.get("schema", "pytams")
         self.schema = self.stem = schema if isinstance(schema, str) else schema[-1]
         self._url = url.difference_update_query(["schema"])
