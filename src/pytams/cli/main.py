@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shlex
 import sys
 import traceback
@@ -17,8 +16,9 @@ import pytams
 from pytams.cli.config import Config, in_toml_names
 from pytams.cli.meter import Progress
 from pytams.cli.new import write_example
+from pytams.cli.output import say, say_aside, set_up_logging
 from pytams.cli.signals import Stop
-from pytams.core.errors import SettingsError
+from pytams.core.errors import RunDirectoryError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Of the PostgreSQL database that its ledgers are in: what DIR says is not trusted."),
+]
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -58,7 +64,7 @@ def main() -> None:
 def _fail(message: str, code: int, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    Console(stderr=True).print(f"pytams: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    say_aside(f"pytams: {message}", style="red")
     sys.exit(code)
 
 
@@ -102,6 +108,7 @@ def run(
         config.arguments.n_runs if runs is None else runs,
         config.arguments.seed if seed is None else seed,
         None if out is None else config.storage(out),
+        input_file,
     )
     _print_result(result, as_json=as_json)
     if reference is not None and not as_json:
@@ -110,52 +117,63 @@ def run(
 
 @app.command()
 def resume(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     runs: Annotated[int | None, typer.Option(help="Extend the study to so many runs.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], a url, or raise tams.nsplititer."),
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], or raise tams.nsplititer."),
     ] = None,
+    settings_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings", metavar="INPUT.toml", help="Where [runner], [dask], [database], walltime and log come from."
+        ),
+    ] = None,
+    url: Url = None,
     force: Annotated[bool, typer.Option("--force", help="Go on although the model's source has changed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
-    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.manifest import read_manifest  # noqa: PLC0415 - what only run directories need
 
-    config = Config.of_study(RunDirectory(directory).info, settings or ())
+    overrides = [*(settings or ()), *([] if url is None else [f"database.url={url}"])]
+    config = Config.of_study(read_manifest(directory / "study.json"), overrides, settings_file)
     n_runs = config.arguments.n_runs if runs is None else runs
-    result = _drive(config, n_runs, config.arguments.seed, config.storage(directory, force=force))
+    storage = config.storage(directory, force=force)
+    result = _drive(config, n_runs, config.arguments.seed, storage, settings_file)
     _print_result(result, as_json=as_json)
 
 
 @app.command()
 def show(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
+    url: Url = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Show what a run directory holds, also while the study is going on. Runs no code from it."""
-    saved = pytams.load(directory)
-    typer.echo(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
+    saved = pytams.load(directory, database_url=url)
+    say(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
 
 
 @app.command()
 def watch(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     interval: Annotated[float, typer.Option(min=0.1, help="Look every so many seconds.")] = 2.0,
+    url: Url = None,
 ) -> None:
     """Follow a study that another process drives, until it ends. Writes nothing, runs no code of it."""
     from pytams.cli.watch import follow  # noqa: PLC0415 - what only run directories need
 
     try:
-        follow(directory, Console(), interval)
+        follow(directory, Console(), interval, url)
     except KeyboardInterrupt:
         raise typer.Exit from None
-    show(directory)
+    show(directory, url)
 
 
 @app.command()
 def plot(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     kind: Annotated[
         str,
         typer.Option(
@@ -166,32 +184,36 @@ def plot(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write.")] = None,
     run: Annotated[int | None, typer.Option(help="Which run, where a picture is of one.")] = None,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
+    url: Url = None,
 ) -> None:
     """Draw what a run directory holds. Runs no code from it, but for --kind paths."""
+    _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_picture  # noqa: PLC0415 - takes matplotlib
 
     path = out or Path(f"{directory.resolve().stem}-{kind}.png")
-    with pytams.load(directory) as saved:
+    with pytams.load(directory, database_url=url) as saved:
         potential = _potential(saved) if kind == "paths" else None
         write_picture(saved.result, kind, path, run=run, reference=reference, potential=potential)
-    typer.echo(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The .html file to write.")] = None,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
     paths: Annotated[
         bool,
         typer.Option("--paths", help="Draw reactive paths in the plane, too; imports the model."),
     ] = False,
+    url: Url = None,
 ) -> None:
     """Write one HTML file with everything: summary, health, pictures, settings, provenance."""
+    _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_report  # noqa: PLC0415 - takes matplotlib
 
     path = out or Path(f"{directory.resolve().stem}.html")
-    with pytams.load(directory) as saved:
+    with pytams.load(directory, database_url=url) as saved:
         write_report(
             saved.result,
             path,
@@ -200,7 +222,16 @@ def report(
             paths=paths,
             potential=_potential(saved) if paths else None,
         )
-    typer.echo(f"wrote {path}")
+    say(f"wrote {path}")
+
+
+def _refuse_matplotlibrc(directory: Path) -> None:
+    """Matplotlib does what a ``matplotlibrc`` in the working directory says, which may be to run LaTeX."""
+    here = Path.cwd()
+    if here.is_relative_to(directory.resolve()) and (here / "matplotlibrc").exists():
+        raise RunDirectoryError(
+            f"{here / 'matplotlibrc'} would change how pictures are drawn: run the command from another directory"
+        )
 
 
 def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
@@ -211,9 +242,11 @@ def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
     return potential
 
 
-def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | None) -> pytams.Result:
+def _drive(
+    config: Config, n_runs: int, seed: int | None, storage: Storage | None, settings_file: Path | None
+) -> pytams.Result:
     """Run a study until it ends or is to stop, and say how to go on if it has not ended."""
-    _set_up_logging(config.session.loglevel, config.session.logfile)
+    set_up_logging(config.session.loglevel, config.session.logfile)
     stop = Stop(config.session.walltime)
     console = Console(stderr=True)
     tams = config.make_tams()
@@ -224,7 +257,7 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
             tams.study(n_runs, seed, engine=config.engine, out=storage, observers=[progress]) as study,
         ):
             if study.note:
-                console.print(study.note, markup=False, highlight=False, soft_wrap=True)
+                say_aside(study.note)
             with progress:
                 for _ in study:
                     if stop.reason:
@@ -232,9 +265,10 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
     except KeyboardInterrupt:
         raise _InterruptedError from None
     if study.n_finished < len(study.runs):
-        _say_how_to_go_on(stop, storage, study)
+        file = settings_file if config.must_be_said_again else None
+        _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, file))
     if storage is not None and storage.runs_at_once is not None:  # others may have finished runs, too
-        with pytams.load(storage.path) as saved:
+        with pytams.load(storage.path, database_url=storage.database_url) as saved:
             if any(splitting.finished for splitting in saved.splittings.values()):
                 return saved.result
             console.print("no run is free, and none is finished yet: other drivers are at work", highlight=False)
@@ -242,12 +276,22 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
     return study.result()
 
 
-def _say_how_to_go_on(stop: Stop, storage: Storage | None, study: pytams.Study) -> None:
+def _resuming(storage: Storage, settings_file: Path | None) -> list[str]:
+    """Make the command that goes on with a study: with what is not taken from its directory, but for passwords."""
+    from pytams.sqldb.urls import without_password  # noqa: PLC0415 - what only run directories need
+
+    words = ["pytams", "resume", str(storage.path)]
+    if storage.database_url is not None:
+        words += ["--url", without_password(storage.database_url)]
+    return words if settings_file is None else [*words, "--settings", str(settings_file)]
+
+
+def _say_how_to_go_on(stop: Stop, study: pytams.Study, command: list[str]) -> None:
     """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
     text = f"stopped by {stop.reason}, {study.n_finished} of {len(study.runs)} runs finished"
-    if storage is not None:
-        text += f"; everything is on disk, go on with:  pytams resume {shlex.quote(str(storage.path))}"
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    if command:
+        text += f"; everything is on disk, go on with:  {shlex.join(command)}"
+    say_aside(text)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
     if not study.n_finished:
@@ -255,7 +299,7 @@ def _say_how_to_go_on(stop: Stop, storage: Storage | None, study: pytams.Study) 
 
 
 def _print_result(result: pytams.Result, *, as_json: bool) -> None:
-    typer.echo(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
+    say(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
 
 
 @app.command()
@@ -267,15 +311,3 @@ def new(
     for path in paths:
         typer.echo(f"wrote {path}")
     typer.echo(f"try:  pytams run {paths[-1]}")
-
-
-def _set_up_logging(level: str, file: str | None) -> None:
-    handler: logging.Handler
-    try:
-        handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler()
-    except OSError as error:
-        raise SettingsError("[tams] logfile", f"{file} cannot be written: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("pytams")
-    logger.setLevel(level)
-    logger.handlers[:] = [handler]

@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import make_url
-
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.sqldb.errors import NoLedgerError
 from pytams.sqldb.runledger import RunLedger
-from pytams.storage.files import write_atomically
+from pytams.sqldb.schemas import schemas
+from pytams.sqldb.urls import parsed
+from pytams.storage.databases import as_named
+from pytams.storage.files import why_not, write_atomically
 from pytams.storage.manifest import StudyInfo, facts_from, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
 
@@ -37,24 +39,30 @@ class RunDirectory:
     ----------
     path
         The directory; it must hold a study.
+    database_url
+        Of the database that its ledgers are in, as its user has said it; None: in files, or in one that she has named
+        elsewhere (see `databases`).
 
     Raises
     ------
     RunDirectoryError
-        If it does not, or one that this version does not understand.
+        If it does not, or one that this version does not understand, or something in it leads out of it.
+    SettingsError
+        If its ledgers are in another database.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, database_url: str | None = None) -> None:
         self.path = path
         self.info = read_manifest(path / "study.json")
+        for name in ("ledgers", SegmentFiles.subfolder):
+            self._refuse_what_leads_out(path / name)
         self.segment_files = SegmentFiles(path)
         self._template: bytes | None = None
-        self.database_url = self.info.database_url
-        """May be replaced by one with a password."""
+        self._database_url = as_named(path, self.info.database_url, database_url)
 
     @classmethod
-    def create(cls, path: Path, info: StudyInfo) -> RunDirectory:
-        """Make a new one.
+    def create(cls, path: Path, info: StudyInfo, database_url: str | None = None) -> RunDirectory:
+        """Make a new one. The URL of its database is given with its password.
 
         Raises
         ------
@@ -73,9 +81,7 @@ class RunDirectory:
             raise RunDirectoryError(f"{path} holds a study already: somebody was quicker to make it") from None
         except OSError as error:
             raise RunDirectoryError(f"{path} cannot be made: {error.strerror}") from error
-        directory = cls(path)
-        directory.database_url = info.database_url
-        return directory
+        return cls(path, database_url)
 
     def extend(self, *, n_runs: int, max_branchings: int | None) -> None:
         """Ask for more runs, or for more branchings in each.
@@ -98,8 +104,11 @@ class RunDirectory:
 
     def ledger(self, run: int, *, read_only: bool = False) -> RunLedger:
         """Open the ledger of a run, and make sure that it is of this study."""
-        if not read_only and self.database_url is None and not self.has_ledger(run):
-            self._copy_template(Path(self._location(run)))
+        if self._database_url is None:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                self._refuse_what_leads_out(Path(self._location(run) + suffix))
+            if not read_only and not self.has_ledger(run):
+                self._copy_template(Path(self._location(run)))
         ledger = RunLedger(self._location(run), ro_mode=read_only)
         try:
             self._check(ledger, run, read_only=read_only)
@@ -119,10 +128,21 @@ class RunDirectory:
         with suppress(FileExistsError):  # another driver was quicker
             write_atomically(path, self._template, replace=False, sync=False)
 
+    def begun(self) -> list[int]:
+        """List the runs that have been begun: those that have a ledger."""
+        if self._database_url is None:
+            names = os.listdir(self.path / "ledgers") if (self.path / "ledgers").is_dir() else []
+            pattern = r"run(\d{5,})\.db"
+        else:
+            names = schemas(self._database_url)
+            pattern = rf"{re.escape(self._schema)}_run(\d{{5,}})"
+        runs = [int(found[1]) for name in names if (found := re.fullmatch(pattern, name))]
+        return sorted(run for run in runs if run < self.info.n_runs)
+
     def has_ledger(self, run: int) -> bool:
         """Whether a run has been begun."""
-        if self.database_url is None:
-            return Path(self._location(run)).is_file()
+        if self._database_url is None:
+            return os.path.lexists(self._location(run))
         try:
             RunLedger(self._location(run), ro_mode=True).close()
         except NoLedgerError:
@@ -130,15 +150,31 @@ class RunDirectory:
         return True
 
     def _location(self, run: int) -> str:
-        if self.database_url is None:
+        if self._database_url is None:
             return str(self.path / "ledgers" / f"run{run:05d}.db")
-        url = make_url(self.database_url)
-        schema = f"{url.query.get('schema', 'pytams')}_{self.info.identity}_run{run:05d}"
-        return url.update_query_dict({"schema": schema}).render_as_string(hide_password=False)
+        url = parsed(self._database_url).update_query_dict({"schema": f"{self._schema}_run{run:05d}"})
+        return url.render_as_string(hide_password=False)
+
+    @property
+    def _schema(self) -> str:
+        """What the schemas of its ledgers begin with."""
+        assert self.info.database_url is not None
+        return f"{parsed(self.info.database_url).query.get('schema', 'pytams')}_{self.info.identity}"
+
+    def _refuse_what_leads_out(self, path: Path) -> None:
+        problem = why_not(path, self.path)
+        if problem is not None:
+            raise RunDirectoryError(f"{path} {problem}: nothing is read from it, or written to it")
 
     def _check(self, ledger: RunLedger, run: int, *, read_only: bool) -> None:
         """Compare the settings with those of the ledger; only the cap on branchings may have risen."""
         facts = self.info.facts()
+        n_rows, n = ledger.get_trajectory_count(), self.info.settings.n_trajectories
+        if n_rows not in {0, n}:
+            raise RunDirectoryError(
+                f"{self.path / 'study.json'}: n_trajectories is {n}, but {ledger.name()} has {n_rows} of them: "
+                "one of the two was edited, or is damaged"
+            )
         text = ledger.get_info("study")
         made_with = facts if text is None else facts_from(text)
         cap = "max_branchings"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.streams import draw_seed
 from pytams.models.loading import source_sha256
+from pytams.sqldb.urls import without_password
 from pytams.storage.directory import RunDirectory
 from pytams.storage.manifest import ModelSource, StudyInfo
 
@@ -31,7 +32,8 @@ def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, 
     there = storage.path / "study.json"
     if not there.exists():
         try:
-            return RunDirectory.create(storage.path, _info(model, settings, arguments, storage))
+            info = _info(model, settings, arguments, storage)
+            return RunDirectory.create(storage.path, info, storage.database_url)
         except RunDirectoryError:
             if not there.exists():  # else another driver was quicker to make it
                 raise
@@ -51,13 +53,13 @@ def _info(model: Steppable, settings: Settings, arguments: RunArguments, storage
         ),
         sparse_freq=storage.sparse_freq,
         archive_discarded=storage.archive_discarded,
-        database_url=storage.database_url,
+        database_url=storage.database_url and without_password(storage.database_url),
         runner=storage.runner,
     )
 
 
 def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage) -> RunDirectory:
-    directory = RunDirectory(storage.path)
+    directory = RunDirectory(storage.path, storage.database_url)
     info = directory.info
     if arguments.seed is not None and arguments.seed != info.seed:
         raise SettingsError("seed", f"{storage.path} was made with seed {info.seed}, not {arguments.seed}")
@@ -72,7 +74,5 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
             f"the source of {info.model.name} has changed since {storage.path} was made: put it back, start a new "
             "study, or go on at your own risk with --force (Storage(force=True))"
         )
-    if storage.database_url is not None:
-        directory.database_url = storage.database_url
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
     return directory

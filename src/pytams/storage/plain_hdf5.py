@@ -92,4 +92,6 @@ def _is_dimension(array: h5py.h5d.DatasetID) -> bool:
 
 
 def _refused(path: Path, name: bytes, what: str) -> StoreError:
-    return StoreError(f"{path}: {name.decode(errors='replace')} {what}: pytams did not write that, and does not read it")
+    return StoreError(
+        f"{path}: {name.decode(errors='replace')} {what}: pytams did not write that, and does not read it"
+    )
