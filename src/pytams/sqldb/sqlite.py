@@ -15,6 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from pytams.sqldb.database import BUSY_TIMEOUT, Database
 from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.untrusted import check_journal, check_schema
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
@@ -87,6 +88,7 @@ class File(_SQLite):
             if _is_left_in_wal_mode(path) and not os.access(path.parent, os.W_OK):
                 mode = "ro&immutable=1"  # nobody can write here, and SQLite would want to make its log
         else:
+            check_journal(path)
             try:
                 path.touch()
             except OSError as error:
@@ -99,6 +101,11 @@ class File(_SQLite):
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         connection = _connect(uri)
+        try:
+            check_schema(connection, self.name)
+        except BaseException:
+            connection.close()
+            raise
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         return connection
 
