@@ -6,6 +6,8 @@ import html
 import math
 from typing import TYPE_CHECKING, Any
 
+from pytams.core.text import printable
+
 if TYPE_CHECKING:
     from pytams.analysis.result import Result
 
@@ -58,7 +60,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
     if math.isfinite(result.saving):
         cost += f"; plain Monte Carlo: {result.saving:,.1f} times the steps"
     return [
-        ("model", result.model),
+        ("model", printable(result.model)),
         ("probability", f"{result.probability:.4e}"),
         ("standard error", error),
         ("95 % interval", interval),

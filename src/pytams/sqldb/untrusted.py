@@ -27,7 +27,9 @@ def check_schema(connection: sqlite3.Connection, name: str) -> None:
             raise _refused(name, f"virtual table {item}")
         if kind not in {"table", "index"}:
             raise _refused(name, f"{kind} {item}")
-    generated = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND hidden"
+    generated = (
+        "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND hidden"
+    )
     for table, column in connection.execute(generated):
         raise _refused(name, f"generated column {column} of {table}")
 

@@ -176,10 +176,14 @@ class RunDirectory:
                 "one of the two was edited, or is damaged"
             )
         text = ledger.get_info("study")
-        made_with = facts if text is None else facts_from(text)
-        cap = "max_branchings"
-        if _as_cap(made_with.get(cap)) < self.info.settings.cap:
-            made_with = made_with | {cap: facts[cap]}
+        try:
+            made_with = facts if text is None else facts_from(text)
+        except (TypeError, ValueError) as error:
+            what = f"{ledger.name()}: what it says of its study is not what was written"
+            raise RunDirectoryError(f"{what}: {error}") from error
+        cap = made_with.get("max_branchings")
+        if isinstance(cap, int) and cap < self.info.settings.cap:
+            made_with = made_with | {"max_branchings": facts["max_branchings"]}
         for name in facts | made_with:
             if facts.get(name) != made_with.get(name):
                 raise RunDirectoryError(
@@ -192,10 +196,6 @@ class RunDirectory:
     def clean_up(self, ledgers: Iterable[RunLedger]) -> list[str]:
         """Remove segment files that none of these ledgers, which must be all there are, points at."""
         return self.segment_files.remove_others(name for ledger in ledgers for name in ledger.files())
-
-
-def _as_cap(max_branchings: int | None) -> float:
-    return float("inf") if max_branchings is None else max_branchings
 
 
 def _is_ours(name: str) -> bool:

@@ -92,8 +92,8 @@ class StudyInfo(Checked):
 
 
 def facts_from(text: str) -> dict[str, Any]:
-    """Read the facts that a ledger was made with, by whatever version."""
-    facts: dict[str, Any] = {"variant": "tams"} | json.loads(text)
+    """Read the facts that a ledger was made with, by whatever version; ValueError or TypeError if they are none."""
+    facts: dict[str, Any] = {"variant": "tams"} | strict_json(text)
     return facts
 
 

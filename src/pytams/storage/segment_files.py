@@ -40,6 +40,8 @@ _OPEN_FILES = 32
 _SMALL_BYTES = 2**26
 _NETCDF_KINDS = "iuf"
 _STATE_KINDS = "biufcSU"
+_OF_PIECES = *SegmentKey._fields, "first_step", "ended"
+_FLAT = *_OF_PIECES, "row_size", "n_states", "score", "state_step"
 
 
 class PieceName(NamedTuple):
@@ -163,7 +165,9 @@ class _File:
     def _read(self, file: h5netcdf.File) -> None:
         """Read all but the states, and make sure that it belongs together."""
         self._file, variables = file, file.variables
-        self._rows = {name: variables[name][:].tolist() for name in ("run", "slot", "branch", "first_step", "ended")}
+        if any(len(variables[name].shape) != 1 for name in _FLAT):
+            raise ValueError("what has one number for each piece, score or state has more than one dimension")
+        self._rows = {name: variables[name][:].tolist() for name in _OF_PIECES}
         self._scores, self._steps = variables["score"][:], variables["state_step"][:]
         self._states = {
             name.removeprefix("state").removeprefix("."): _Column(variable)

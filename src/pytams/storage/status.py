@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, NotNegative
+from pytams.storage.strict_json import strict_json
 
 if TYPE_CHECKING:
     from pytams.core.ports import Activity
@@ -62,6 +63,6 @@ class RunStatus(Checked):
             If it is not what a driver notes: the message names the key.
         """
         try:
-            return cls.checked(json.loads(text))
+            return cls.checked(strict_json(text))
         except (SettingsError, ValueError) as error:
             raise RunDirectoryError(f"{ledger_name}: its driver's note is not what was written: {error}") from error
