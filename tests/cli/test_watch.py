@@ -162,8 +162,8 @@ def test_of_ledgers_on_postgresql(tmp_path: Path, postgres: str) -> None:
         for watched in driven:
             if watched.n_finished == 2:
                 break
-        study = WatchedStudy(tmp_path / "walk.tams")
-        with pytams.load(tmp_path / "walk.tams") as saved:
+        study = WatchedStudy(tmp_path / "walk.tams", postgres)
+        with pytams.load(tmp_path / "walk.tams", database_url=postgres) as saved:
             assert list(saved.splittings) == [0, 1]
     assert (len(study.runs), study.n_finished) == (5, 2)
     result = tams.run(5, seed=1, out=Storage(path=tmp_path / "walk.tams", database_url=postgres))

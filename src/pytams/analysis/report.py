@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.analysis import plot, summary
 from pytams.core.errors import PytamsError, SettingsError
+from pytams.core.text import printable
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -123,6 +124,7 @@ def write_report(
         loader=PackageLoader("pytams.analysis", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
     )
     options: dict[str, dict[str, Any]] = {
@@ -145,6 +147,11 @@ def write_report(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PytamsError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _printable(value: Any) -> Any:
+    """Write out what would turn text around or hide it; names may come from anybody."""
+    return printable(value) if isinstance(value, str) else value
 
 
 class _Picture(NamedTuple):

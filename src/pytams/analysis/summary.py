@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytams.analysis import estimators, logs
+from pytams.core.text import printable
 
 if TYPE_CHECKING:
     from pytams.analysis.result import Result
@@ -72,7 +73,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
     if math.isfinite(result.log_saving):
         cost += f"; plain Monte Carlo: {logs.text(result.log_saving, ',.1f')} times the steps"
     return [
-        ("model", result.model),
+        ("model", printable(result.model)),
         ("probability", probability(result, ".4e")),
         ("standard error", _error(result)),
         ("95 % interval", interval(result, ".3e") or _why_unknown(result)),

@@ -62,9 +62,10 @@ def _repair_run(directory: RunDirectory, variant: Variant, run: int, damaged: se
         finally:
             release([ledger])
     except (LedgerError, StoreError) as error:
-        if directory.database_url is not None:
+        files = directory.ledger_files(run)
+        if not files:  # it is in a database
             raise
-        return [f"{error}: run {run} is computed again", *map(_set_aside, directory.ledger_files(run))]
+        return [f"{error}: run {run} is computed again", *map(_set_aside, files)]
     return [f"run {run}: {n_forgotten} damaged trajectories are computed again"] if n_forgotten else []
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, NotNegative
+from pytams.storage.strict_json import strict_json
 
 if TYPE_CHECKING:
     from pytams.core.ports import Activity
@@ -63,7 +64,7 @@ class RunStatus(Checked):
             If it is not what a driver notes: the message names the key.
         """
         try:
-            values = dict(json.loads(text))
+            values = dict(strict_json(text))
             if "estimate" in values:
                 estimate = values.pop("estimate")
                 values["log_estimate"] = math.log(estimate) if estimate else None
