@@ -13,6 +13,7 @@ from pytams.sqldb.owner import Owner
 from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import (
     COMPLETED,
+    IDLE,
     LOCKED,
     ArchivedTrajectory,
     DiscardedTrajectory,
@@ -152,15 +153,20 @@ class RunLedger(SQLFile):
             return list(connection.scalars(select(DiscardedTrajectory.t_metadata).order_by(DiscardedTrajectory.id)))
 
     @repeated
-    def forget(self, is_bad: Callable[[str], bool]) -> int:
-        """Delete the rows of trajectories whose metadata are bad, and that the run is finished; count them."""
+    def forget(self, is_bad: Callable[[str], bool], blank: Callable[[int], str]) -> int:
+        """Forget trajectories whose metadata are bad, and that the run is finished; count them.
+
+        Archived ones lose their row; the others, of which there is one a slot, get blank metadata.
+        """
         n_bad = 0
         with self._database.write() as connection:
             for table in (Trajectory, ArchivedTrajectory, DiscardedTrajectory):
                 rows = connection.execute(select(table.id, table.t_metadata)).all()
-                bad = [{"bad_id": row.id} for row in rows if is_bad(row.t_metadata)]
-                if bad:
-                    connection.execute(delete(table).where(table.id == bindparam("bad_id")), bad)
+                bad = [row.id for row in rows if is_bad(row.t_metadata)]
+                for number in bad:
+                    here = table.id == number
+                    change = update(table).values(t_metadata=blank(number - 1), traj_file="", status=IDLE)
+                    connection.execute((change if table is Trajectory else delete(table)).where(here))
                 n_bad += len(bad)
             if n_bad:
                 connection.execute(delete(LedgerInfo).where(LedgerInfo.key == "finished"))

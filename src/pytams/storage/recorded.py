@@ -41,6 +41,11 @@ def segment_of(metadata: str) -> tuple[SegmentKey, list[PieceName], bool]:
         raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
 
 
+def blank_metadata(run: int, slot: int) -> str:
+    """Write that nothing of a slot is recorded."""
+    return json.dumps({"run": run, "slot": slot, "branch": 0, "ended": False, "pieces": []})
+
+
 @dataclass(slots=True, kw_only=True)
 class Recorded:
     """One run, as its ledger has it."""

@@ -15,7 +15,7 @@ from pytams.sqldb.errors import LedgerError
 from pytams.storage.claims import STALE_SECONDS, release
 from pytams.storage.decided import decided
 from pytams.storage.history import History
-from pytams.storage.recorded import Recorded, segment_of
+from pytams.storage.recorded import Recorded, blank_metadata, segment_of
 from pytams.storage.writing import compare_iterations
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytams.core.selection import Variant
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.directory import RunDirectory
-    from pytams.storage.segment_files import Piece, PieceName, SegmentFiles
+    from pytams.storage.segment_files import Piece, SegmentFiles
 
 
 def repair(directory: RunDirectory, variant: Variant) -> list[str]:
@@ -43,21 +43,23 @@ def repair(directory: RunDirectory, variant: Variant) -> list[str]:
         If a ledger on PostgreSQL is damaged: it has to be restored there.
     """
     lines: list[str] = []
-    damaged: set[str] = set()
+    is_whole: dict[str, bool] = {}
+    """Whether any ledger finds each file whole."""
     for run in range(directory.info.n_runs):
         if directory.has_ledger(run):
-            lines += _repair_run(directory, variant, run, damaged)
+            lines += _repair_run(directory, variant, run, is_whole)
     directory.segment_files.close()
-    return lines + [_set_aside(directory.path / name) for name in sorted(damaged) if (directory.path / name).exists()]
+    damaged = {directory.path / name for name, whole in is_whole.items() if not whole}
+    return lines + [_set_aside(path) for path in sorted(damaged & set(directory.segment_files.paths()))]
 
 
-def _repair_run(directory: RunDirectory, variant: Variant, run: int, damaged: set[str]) -> list[str]:
+def _repair_run(directory: RunDirectory, variant: Variant, run: int, is_whole: dict[str, bool]) -> list[str]:
     try:
         ledger = directory.ledger(run)
         try:
             if not ledger.claim(STALE_SECONDS):
                 raise RunDirectoryError(f"{directory.path}: run {run} is driven by {ledger.driver()}: stop it first")
-            n_forgotten = _forget_damaged(directory.segment_files, run, ledger, damaged)
+            n_forgotten = _forget_damaged(directory.segment_files, run, ledger, is_whole)
             _check_rest(directory, variant, run, ledger)
         finally:
             release([ledger])
@@ -69,26 +71,21 @@ def _repair_run(directory: RunDirectory, variant: Variant, run: int, damaged: se
     return [f"run {run}: {n_forgotten} damaged trajectories are computed again"] if n_forgotten else []
 
 
-def _forget_damaged(files: SegmentFiles, run: int, ledger: RunLedger, damaged: set[str]) -> int:
-    """Forget trajectories that are not whole; note which files are damaged."""
+def _forget_damaged(files: SegmentFiles, run: int, ledger: RunLedger, is_whole: dict[str, bool]) -> int:
+    """Forget trajectories that are not whole; note which files are."""
     sha256 = ledger.files()
+    for name in sha256:
+        is_whole[name] = is_whole.get(name, False) or files.is_whole(name, sha256[name])
 
     def is_bad(metadata: str) -> bool:
         try:
             key, names, ended = segment_of(metadata)
-            found = _history(key, [piece(name) for name in names]) if names else None
+            found = _history(key, [files.read(name, sha256[name.file]) for name in names]) if names else None
         except (StoreError, ValueError, LookupError):
             return True
         return key.run != run or (found is not None and found.ended != ended)
 
-    def piece(name: PieceName) -> Piece:
-        try:
-            return files.read(name, sha256[name.file])
-        except StoreError:
-            damaged.add(name.file)
-            raise
-
-    return ledger.forget(is_bad)
+    return ledger.forget(is_bad, lambda slot: blank_metadata(run, slot))
 
 
 def _history(key: SegmentKey, pieces: list[Piece]) -> History:
