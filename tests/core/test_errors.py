@@ -10,6 +10,7 @@ import pytest
 import pytams
 from pytams.core.errors import Name, Place
 from pytams.core.settings import joined
+from pytams.sqldb.errors import DamagedLedgerError, LostConnectionError, NoAccessError
 
 PLACE = Place(1, 2, 3, 4, 0.5)
 ERRORS: list[pytams.PytamsError] = [
@@ -22,6 +23,9 @@ ERRORS: list[pytams.PytamsError] = [
     pytams.WorkersLostError("they broke down"),
     pytams.LedgerError("ledger is foreign"),
     pytams.NoLedgerError("no ledger in it"),
+    DamagedLedgerError("ledger has no table"),
+    NoAccessError("ledger cannot be written", "make room"),
+    LostConnectionError("ledger is out of reach", "resume it"),
     pytams.NoTrajectoryError(7),
 ]
 

@@ -24,6 +24,9 @@ NotNegative: TypeAlias = Annotated[int, Ge(0)]
 Seed: TypeAlias = Annotated[int, Ge(0), Lt(MAX_SEED + 1)]
 
 
+SECRET = object()
+"""Says, in the type of a setting, that no message may show what was given."""
+
 Kind = TypeVar("Kind", bound="Checked")
 
 
@@ -104,7 +107,7 @@ class Settings(Checked):
                 "it must be below ",
                 Name("n_trajectories"),
             )
-        n_steps = self.n_steps
+        n_steps = self.n_steps if math.isfinite(self.end_time / self.step_size) else 0
         if n_steps < 1 or not math.isclose(n_steps * self.step_size, self.end_time, rel_tol=1e-9):
             raise SettingsError(
                 "end_time",
@@ -121,7 +124,7 @@ class Settings(Checked):
     @property
     def cap(self) -> float:
         """Branchings at most: infinity if there is no limit. 0 is a limit."""
-        return as_cap(self.max_branchings)
+        return math.inf if self.max_branchings is None else self.max_branchings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +144,6 @@ class RunArguments(Checked):
     def runs(self) -> range:
         """Numbers of the runs."""
         return range(self.first_run, self.first_run + self.n_runs)
-
-
-def as_cap(max_branchings: int | None) -> float:
-    """Read None as no limit."""
-    return math.inf if max_branchings is None else max_branchings
 
 
 def joined(errors: Iterable[SettingsError]) -> SettingsError:
@@ -235,6 +233,9 @@ def _explained(kind: type[Checked], details: Any) -> SettingsError:
     """Say in our words what Pydantic found."""
     name = ".".join(map(str, details["loc"]))
     problem, context = details["type"], details.get("ctx", {})
+    hint = get_type_hints(kind, include_extras=True).get(str(details["loc"][0]))
+    if SECRET in getattr(hint, "__metadata__", ()):
+        return SettingsError(name, f"{details['msg'][0].lower()}{details['msg'][1:]}")
     if problem == "extra_forbidden":
         return SettingsError(name, f"unknown key; {nearest(name, kind.names())}")
     if problem == "greater_than":

@@ -28,10 +28,17 @@ def as_state(value: Any) -> State:
 
 
 def _as_array(value: Any) -> NDArray[Any]:
-    array = np.array(value)
-    if array.dtype.kind not in "biufcSU":
-        raise TypeError(f"a state is an array of numbers or a dict of such, not {type(value).__name__}")
+    try:
+        array = np.array(value)
+    except Exception as error:  # ragged lists, and what other libraries' arrays raise
+        raise TypeError(f"{_WANTED}, not {type(value).__name__}: {error}") from error
+    is_text = array.dtype.kind in "SU" and isinstance(value, np.ndarray)  # text only where it is meant
+    if array.dtype.kind not in "biufc" and not is_text:
+        raise TypeError(f"{_WANTED}, not {type(value).__name__}")
     return array
+
+
+_WANTED = "a state is an array of numbers or a dict of such"
 
 
 def describe_state(value: Any) -> str:

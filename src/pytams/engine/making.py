@@ -48,6 +48,7 @@ def engine_maker(runner: Runner, cluster: Cluster) -> Callable[[Problem], Engine
         address=cluster.address,
         n_workers=n_workers,
         minimum=cluster.minimum,
+        security=cluster.security,
         options=cluster.options,
     )
     tasks_at_once = None if cluster.address and not runner.n_workers else n_workers

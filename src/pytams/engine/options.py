@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pytams.core.errors import SettingsError
 from pytams.core.settings import Checked, Count, NotNegative, Positive
 
 TASK_SECONDS = 0.5
@@ -32,5 +33,21 @@ class Cluster(Checked):
     backend: Literal["local", "slurm"] = "local"
     address: str | None = None
     minimum: NotNegative | None = None
+    security: Any = False
+    """TLS: true, or the files ``ca_file``, ``cert`` and ``key``."""
     options: dict[str, Any] = field(default_factory=dict)
     """What else goes to the cluster's constructor."""
+
+    def check_together(self) -> None:
+        """Make certificates for a cluster of our own only."""
+        security = self.security
+        if isinstance(security, dict):
+            if security.keys() == {"ca_file", "cert", "key"} and all(isinstance(v, str) for v in security.values()):
+                return
+        elif isinstance(security, bool) and not (security and self.address):
+            return
+        raise SettingsError(
+            "security",
+            "is { ca_file = ..., cert = ..., key = ... }, or true for certificates that are made for a new cluster, "
+            f"not {security!r}" + (" for one that is there" if self.address else ""),
+        )

@@ -190,11 +190,16 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _file_of(cls: type) -> Path | None:
+    """Find the file that a class is written in; None if it is in none (of a notebook, or typed at a prompt)."""
+    methods = [Path(value.__code__.co_filename) for value in vars(cls).values() if isinstance(value, FunctionType)]
+    own = [path for path in methods if is_own(path)]  # what wraps a method may be of a library
+    if own:
+        return own[0].resolve() if own[0].is_file() else None
     try:
         path = inspect.getsourcefile(cls)
     except (OSError, TypeError):
         return None
-    return Path(path).resolve() if path and Path(path).is_file() else None
+    return Path(path).resolve() if path else None
 
 
 def sources_of(model: Any) -> dict[str, str]:

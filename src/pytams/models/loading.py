@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytams.core.errors import SettingsError
 from pytams.core.settings import nearest
 from pytams.models.fingerprint import constructor
+from pytams.models.plain.answers import RAISED
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -53,7 +54,7 @@ def make_model(reference: str, arguments: dict[str, Any], folder: Path) -> Stepp
     check_arguments(model_class, arguments)
     try:
         return model_class(**arguments)
-    except Exception as error:
+    except RAISED as error:
         raise SettingsError("arguments", f"{reference} raised {type(error).__name__}: {error}") from error
 
 
@@ -110,7 +111,7 @@ def import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))  # a model may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except RAISED as error:
         del sys.modules[name]
         raise SettingsError("reference", f"importing {path} raised {type(error).__name__}: {error}") from error
     finally:
@@ -124,7 +125,7 @@ def _import_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise SettingsError("reference", f"there is no module {error.name}; is it installed?") from error
-    except Exception as error:
+    except RAISED as error:
         raise SettingsError("reference", f"importing {name} raised {type(error).__name__}: {error}") from error
 
 

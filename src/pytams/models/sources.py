@@ -43,13 +43,13 @@ def source_hashes(files: Iterable[Path]) -> dict[str, str]:
     """
     importlib.invalidate_caches()
     found: dict[Path, str] = {}
-    waiting = [(path.name, path.resolve()) for path in files]
+    waiting = [(_name(path), path) for path in map(Path.resolve, files)]
     roots = [path for _, path in waiting]
     while waiting:
         name, path = waiting.pop()
         if path not in found:
             found[path] = name
-            waiting += [entry for entry in _imported(path, roots) if entry[1] not in found]
+            waiting += [entry for entry in _imported(name, path, roots) if entry[1] not in found]
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for path, name in sorted(found.items())}
 
 
@@ -67,7 +67,13 @@ def _library_folders() -> list[Path]:
     return [Path(folder).resolve() for name in names if (folder := sysconfig.get_path(name))]
 
 
-def _imported(path: Path, roots: list[Path]) -> Iterator[tuple[str, Path]]:
+def _name(path: Path) -> str:
+    """Name the module that a file is, or the file if it is in no package."""
+    top = _top(path)
+    return path.name if top == path else ".".join(path.relative_to(top.parent).with_suffix("").parts)
+
+
+def _imported(name: str, path: Path, roots: list[Path]) -> Iterator[tuple[str, Path]]:
     """Find the modules that a file imports, anywhere in it, and that belong to the model."""
     if path.suffix != ".py":
         return
@@ -75,24 +81,23 @@ def _imported(path: Path, roots: list[Path]) -> Iterator[tuple[str, Path]]:
         tree = ast.parse(path.read_bytes())
     except SyntaxError:  # the import will say so
         return
-    search = [str(path.parent), *(str(root.parent) for root in roots), *sys.path]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    search = [str(path.parent), *(str(_top(root).parent) for root in roots), *sys.path]
     for node in ast.walk(tree):
-        for name, level in _names(node):
-            folders = [str(path.parents[level - 1])] if level else search
-            for module, file in _files(name, folders):
+        for imported in _names(node, package):
+            for module, file in _files(imported, search):
                 if not file.is_relative_to(_PYTAMS) and (is_own(file) or _are_of_one_package(file, roots)):
                     yield module, file
 
 
-def _names(node: ast.AST) -> list[tuple[str, int]]:
-    """Names that a node may import modules by, and how many dots are before them."""
+def _names(node: ast.AST, package: str) -> list[str]:
+    """Names that a node of a module in a package may import modules by."""
     if isinstance(node, ast.Import):
-        return [(alias.name, 0) for alias in node.names]
+        return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
-        prefix = f"{node.module}." if node.module else ""
-        return [(f"{prefix}{alias.name}", node.level) for alias in node.names if alias.name != "*"] or [
-            (prefix.rstrip("."), node.level)
-        ]
+        parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+        base = ".".join([*parts, *([node.module] if node.module else [])])
+        return [base if alias.name == "*" else f"{base}.{alias.name}" for alias in node.names]
     return []
 
 
@@ -130,10 +135,10 @@ def _origin(spec: ModuleSpec) -> Path | None:
 
 def _are_of_one_package(file: Path, roots: list[Path]) -> bool:
     """Whether a file is in the installed package that a root is in."""
-    return any(not is_own(root) and file.is_relative_to(_package(root)) for root in roots)
+    return any(not is_own(root) and file.is_relative_to(_top(root)) for root in roots)
 
 
-def _package(file: Path) -> Path:
+def _top(file: Path) -> Path:
     """Find the outermost package that a file is in; the file itself if it is in none."""
     outermost = file
     for folder in file.parents:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from sqlalchemy import make_url
 
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.postgres import Postgres
 from pytams.sqldb.sqlite import File, Memory
+from pytams.sqldb.urls import is_url, parsed, shown
 
 if TYPE_CHECKING:
     from pytams.sqldb.database import Database
@@ -26,9 +24,9 @@ def open_database(file_name: str, *, in_memory: bool, read_only: bool) -> Databa
     """
     if in_memory:
         return Memory()
-    if not re.match(r"[A-Za-z][\w+]*://", file_name):
+    if not is_url(file_name):
         return File(Path(file_name), read_only=read_only)
-    url = make_url(file_name)
+    url = parsed(file_name)
     backend = url.get_backend_name()
     if backend == "postgresql":
         return Postgres(url, read_only=read_only)
@@ -37,6 +35,4 @@ def open_database(file_name: str, *, in_memory: bool, read_only: bool) -> Databa
         if synchronous not in {None, "NORMAL", "FULL", "EXTRA"}:
             raise LedgerError(f"synchronous={synchronous}: one of NORMAL, FULL or EXTRA")
         return File(Path(url.database), read_only=read_only, synchronous=synchronous)
-    raise LedgerError(
-        f"{url.render_as_string(hide_password=True)}: a ledger is an SQLite file or a PostgreSQL schema"
-    )
+    raise LedgerError(f"{shown(file_name)}: a ledger is an SQLite file or a PostgreSQL schema")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytams.core.errors import RunDirectoryError
-from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.errors import LedgerError, NoAccessError
 
 if TYPE_CHECKING:
     from pytams.sqldb.runledger import RunLedger
@@ -81,12 +81,7 @@ class Claims:
 
     def is_finished(self, ledger: RunLedger) -> bool:
         """Whether a run is finished, under the cap on branchings that the study has now."""
-        return ledger.get_info("finished") == self.cap
-
-    @property
-    def cap(self) -> str:
-        """What a run is finished under: it may be extended by a higher one."""
-        return repr(self._directory.info.settings.max_branchings)
+        return ledger.get_info("finished") == self._directory.info.cap
 
     def is_heartbeat_due(self) -> bool:
         """Whether it is time to say that this driver is alive; asking counts as saying so."""
@@ -105,15 +100,16 @@ def release(ledgers: Iterable[RunLedger]) -> None:
         ledger.close()
 
 
-@contextmanager
-def explained(ledger: RunLedger) -> Iterator[None]:
-    """Say what it means that a ledger cannot be written."""
+def record(ledger: RunLedger, calls: Callable[[], None]) -> None:
+    """Make the calls one transaction, as its driver, and say what it means if the ledger cannot be written."""
+
+    def as_driver() -> None:
+        ledger.renew()
+        calls()
+
     try:
-        yield
-    except LedgerError:
-        raise
-    except SQLAlchemyError as error:
+        ledger.atomically(as_driver)
+    except NoAccessError as error:
         raise LedgerError(
-            f"{ledger.name()} cannot be written: {getattr(error, 'orig', error)}. Everything before it is on disk; "
-            "make room, and resume the run"
+            f"{error.what}. Everything before it is on disk; {error.remedy}, and resume the run"
         ) from error

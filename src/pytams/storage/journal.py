@@ -8,12 +8,12 @@ again from what is on disk (and checks them against the ledger), and computes wh
 from __future__ import annotations
 
 import logging
-import math
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytams.core.ports import Due
-from pytams.storage.claims import Claims, explained, release
+from pytams.storage.claims import Claims, record, release
 from pytams.storage.others import Others
 from pytams.storage.pending import PendingRun
 from pytams.storage.recorded import Recorded
@@ -88,7 +88,7 @@ class RunJournal:
             release(self._runs.pop(run).ledger for run in self._finished & self._runs.keys())
         ledgers = self._claims.take(runs)
         try:
-            claimed = {run: PendingRun(ledger, Recorded.read(ledger)) for run, ledger in ledgers.items()}
+            claimed = {run: PendingRun(ledger, Recorded.read(ledger, run)) for run, ledger in ledgers.items()}
         except BaseException:
             release(ledgers.values())
             raise
@@ -107,7 +107,7 @@ class RunJournal:
         """
         files = self._directory.segment_files
         here = [self._runs[run].recorded for run in runs]
-        unfinished = [recorded for recorded in here if recorded.finished_under != self._claims.cap]
+        unfinished = [recorded for recorded in here if recorded.finished_under != self._directory.info.cap]
         found = [witness for recorded in unfinished if (witness := recorded.witness(n_steps, files))]
         if unfinished and not found:
             finished = (recorded.witness(n_steps, files) for recorded in here)
@@ -157,7 +157,7 @@ class RunJournal:
         run = self._runs[iteration.killed[0].run]
         if iteration.starts:
             run.kill(iteration.killed)
-        run.weight = math.exp(iteration.log_weight)
+        run.log_weight = iteration.log_weight
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -185,8 +185,7 @@ class RunJournal:
         for number, run in self._runs.items():
             if run.changed or run.killed:
                 in_file = file if number in runs_in_file else None
-                splitting, cap = splittings[number], self._claims.cap
-                commit(self._directory, run, splitting, in_file, activity, cap=cap, closing=closing)
+                commit(self._directory, run, splittings[number], in_file, activity, closing=closing)
             if splittings[number].finished:
                 self._finished.add(number)
         now = perf_counter()
@@ -199,9 +198,8 @@ class RunJournal:
         if not self._claims.is_heartbeat_due():
             return
         for number, run in self._runs.items():
-            with explained(run.ledger), run.ledger.transaction():
-                run.ledger.renew()
-                run.ledger.put_info("progress", RunStatus.of(splittings[number], activity).to_json())
+            status = RunStatus.of(splittings[number], activity).to_json()
+            record(run.ledger, partial(run.ledger.put_info, "progress", status))
 
     def close(self) -> None:
         """Leave the runs to others. What has not been written is forgotten."""

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
-from sqlalchemy import make_url
+from annotated_types import Ge, Lt
 
 from pytams.core.errors import RunDirectoryError, SettingsError
-from pytams.core.settings import Checked, Count, NotNegative, Seed, Settings
-from pytams.storage.files import write_atomically
+from pytams.core.settings import SECRET, Checked, NotNegative, Seed, Settings
+from pytams.core.streams import MAX_32
+from pytams.sqldb.urls import without_password
+from pytams.storage.files import why_not, write_atomically
+from pytams.storage.strict_json import strict_json
 
 FORMAT = 3
 """Version of the layout of a run directory. 1: before variants. 2: before what a model is made of was recorded."""
+_MOST_BYTES = 2**24
+"""Of a ``study.json``: more is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +55,22 @@ class StudyInfo(Checked):
 
     settings: Settings
     seed: Seed
-    n_runs: Count
+    n_runs: Annotated[int, Ge(1), Lt(MAX_32)]
     model: ModelSource
     sparse_freq: NotNegative = 0
     archive_discarded: bool = True
-    database_url: str | None = None
-    """Of a PostgreSQL database; without the password."""
+    database_url: Annotated[str | None, SECRET] = field(default=None, repr=False)
+    """Of a PostgreSQL database; without the password. It is only compared: see `databases`."""
     runner: dict[str, Any] = field(default_factory=dict)
     """The settings of the engine, which change no bit of the result."""
     identity: str = field(default_factory=lambda: uuid4().hex[:12])
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=_versions)
+
+    def check_together(self) -> None:
+        """Make sure that its identity can be a part of names."""
+        if not re.fullmatch("[0-9a-f]{1,32}", self.identity):
+            raise SettingsError("identity", f"{self.identity!r} is not of hexadecimal digits")
 
     def facts(self) -> dict[str, Any]:
         """Return what every bit of the runs depends on, and what is stored of them."""
@@ -72,6 +83,11 @@ class StudyInfo(Checked):
             "archive_discarded": self.archive_discarded,
             "identity": self.identity,
         }
+
+    @property
+    def cap(self) -> str:
+        """What a run is finished under, as its ledger has it: a higher cap on branchings may extend it."""
+        return repr(self.settings.max_branchings)
 
     @property
     def provenance(self) -> list[tuple[str, str]]:
@@ -91,8 +107,8 @@ class StudyInfo(Checked):
 
 
 def facts_from(text: str) -> dict[str, Any]:
-    """Read the facts that a ledger was made with, by whatever version."""
-    facts: dict[str, Any] = {"variant": "tams"} | json.loads(text)
+    """Read the facts that a ledger was made with, by whatever version; ValueError or TypeError if they are none."""
+    facts: dict[str, Any] = {"variant": "tams"} | strict_json(text)
     return facts
 
 
@@ -104,7 +120,7 @@ def write_manifest(path: Path, info: StudyInfo, *, new: bool = False) -> None:
     FileExistsError
         If there is one.
     """
-    url = info.database_url and make_url(info.database_url).set(password=None).render_as_string()
+    url = info.database_url and without_password(info.database_url)
     content = {"format": FORMAT, **replace(info, database_url=url).to_dict()}
     write_atomically(path, json.dumps(content, indent=2).encode(), replace=not new)
 
@@ -118,7 +134,7 @@ def read_manifest(path: Path) -> StudyInfo:
         If there is none, or it is not what was written: the message names the key.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json(_text(path))
     except FileNotFoundError:
         raise RunDirectoryError(f"{path.parent} is no run directory: it has no {path.name}") from None
     except (OSError, ValueError) as error:
@@ -132,6 +148,17 @@ def read_manifest(path: Path) -> StudyInfo:
         return StudyInfo.checked(_READERS[found](content))
     except SettingsError as error:
         raise RunDirectoryError(f"{path} is not what was written: {error}") from error
+
+
+def _text(path: Path) -> str:
+    """Read it, if it is an ordinary file of this directory, and not a large one."""
+    problem = why_not(path, path.parent)
+    if problem is not None:
+        raise RunDirectoryError(f"{path} {problem}: nothing is read from it")
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise RunDirectoryError(f"{path} has {size:,} bytes: pytams did not write that")
+    return path.read_text(encoding="utf-8")
 
 
 def _as_it_is(content: dict[str, Any]) -> dict[str, Any]:

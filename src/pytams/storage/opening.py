@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
+from pytams.sqldb.urls import without_password
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, sources_of
 from pytams.storage.journal import RunJournal
@@ -55,7 +56,8 @@ def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, 
     there = storage.path / "study.json"
     if not there.exists():
         try:
-            return RunDirectory.create(storage.path, _info(model, settings, arguments, storage))
+            info = _info(model, settings, arguments, storage)
+            return RunDirectory.create(storage.path, info, storage.database_url)
         except RunDirectoryError:
             if not there.exists():  # else another driver was quicker to make it
                 raise
@@ -76,13 +78,13 @@ def _info(model: Steppable, settings: Settings, arguments: RunArguments, storage
         ),
         sparse_freq=storage.sparse_freq,
         archive_discarded=storage.archive_discarded,
-        database_url=storage.database_url,
+        database_url=storage.database_url and without_password(storage.database_url),
         runner=storage.runner,
     )
 
 
 def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage) -> RunDirectory:
-    directory = RunDirectory(storage.path)
+    directory = RunDirectory(storage.path, storage.database_url)
     info = directory.info
     if arguments.seed is not None and arguments.seed != info.seed:
         raise SettingsError("seed", f"{storage.path} was made with seed {info.seed}, not {arguments.seed}")
@@ -94,7 +96,6 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
         raise RunDirectoryError(f"{storage.path} is of the model {info.model.name}, not {model.name}")
     if not storage.force:
         check_model(storage.path, info.model, model, storage.model_reference)
-    if storage.database_url is not None:
-        directory.database_url = storage.database_url
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
+    directory.check_runs()
     return directory

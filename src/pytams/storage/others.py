@@ -59,7 +59,7 @@ class Others:
     def elsewhere(self) -> Elsewhere:
         """Find what became of them."""
         unfinished = {run: f"driven by {who or 'nobody'}" for run, who in self._unfinished().items()}
-        recorded = {run: Recorded.read(ledger) for run, ledger in self._ledgers() if run not in unfinished}
+        recorded = {run: Recorded.read(ledger, run) for run, ledger in self._ledgers() if run not in unfinished}
         splittings = decided(self._directory, self._variant, recorded)
         self._directory.segment_files.close()
         damaged = {run: DAMAGED for run, splitting in splittings.items() if not splitting.finished}
@@ -68,8 +68,8 @@ class Others:
 
     def witness(self, n_steps: int) -> Witness | None:
         """Take the beginning, of `n_steps` at most, of a trajectory that was recorded."""
-        for _, ledger in self._ledgers():
-            witness = Recorded.read(ledger).witness(n_steps, self._directory.segment_files)
+        for run, ledger in self._ledgers():
+            witness = Recorded.read(ledger, run).witness(n_steps, self._directory.segment_files)
             if witness is not None:
                 return witness
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
 from pytams.sqldb.runledger import TrajectoryRow, splitting_columns
-from pytams.storage.claims import explained
+from pytams.storage.claims import record
 from pytams.storage.pending import iteration_rows
 from pytams.storage.segment_files import PieceName
 from pytams.storage.status import RunStatus
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytams.core.splitting import Splitting
     from pytams.storage.directory import RunDirectory
     from pytams.storage.pending import PendingRun, PendingSegment
+    from pytams.storage.recorded import Recorded
     from pytams.storage.segment_files import Piece
 
 
@@ -56,7 +58,6 @@ def commit(
     file: str | None,
     activity: Activity,
     *,
-    cap: str,
     closing: bool,
 ) -> None:
     """Write what has changed of one run: one transaction, one fact."""
@@ -64,14 +65,13 @@ def commit(
         _check_iterations(run, splitting)
     ledger, settings = run.ledger, directory.info.settings
     rows = {}
-    weight = math.exp(splitting.log_weight)
     for slot in range(len(splitting.members)) if splitting.finished else run.changed:
         segment = run.segments[splitting.members[slot].start.key]
         status = "completed" if segment.ended else ("idle" if closing else "locked")
-        rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(weight, settings), status)
-    killed = [(run.file(segment), segment.metadata(segment.weight, settings)) for segment in run.killed]
-    with explained(ledger), ledger.transaction():
-        ledger.renew()
+        rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, settings), status)
+    killed = [(run.file(segment), segment.metadata(segment.log_weight, settings)) for segment in run.killed]
+
+    def write() -> None:
         if file is not None:
             ledger.add_file(file, run.recorded.files[file])
         if directory.info.archive_discarded:
@@ -83,7 +83,9 @@ def commit(
         ledger.put_info("wall_time", repr(activity.wall_time))
         ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
         if splitting.finished:
-            ledger.put_info("finished", cap)
+            ledger.put_info("finished", directory.info.cap)
+
+    record(ledger, write)
     run.recorded.archived.update(segment.start.key for segment in run.killed)
     run.killed, run.changed = [], set()
     run.n_complete = splitting.n_complete
@@ -91,23 +93,38 @@ def commit(
 
 def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
     """Make sure, once, that the completed iterations on disk are those that the trajectories on disk give."""
-    found = [
-        {name: row[name] for name in row if name != "id"}
-        for row in run.recorded.iterations
-        if row["status"] == "completed"
-    ]
-    expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
-    if len(expected) < len(found):
+    n_found, n_expected = compare_iterations(run.recorded, splitting)
+    if n_expected < n_found:
         raise RunDirectoryError(
-            f"{run.ledger.name()} has {len(found)} completed splitting iterations, but the trajectories give "
-            f"{len(expected)}: was the ledger edited, or the model changed?"
+            f"{run.ledger.name()} has {n_found} completed splitting iterations, but the trajectories give "
+            f"{n_expected}: was the ledger edited, or the model changed?"
         )
+    run.n_complete, run.is_checked = n_found, True
+    run.recorded.iterations = []
+
+
+def compare_iterations(recorded: Recorded, splitting: Splitting) -> tuple[int, int]:
+    """Compare completed iterations on disk with those that the trajectories give, as far as there are both.
+
+    Returns
+    -------
+    n_found, n_expected
+        How many there are of each.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they differ.
+    """
+    found = [row for row in recorded.iterations if row["status"] == "completed"]
+    expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
     for i, (there, here) in enumerate(zip(found, expected, strict=False)):
+        if there["weight"] == json.dumps(math.exp(splitting.iterations[i].log_weight)):
+            there["weight"] = here["weight"]  # earlier versions wrote weights below the smallest float so
         for column, value in here.items():
             if there[column] != value:
                 raise RunDirectoryError(
-                    f"{run.ledger.name()}: {column} of splitting iteration {i} is {there[column]}, but the "
+                    f"{recorded.ledger_name}: {column} of splitting iteration {i} is {there[column]}, but the "
                     f"trajectories give {value}: was the ledger edited, or the model changed?"
                 )
-    run.n_complete, run.is_checked = len(found), True
-    run.recorded.iterations = []
+    return len(found), len(expected)

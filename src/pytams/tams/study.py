@@ -179,6 +179,11 @@ class Study:
             source=Replay(self._problem),
         )
 
+    @property
+    def unfinished_elsewhere(self) -> Mapping[int, str]:
+        """Runs of the study that are neither driven here nor finished, by number, and who drives them."""
+        return self._journal.elsewhere().unfinished
+
     def _outcome(self) -> tuple[dict[int, Splitting], int]:
         """Find the finished runs of the study, by number, and how many are not finished."""
         elsewhere = self._journal.elsewhere()
