@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytams.core.ports import Locatable
 from pytams.core.segments import Past, Point, Progress
 from pytams.core.states import n_bytes
+from pytams.engine.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -143,4 +146,17 @@ class InProcess(Keeping):
     """
 
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
-        super().__init__(problem.model.make_stepper(problem, threads), block_length)
+        stepper = problem.model.make_stepper(problem, threads)
+        super().__init__(stepper, block_length)
+        where = stepper.where if isinstance(stepper, Locatable) else partial(str, f"a block of {problem.model.name}")
+        self._watchdog = Watchdog(where)
+
+    def advance(self) -> list[Progress]:
+        """Advance all segments by a block; one that takes far longer than those before it is said aloud."""
+        with self._watchdog:
+            return super().advance()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._watchdog.close()
+        super().close()
