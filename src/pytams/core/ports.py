@@ -9,7 +9,7 @@ study that is read).
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,6 +67,14 @@ class Stepper(Protocol):
 
     def close(self) -> None:
         """Let go of every resource."""
+
+
+@runtime_checkable
+class Locatable(Protocol):
+    """What a stepper may be beside: one that can say where it is while it advances."""
+
+    def where(self) -> str:
+        """Say what it is at: model, run, slot and step. Called from another thread, if a block takes very long."""
 
 
 class Engine(Protocol):

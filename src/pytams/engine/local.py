@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytams.core.ports import Locatable
 from pytams.core.segments import Past, Point, Progress
 from pytams.core.states import n_bytes
 from pytams.engine.again import outlines
 from pytams.engine.options import Runner
+from pytams.engine.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -158,8 +161,21 @@ class InProcess(Keeping):
 
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
         options = Runner(block_length=block_length, threads=threads)
-        super().__init__(
-            problem.model.make_stepper(problem, options.threads),
-            lambda lists: [outlines(problem, beginnings) for beginnings in lists],
-            options.block_length,
-        )
+        stepper = problem.model.make_stepper(problem, options.threads)
+        super().__init__(stepper, partial(self._outlines, problem), options.block_length)
+        where = stepper.where if isinstance(stepper, Locatable) else partial(str, f"a block of {problem.model.name}")
+        self._watchdog = Watchdog(where)
+
+    def _outlines(self, problem: Problem, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        with self._watchdog:
+            return [outlines(problem, beginnings) for beginnings in lists]
+
+    def advance(self) -> list[Progress]:
+        """Advance all segments by a block; one that takes far longer than those before it is said aloud."""
+        with self._watchdog:
+            return super().advance()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._watchdog.close()
+        super().close()

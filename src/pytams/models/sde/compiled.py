@@ -107,7 +107,7 @@ class Compiled:
     def where(self) -> str:
         """Say which segments the loop has got; only it knows which one it is at."""
         points = self._in_loop
-        return f"{self._name}'s compiled loop, at {_segments(points)}," if points else self._checked.where()
+        return f"{self._name}'s compiled loop, at {_segments(points)}" if points else self._checked.where()
 
     def close(self) -> None:
         """End the threads."""
