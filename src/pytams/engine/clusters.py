@@ -56,7 +56,7 @@ def connect(
         return Client(address, security=tls)
     options = {"security": tls, **(options or {})}
     if backend == "local":
-        if "interface" not in options:
+        if "interface" not in options and options.get("processes", True):  # threads talk in memory
             options = {"host": "127.0.0.1"} | options
         cluster: Any = LocalCluster(**{"n_workers": n_workers, **_LOCAL, **options})
     else:

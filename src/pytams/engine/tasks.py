@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("pytams")
 
 _POLL_SECONDS = 0.5
+_START_SECONDS = 60.0
+"""Workers may take as long to start."""
 _LOOK_SECONDS = 0.1
 """For hung tasks it is looked as often."""
 _MAX_BREAKDOWNS = 20
@@ -148,7 +150,7 @@ class TaskQueue:
             watchdog = Watchdog(lambda: what)
             try:
                 with closing(watchdog), watchdog:
-                    return self._workers.begin_again(lists, self._timeout)
+                    return self._workers.begin_again(lists, self._timeout + _START_SECONDS)
             except BreakdownError as error:
                 reason = str(error)
                 _logger.warning("%s: %s", what, reason)
