@@ -134,12 +134,14 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
+    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
     from pytams.storage.manifest import read_manifest  # noqa: PLC0415 - what only run directories need
 
     overrides = [*(settings or ()), *([] if url is None else [f"database.url={url}"])]
     config = Config.of_study(read_manifest(directory / "study.json"), overrides, settings_file)
     n_runs = config.arguments.n_runs if runs is None else runs
     storage = config.storage(directory, force=force)
+    RunDirectory(directory, storage.database_url)  # what is refused is refused before the model is imported
     result = _drive(config, n_runs, config.arguments.seed, storage, settings_file)
     _print_result(result, as_json=as_json)
 

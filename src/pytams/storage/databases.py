@@ -91,9 +91,9 @@ def as_named(folder: Path, stored: str | None, given: str | None) -> str | None:
         url = without_password(stored)
         command = shlex.join(["pytams", "show", str(folder), "--url", url])
         raise RunDirectoryError(
-            f"{folder / 'study.json'} says that its ledgers are in {url}. A database is connected to only if you name "
-            f"it yourself:\n\n    {command}\n\nand likewise resume, plot, report and watch; in Python, database_url=...; "
-            f"or once for all in {_VARIABLE}, or in the trusted_databases of {_settings_file()}"
+            f"{folder / 'study.json'} says that its ledgers are in {url}. A database is connected to only if you "
+            f"name it yourself:\n\n    {command}\n\nand likewise resume, plot, report and watch; in Python, "
+            f"database_url=...; or once for all in {_VARIABLE}, or in the trusted_databases of {_settings_file()}"
         )
     return found
 
