@@ -1,7 +1,8 @@
 """Runs a command of pytams and notes whatever it does that a directory from anybody must not bring about.
 
-``python audited.py NOTES DIRECTORY OUTPUT ARGUMENTS...``: what is outside of DIRECTORY, OUTPUT and Python's own
-installation must be neither written nor read; nothing may be connected to, executed, or imported from DIRECTORY.
+``python audited.py NOTES DIRECTORY OUTPUT ARGUMENTS...``, with a + between several commands. What is outside of
+DIRECTORY, OUTPUT and Python's own installation must be neither written nor read; nothing may be connected to, executed,
+or imported from DIRECTORY.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def look(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def is_forbidden(event: str, arguments: tuple[Any, ...]) -> bool:  # noqa: PLR0911 - one for each kind of event
-    what = arguments[0] if arguments else None
+    what: Any = arguments[0] if arguments else None
     if event in FORBIDDEN:
         return event != "subprocess.Popen" or arguments[1] != ["uname", "-p"]  # Python's own `platform`
     if event == "open" and isinstance(what, str | bytes | os.PathLike):
@@ -70,7 +71,7 @@ def database(name: Any) -> str:
     return os.fsdecode(name).removeprefix("file:").partition("?")[0]
 
 
-def load() -> None:
+def load() -> int:
     """What `pytams.load` offers that imports no model."""
     import pytams  # noqa: PLC0415 - after the hook
 
@@ -81,23 +82,33 @@ def load() -> None:
             for trajectory in (*saved.trajectories(run), *saved.discarded(run)):
                 list(trajectory.states)
                 len(trajectory.scores)
+    return 0
+
+
+def call(arguments: list[str]) -> int:
+    """Call the command line; return its exit code."""
+    from pytams.cli.main import main  # noqa: PLC0415 - after the hook
+
+    sys.argv[1:] = arguments
+    try:
+        main()
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    return 0
 
 
 def main() -> None:
     sys.addaudithook(look)
+    code = 0
     try:
-        if ARGUMENTS == ["load"]:
-            load()
-        else:
-            from pytams.cli.main import main as pytams  # noqa: PLC0415 - after the hook
-
-            sys.argv[1:] = ARGUMENTS
-            pytams()
+        for command in " ".join(ARGUMENTS).split(" + "):
+            code = code or (load() if command == "load" else call(command.split()))
     finally:
         files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
         noted.extend(f"imported {name}" for name, file in files.items() if file and is_in(file, [DIRECTORY]))
         found = "\n".join(noted)
         Path(NOTES).write_text(found)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
