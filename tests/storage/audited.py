@@ -1,8 +1,8 @@
 """Runs a command of pytams and notes whatever it does that a directory from anybody must not bring about.
 
 ``python audited.py NOTES DIRECTORY OUTPUT ARGUMENTS...``, with a + between several commands. What is outside of
-DIRECTORY, OUTPUT and Python's own installation must be neither written nor read; nothing may be connected to, executed,
-or imported from DIRECTORY.
+DIRECTORY, OUTPUT and Python's own installation must be neither written nor read; nothing may be connected to, be
+executed, or be imported from DIRECTORY.
 """
 
 from __future__ import annotations
