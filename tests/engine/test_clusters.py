@@ -59,7 +59,7 @@ def test_what_may_be_asked_for(security: Any) -> None:
         ({"security": {"ca_file": "x"}}, r"\[dask\] security: write { ca_file"),
         ({"security": FILES | {"password": "x"}}, r"\[dask\] security: write { ca_file"),
         ({"security": FILES | {"key": 3}}, r"\[dask\] security: write { ca_file"),
-        ({"security": True, "address": "tls://h:1"}, r"or true for certificates that are made for a new cluster"),
+        ({"security": True, "address": "tls://h:1"}, r"or true for certificates made for a new cluster"),
     ],
 )
 def test_what_may_not(dask: dict[str, Any], message: str) -> None:

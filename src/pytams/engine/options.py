@@ -53,7 +53,7 @@ class Cluster(Checked):
             return
         raise SettingsError(
             "security",
-            "write { ca_file = ..., cert = ..., key = ... }, or true for certificates that are made for a new cluster",
+            "write { ca_file = ..., cert = ..., key = ... }, or true for certificates made for a new cluster",
         )
 
 
