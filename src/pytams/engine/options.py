@@ -53,8 +53,7 @@ class Cluster(Checked):
             return
         raise SettingsError(
             "security",
-            "is { ca_file = ..., cert = ..., key = ... }, or true for certificates that are made for a new cluster, "
-            f"not {security!r}" + (" for one that is there" if self.address else ""),
+            "write { ca_file = ..., cert = ..., key = ... }, or true for certificates made for a new cluster",
         )
 
 
