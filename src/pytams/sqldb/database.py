@@ -230,5 +230,6 @@ def _close(connection: Connection) -> None:
     try:
         connection.close()
     except SQLAlchemyError:  # it could not be rolled back: it is lost
-        connection.invalidate()
-        connection.close()
+        if not connection.closed:
+            connection.invalidate()
+            connection.close()

@@ -34,7 +34,7 @@ MAX_CONNECTIONS = 4
 OUT_OF_REACH = 120.0
 """Seconds that a database which has been reached before is tried again, before it is given up."""
 _LONGEST_PAUSE = 5.0
-_TIMEOUTS = {
+TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -42,7 +42,7 @@ _TIMEOUTS = {
     "tcp_user_timeout": 25_000,
 }
 """When a network is gone, we notice; in seconds and milliseconds."""
-_SERVERS_TIMEOUTS = {
+SERVERS_TIMEOUTS = {
     "lock_timeout": int(BUSY_TIMEOUT * 1000),
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
@@ -87,8 +87,8 @@ class _SharedEngines:
 
 
 def _make_engine(url: URL) -> Engine:
-    options = str(url.query.get("options", "")) + "".join(f" -c {k}={v}" for k, v in _SERVERS_TIMEOUTS.items())
-    arguments: dict[str, Any] = {k: v for k, v in _TIMEOUTS.items() if k not in url.query} | secrets(url)
+    options = str(url.query.get("options", "")) + "".join(f" -c {k}={v}" for k, v in SERVERS_TIMEOUTS.items())
+    arguments: dict[str, Any] = {k: v for k, v in TIMEOUTS.items() if k not in url.query} | secrets(url)
     if url.password is not None:
         arguments["password"] = url.password
     try:

@@ -70,7 +70,7 @@ class Memory(_SQLite):
     def __init__(self) -> None:
         engine = create_engine(
             "sqlite://",
-            creator=lambda: _connect(":memory:"),
+            creator=lambda: _connect(":memory:", BUSY_TIMEOUT),
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
@@ -136,7 +136,7 @@ class File(_SQLite):
         return False
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        connection = _connect(self._uri + mode)
+        connection = _connect(self._uri + mode, BUSY_TIMEOUT)
         self.is_open = True
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         if self._is_ready:
@@ -181,7 +181,8 @@ class File(_SQLite):
 
     def before_fork(self) -> None:
         """Close the file: a child would inherit SQLite's record of the locks on it, but not the locks."""
-        self._close()
+        if self.is_open:
+            self._close()
 
     def after_fork(self, *, was_in_use: bool) -> None:
         """In a child: begin anew, or do without this file if a connection to it was in use."""
@@ -196,16 +197,16 @@ class File(_SQLite):
     def _close(self) -> None:
         """Close every connection; the last one to leave folds the log into the file, which is then whole."""
         super()._close()
-        if self._is_ready and self.is_open:
+        if self._is_ready:
             if _identity(self._path) == self.identity:
-                with suppress(sqlite3.Error), closing(_connect(f"{self._uri}rw", timeout=0)) as connection:
+                with suppress(sqlite3.Error), closing(_connect(f"{self._uri}rw", 0.0)) as connection:
                     connection.execute("PRAGMA journal_mode=DELETE")
             else:
                 self._remove_orphaned_log()
         self.is_open = False
 
 
-def _connect(target: str, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
+def _connect(target: str, timeout: float) -> sqlite3.Connection:
     """Connect so that we say when transactions begin, and any thread may take the connection over."""
     return sqlite3.connect(target, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
 
