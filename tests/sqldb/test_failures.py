@@ -248,7 +248,7 @@ def test_a_file_that_may_not_be_written(anybodys: Path) -> None:
         path.chmod(0o444)
         with SQLFile(str(path)) as ledger:
             assert ledger.fetch_trajectory(0) == "a"
-            with pytest.raises(NoAccessError, match="cannot be used: .*; see to the permissions") as error:
+            with pytest.raises(NoAccessError, match="cannot be used: .*; see that it is there") as error:
                 ledger.add_trajectory("b", "{}")
             check(error, str(path))
 

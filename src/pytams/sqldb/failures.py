@@ -15,7 +15,7 @@ BUSY_TIMEOUT = 60.0
 _PASSING: tuple[tuple[set[int | str], str, str], ...] = (
     (
         {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "55P03"},
-        f"is locked by another writer, and was for {BUSY_TIMEOUT:g} s",
+        f"is locked by another writer, for up to {BUSY_TIMEOUT:g} s now",
         "wait until that one is done",
     ),
     ({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}, "cannot be read", "see to the disk"),
@@ -30,7 +30,7 @@ _PASSING: tuple[tuple[set[int | str], str, str], ...] = (
             "25006",
         },
         "cannot be used",
-        "see to the permissions",
+        "see that it is there, and that it may be used",
     ),
 )
 """Codes, what they mean, and what to do about it; then the same call will do."""

@@ -102,8 +102,7 @@ def _make_engine(url: URL) -> Engine:
     except (ImportError, NoSuchModuleError) as error:
         raise LedgerError(
             f"{shown(url.render_as_string(hide_password=False))} needs a driver that is not here "
-            f"({' '.join(str(error).split())}): "
-            "`pip install pytams[postgresql]`, and write postgresql+psycopg://..."
+            f"({' '.join(str(error).split())}): `pip install pytams[postgresql]`, and write postgresql+psycopg://..."
         ) from error
 
 
@@ -174,10 +173,17 @@ class Postgres(Database):
                 if not is_away:
                     _logger.warning("%s is out of reach: trying again for %g s", self.name, OUT_OF_REACH)
                 is_away = True
-                time.sleep(pause)
+                self._wait(pause)
             else:
                 _engines.reached.add(self._url)
                 return connection
+
+    def _wait(self, seconds: float) -> None:
+        try:
+            time.sleep(seconds)
+        except BaseException:  # interrupted: who cleans up then does not wait again
+            _engines.reached.discard(self._url)
+            raise
 
     def _out_of_reach(self, cause: BaseException | None, *, waited: bool) -> NoAccessError:
         _engines.reached.discard(self._url)  # whoever asks next does not wait again

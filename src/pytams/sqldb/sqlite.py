@@ -110,14 +110,16 @@ class File(_SQLite):
             raise LedgerError(f"{path} cannot be opened: {getattr(error, 'strerror', error)}") from error
         self._uri = f"file:{quote(str(path.absolute()))}?mode="
         mode = ("ro&immutable=1" if is_immutable else "ro") if read_only else "rw"
-        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=QueuePool)
-        super().__init__(engine, read_only=read_only)
         self.identity = _identity(path)
+        """Tells it from another file of the same name."""
         self.is_open = False
+        """Whether there may be connections."""
         self._log_identity: _Identity | None = None
         self._may_have_log = not is_shared and not read_only
         self._is_ready = False
         self._refuse_in_child()
+        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=QueuePool)
+        super().__init__(engine, read_only=read_only)
 
     def _look(self, *, read_only: bool) -> bool:
         """Look at the file, make it if it may be made, and say whether nobody can change it."""
@@ -212,11 +214,9 @@ def _connect(target: str, timeout: float) -> sqlite3.Connection:
 
 
 def _switch_to_log(connection: sqlite3.Connection | PoolProxiedConnection) -> None:
-    with suppress(sqlite3.OperationalError):  # somebody is busy: another one has, or will
-        cursor = connection.cursor()
+    with suppress(sqlite3.Error), closing(connection.cursor()) as cursor:  # busy: another one has, or will
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("SELECT count(*) FROM sqlite_master")  # makes the log
-        cursor.close()
 
 
 def _identity(path: Path) -> _Identity | None:

@@ -101,15 +101,15 @@ def release(ledgers: Iterable[RunLedger]) -> None:
         ledger.close()
 
 
-def record(ledger: RunLedger, calls: Callable[[], None]) -> None:
+def as_driver(ledger: RunLedger, calls: Callable[[], None]) -> None:
     """Make the calls one transaction, as its driver, and say what it means if the ledger cannot be written."""
 
-    def as_driver() -> None:
+    def renewed() -> None:
         ledger.renew()
         calls()
 
     try:
-        ledger.atomically(as_driver)
+        ledger.atomically(renewed)
     except NoAccessError as error:
         raise LedgerError(
             f"{error.what}. Everything before it is on disk; {error.remedy}, and resume the run"

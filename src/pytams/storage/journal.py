@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pytams.core.errors import RunDirectoryError
 from pytams.core.ports import Due
 from pytams.sqldb.runledger import TrajectoryRow, splitting_columns
-from pytams.storage.claims import Claims, record, release
+from pytams.storage.claims import Claims, as_driver, release
 from pytams.storage.pending import PendingRun, PendingSegment, iteration_rows
 from pytams.storage.recorded import Recorded
 from pytams.storage.segment_files import PieceName
@@ -212,7 +212,7 @@ class RunJournal:
             if splitting.finished:
                 ledger.put_info("finished", self._claims.cap)
 
-        record(ledger, write)
+        as_driver(ledger, write)
         run.recorded.archived.update(segment.start.key for segment in run.killed)
         run.killed, run.changed = [], set()
         run.n_complete = splitting.n_complete
@@ -223,7 +223,7 @@ class RunJournal:
             return
         for number, run in self._runs.items():
             status = RunStatus.of(splittings[number], activity).to_json()
-            record(run.ledger, partial(run.ledger.put_info, "progress", status))
+            as_driver(run.ledger, partial(run.ledger.put_info, "progress", status))
 
     def close(self) -> None:
         """Leave the runs to others. What has not been written is forgotten."""
