@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +21,7 @@ import numpy as np
 import pytams
 from pytams.core.ports import Stepper
 from pytams.core.segments import Past, Point, Problem, Progress, SegmentKey, Start
+from pytams.core.verification import Beginning, Outline
 from pytams.engine import InProcess, Keeping, OnDask, OnExecutor
 from pytams.engine.clusters import connect
 from pytams.engine.pool import ExecutorWorkers
@@ -95,8 +96,9 @@ class Barrier:
     note = ""
 
     def __init__(self, problem: Problem, executor: Executor, n_workers: int) -> None:
-        self._stepper = BarrierStepper(TaskQueue(ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS)))
-        self._engine = Keeping(self._stepper)
+        queue = TaskQueue(ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS))
+        self._stepper = BarrierStepper(queue)
+        self._engine = Keeping(self._stepper, queue.begin_again)
 
     @property
     def n_steps(self) -> int:
@@ -105,6 +107,9 @@ class Barrier:
     @property
     def n_busy(self) -> int:
         return self._engine.n_busy
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        return self._engine.begin_again(lists)
 
     def start(self, starts: Iterable[Start]) -> None:
         self._stepper.open_group()

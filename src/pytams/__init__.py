@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pytams.sqldb.errors import LedgerError, NoLedgerError, NoTrajectoryError
     from pytams.storage.options import Storage
     from pytams.storage.reader import SavedStudy
-    from pytams.tams import TAMS, Study
+    from pytams.tams.study import Study
+    from pytams.tams.tams import TAMS
 
 __version__ = version("pytams")
 
@@ -53,7 +54,8 @@ _HOMES = {
     "pytams.models.sde.model": ["SDE"],
     "pytams.sqldb.errors": ["LedgerError", "NoLedgerError", "NoTrajectoryError"],
     "pytams.storage.options": ["Storage"],
-    "pytams.tams": ["TAMS", "Study"],
+    "pytams.tams.study": ["Study"],
+    "pytams.tams.tams": ["TAMS"],
 }
 """Where the public names live; they are imported when they are asked for."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -99,7 +101,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def load(path: str | Path, variant: Variant | None = None) -> SavedStudy:
+def load(path: str | Path, variant: Variant | None = None, *, database_url: str | None = None) -> SavedStudy:
     """Open a run directory for reading, also while the study is going on. No code from it is run.
 
     Parameters
@@ -108,7 +110,10 @@ def load(path: str | Path, variant: Variant | None = None) -> SavedStudy:
         The run directory.
     variant
         The splitting variant that it was made with, if it is one of your own.
+    database_url
+        Of the database that its ledgers are in, if they are in one. What the directory says of it is not trusted: it
+        is connected to only if you name it, here, in ``PYTAMS_DATABASE_URL`` or in your settings file.
     """
     from pytams.storage.reader import SavedStudy  # noqa: PLC0415 - reading files takes heavy imports
 
-    return SavedStudy(path, variant)
+    return SavedStudy(path, variant, database_url=database_url)

@@ -23,8 +23,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 def facts(path: Path, url: str = "") -> tuple[Any, Any]:
     """The result, and all iteration rows, of a finished study."""
-    directory = RunDirectory(path)
-    directory.database_url = url or None
+    directory = RunDirectory(path, url or None)
     rows = []
     for run in range(chaos_driver.N_RUNS):
         with directory.ledger(run, read_only=True) as ledger:

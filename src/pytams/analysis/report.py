@@ -7,8 +7,9 @@ import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytams.analysis import plot
+from pytams.analysis import plot, summary
 from pytams.core.errors import PytamsError, SettingsError
+from pytams.core.text import printable
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -123,6 +124,7 @@ def write_report(
         loader=PackageLoader("pytams.analysis", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
     )
     options: dict[str, dict[str, Any]] = {
@@ -130,9 +132,12 @@ def write_report(
         "paths": {"potential": potential},
     }
     n_runs = len(result.runs) + result.n_unfinished
+    probability = summary.probability(result, ".3e")
     text = environment.get_template("report.html").render(
-        title=f"{result.model}: {result.probability:.3e}",
+        title=f"{result.model}: {probability}",
         result=result,
+        probability=probability,
+        interval=summary.interval(result, ".2e"),
         comparison=None if reference is None else result.compare(reference),
         figures=[_picture(result, kind, options.get(kind, {})) for kind in _CAPTIONS if paths or kind != "paths"],
         settings={**result.settings.to_dict(), "seed": result.seed, "runs": n_runs},
@@ -142,6 +147,11 @@ def write_report(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PytamsError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _printable(value: Any) -> Any:
+    """Write out what would turn text around or hide it; names may come from anybody."""
+    return printable(value) if isinstance(value, str) else value
 
 
 class _Picture(NamedTuple):

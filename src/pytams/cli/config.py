@@ -5,17 +5,18 @@ What a key means, and what may stand there, is defined where it is used; here is
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pytams.core.errors import SettingsError
+from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, Positive, RunArguments, Settings, joined, nearest
 from pytams.engine.options import Cluster, Runner, engine_maker
 from pytams.models.loading import make_model
 from pytams.storage.options import Storage
-from pytams.tams import TAMS
+from pytams.tams.tams import TAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +35,7 @@ class Session(Checked):
     walltime: Positive | None = None
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     logfile: str | None = None
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
         "walltime": (Session, "walltime"),
         "loglevel": (Session, "loglevel"),
         "logfile": (Session, "logfile"),
+        "verify": (Session, "verify"),
     },
     "trajectory": {
         "end_time": (Settings, "end_time"),
@@ -75,6 +78,12 @@ TOML_NAMES = {name: f"[{section}] {key}" for section, keys in KEYS.items() for k
     "model": "[model] class"
 }
 """What a setting is called in the file."""
+
+
+_SAID_AGAIN = {"database_url", "checkpoint_interval"}
+_DASK_FROM_STUDY = {"backend", "minimum"}
+"""What is taken of ``[dask]`` from a run directory. The rest names commands, files and machines: a directory may come
+from anybody, so its user says it again."""
 
 
 class Config:
@@ -120,19 +129,24 @@ class Config:
     @classmethod
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
         """Read a TOML file; each override is ``section.key=value``, the value as in TOML (or a bare word)."""
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SettingsError(str(path), f"cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(str(path), f"is not valid TOML: {error}") from error
+        table = _read(path)
         for override in overrides:
             _override(table, override)
         return cls(table, path.parent)
 
     @classmethod
-    def of_study(cls, info: StudyInfo, overrides: Iterable[str] = ()) -> Config:
-        """Rebuild the settings of a study in a run directory; what may not change is refused when it is opened."""
+    def of_study(cls, info: StudyInfo, overrides: Iterable[str] = (), settings_file: Path | None = None) -> Config:
+        """Rebuild the settings of a study in a run directory; what may not change is refused when it is opened.
+
+        Parameters
+        ----------
+        info
+            What the directory says.
+        overrides
+            As for `load`.
+        settings_file
+            A TOML file of the user's: what concerns no bit of the result is taken from there.
+        """
         if info.model.reference is None:
             raise SettingsError(
                 "[model] class", f"{info.model.name} was made in Python: go on there, by TAMS(...).run(..., out=...)"
@@ -144,7 +158,6 @@ class Config:
             "n_runs": info.n_runs,
             "seed": info.seed,
             "sparse_freq": info.sparse_freq,
-            "database_url": info.database_url,
             "archive_discarded": info.archive_discarded,
             "reference": info.model.reference,
         }
@@ -152,25 +165,42 @@ class Config:
             section: {key: known[name] for key, (_, name) in keys.items() if name in known}
             for section, keys in KEYS.items()
         }
-        for section, keys in info.runner.items():
-            table[section] = dict(keys)
-        table["model"] |= info.model.arguments
+        table["model"] = info.model.arguments | table["model"]
+        unsaid: set[str] = set()
+        if settings_file is None:
+            unsaid = _take_from_study(table, info.runner)
+        else:
+            _take_from_file(table, _read(settings_file))
         for override in overrides:
             _override(table, override)
-        return cls(table, Path())
+        config = cls(table, Path())
+        unsaid -= table["dask"].keys()
+        if unsaid and config.runner.type == "dask":
+            names = sorted(unsaid)
+            raise SettingsError(
+                f"[dask] {', '.join(names)}",
+                "said when the study was begun, and not taken from its directory, which may come from anybody: they "
+                "can name commands, files and machines. Say them again, by --settings INPUT.toml (whose [runner], "
+                f"[dask] and [database] are used), or by --set dask.{names[0]}=...; or choose another runner.type",
+            )
+        return config
+
+    @property
+    def must_be_said_again(self) -> bool:
+        """Whether there are settings that are not taken from the run directory when it is gone on with."""
+        return self.runner.type == "dask" and not _dask(self.cluster).keys() <= _DASK_FROM_STUDY
 
     def storage(self, path: Path, *, force: bool = False) -> Storage:
         """Say how the study is to be written."""
         where, colon, name = self._model.reference.rpartition(":")
         if where.endswith(".py"):
             where = str((self._folder / where).resolve())
-        cluster = _changed(self.cluster)
         return replace(
             self._storage,
             path=path,
             model_reference=f"{where}{colon}{name}",
             model_arguments=self.model_arguments,
-            runner={"runner": _changed(self.runner), "dask": cluster | cluster.pop("options", {})},
+            runner={"runner": _changed(self.runner), "dask": _dask(self.cluster)},
             runs_at_once=self.runner.runs_at_once,
             force=force,
         )
@@ -228,11 +258,53 @@ def _changed(group: Checked) -> dict[str, Any]:
     return {name: value for name, value in group.to_dict().items() if value != defaults[name]}
 
 
+def _dask(cluster: Cluster) -> dict[str, Any]:
+    """Give what was said in ``[dask]``."""
+    said = _changed(cluster)
+    return {name: value for name, value in said.items() if name != "options"} | cluster.options
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(str(path), f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), f"is not valid TOML: {error}") from error
+
+
+def _take_from_study(table: dict[str, dict[str, Any]], stored: dict[str, Any]) -> set[str]:
+    """Take the settings of the engine from a run directory, and return the keys that its user has to say again."""
+    for section, keys in stored.items():
+        if section not in {"runner", "dask"} or not isinstance(keys, dict):
+            raise RunDirectoryError(
+                f"study.json: runner.{section} is nothing that a run directory may say: was it edited?"
+            )
+        table[section] |= keys
+    unsaid = table["dask"].keys() - _DASK_FROM_STUDY
+    for key in unsaid:
+        del table["dask"][key]
+    return unsaid
+
+
+def _take_from_file(table: dict[str, dict[str, Any]], said: dict[str, Any]) -> None:
+    """Take what concerns no bit of the result from a file of the user's."""
+    for section, keys in KEYS.items():
+        theirs = said.get(section, {})
+        if section in {"runner", "dask"} or not isinstance(theirs, dict):
+            table[section] = theirs
+        else:
+            mine = [key for key, (group, name) in keys.items() if group is Session or name in _SAID_AGAIN]
+            table[section] |= {key: theirs[key] for key in mine if key in theirs}
+
+
 def _override(table: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key):
-        raise SettingsError("--set", f"{override!r} is not of the form section.key=value")
+        said = re.sub("://.*", "://...", override)  # which may have a password in it
+        raise SettingsError("--set", f"{said!r} is not of the form section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

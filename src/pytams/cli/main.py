@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -15,15 +13,14 @@ from rich.console import Console
 
 import pytams
 from pytams.cli.config import Config, in_toml_names
-from pytams.cli.meter import Progress
+from pytams.cli.drive import InterruptError, drive, go_on
 from pytams.cli.new import write_example
-from pytams.cli.signals import Stop
-from pytams.core.errors import SettingsError
+from pytams.cli.output import say, say_aside
+from pytams.core.errors import RunDirectoryError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytams.storage.options import Storage
     from pytams.storage.reader import SavedStudy
 
 app = typer.Typer(
@@ -33,11 +30,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Of the PostgreSQL database that its ledgers are in: what DIR says is not trusted."),
+]
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings", metavar="INPUT.toml", help="Where [runner], [dask], [database], walltime and log come from."
+    ),
+]
+
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-
-class _InterruptedError(Exception):
-    """Ctrl-C, under a name that the command-line library leaves alone."""
 
 
 def main() -> None:
@@ -46,7 +52,7 @@ def main() -> None:
     debug = "--debug" in arguments
     try:
         app([argument for argument in arguments if argument != "--debug"], prog_name="pytams")
-    except _InterruptedError:
+    except InterruptError:
         _fail("interrupted", INTERRUPTED, debug=debug)
     except SettingsError as error:
         _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
@@ -58,7 +64,7 @@ def main() -> None:
 def _fail(message: str, code: int, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    Console(stderr=True).print(f"pytams: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    say_aside(f"pytams: {message}", style="red")
     sys.exit(code)
 
 
@@ -97,11 +103,12 @@ def run(
     shared = config.runner.runs_at_once is not None
     if out is not None and (out / "study.json").exists() and not shared:
         raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
-    result = _drive(
+    result = drive(
         config,
         config.arguments.n_runs if runs is None else runs,
         config.arguments.seed if seed is None else seed,
         None if out is None else config.storage(out),
+        input_file,
     )
     _print_result(result, as_json=as_json)
     if reference is not None and not as_json:
@@ -110,52 +117,68 @@ def run(
 
 @app.command()
 def resume(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     runs: Annotated[int | None, typer.Option(help="Extend the study to so many runs.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], a url, or raise tams.nsplititer."),
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], or raise tams.nsplititer."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Go on although the model's source has changed.")] = False,
+    settings_file: SettingsFile = None,
+    url: Url = None,
+    force: Annotated[bool, typer.Option("--force", help="Go on with another model than that of the study.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
-    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
+    _print_result(go_on(directory, runs, settings or (), settings_file, url, force=force), as_json=as_json)
 
-    config = Config.of_study(RunDirectory(directory).info, settings or ())
-    n_runs = config.arguments.n_runs if runs is None else runs
-    result = _drive(config, n_runs, config.arguments.seed, config.storage(directory, force=force))
-    _print_result(result, as_json=as_json)
+
+@app.command()
+def repair(
+    directory: Directory,
+    settings_file: SettingsFile = None,
+    url: Url = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Set damaged files aside, and compute again what was in them, to the same bits."""
+    from pytams.core.selection import Variant  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - likewise
+    from pytams.storage.repair import repair  # noqa: PLC0415 - likewise
+
+    for line in repair(RunDirectory(directory, url), Variant()) or ["nothing is damaged"]:
+        say_aside(line)
+    _print_result(go_on(directory, None, (), settings_file, url, force=False), as_json=as_json)
 
 
 @app.command()
 def show(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
+    url: Url = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Show what a run directory holds, also while the study is going on. Runs no code from it."""
-    saved = pytams.load(directory)
-    typer.echo(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
+    saved = pytams.load(directory, database_url=url)
+    say(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
 
 
 @app.command()
 def watch(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     interval: Annotated[float, typer.Option(min=0.1, help="Look every so many seconds.")] = 2.0,
+    url: Url = None,
 ) -> None:
     """Follow a study that another process drives, until it ends. Writes nothing, runs no code of it."""
     from pytams.cli.watch import follow  # noqa: PLC0415 - what only run directories need
 
     try:
-        follow(directory, Console(), interval)
+        follow(directory, Console(), interval, url)
     except KeyboardInterrupt:
         raise typer.Exit from None
-    show(directory)
+    show(directory, url)
 
 
 @app.command()
 def plot(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     kind: Annotated[
         str,
         typer.Option(
@@ -166,32 +189,36 @@ def plot(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write.")] = None,
     run: Annotated[int | None, typer.Option(help="Which run, where a picture is of one.")] = None,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
+    url: Url = None,
 ) -> None:
     """Draw what a run directory holds. Runs no code from it, but for --kind paths."""
+    _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_picture  # noqa: PLC0415 - takes matplotlib
 
     path = out or Path(f"{directory.resolve().stem}-{kind}.png")
-    with pytams.load(directory) as saved:
+    with pytams.load(directory, database_url=url) as saved:
         potential = _potential(saved) if kind == "paths" else None
         write_picture(saved.result, kind, path, run=run, reference=reference, potential=potential)
-    typer.echo(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    directory: Directory,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The .html file to write.")] = None,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
     paths: Annotated[
         bool,
         typer.Option("--paths", help="Draw reactive paths in the plane, too; imports the model."),
     ] = False,
+    url: Url = None,
 ) -> None:
     """Write one HTML file with everything: summary, health, pictures, settings, provenance."""
+    _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_report  # noqa: PLC0415 - takes matplotlib
 
     path = out or Path(f"{directory.resolve().stem}.html")
-    with pytams.load(directory) as saved:
+    with pytams.load(directory, database_url=url) as saved:
         write_report(
             saved.result,
             path,
@@ -200,7 +227,16 @@ def report(
             paths=paths,
             potential=_potential(saved) if paths else None,
         )
-    typer.echo(f"wrote {path}")
+    say(f"wrote {path}")
+
+
+def _refuse_matplotlibrc(directory: Path) -> None:
+    """Matplotlib does what a ``matplotlibrc`` in the working directory says, which may be to run LaTeX."""
+    here = Path.cwd()
+    if here.is_relative_to(directory.resolve()) and (here / "matplotlibrc").exists():
+        raise RunDirectoryError(
+            f"{here / 'matplotlibrc'} would change how pictures are drawn: run the command from another directory"
+        )
 
 
 def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
@@ -211,51 +247,8 @@ def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
     return potential
 
 
-def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | None) -> pytams.Result:
-    """Run a study until it ends or is to stop, and say how to go on if it has not ended."""
-    _set_up_logging(config.session.loglevel, config.session.logfile)
-    stop = Stop(config.session.walltime)
-    console = Console(stderr=True)
-    tams = config.make_tams()
-    progress = Progress(console)
-    try:
-        with (
-            stop.listening(),
-            tams.study(n_runs, seed, engine=config.engine, out=storage, observers=[progress]) as study,
-        ):
-            if study.note:
-                console.print(study.note, markup=False, highlight=False, soft_wrap=True)
-            with progress:
-                for _ in study:
-                    if stop.reason:
-                        break
-    except KeyboardInterrupt:
-        raise _InterruptedError from None
-    if study.n_finished < len(study.runs):
-        _say_how_to_go_on(stop, storage, study)
-    if storage is not None and storage.runs_at_once is not None:  # others may have finished runs, too
-        with pytams.load(storage.path) as saved:
-            if any(splitting.finished for splitting in saved.splittings.values()):
-                return saved.result
-            console.print("no run is free, and none is finished yet: other drivers are at work", highlight=False)
-            raise typer.Exit
-    return study.result()
-
-
-def _say_how_to_go_on(stop: Stop, storage: Storage | None, study: pytams.Study) -> None:
-    """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
-    text = f"stopped by {stop.reason}, {study.n_finished} of {len(study.runs)} runs finished"
-    if storage is not None:
-        text += f"; everything is on disk, go on with:  pytams resume {shlex.quote(str(storage.path))}"
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
-    if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
-    if not study.n_finished:
-        raise typer.Exit
-
-
 def _print_result(result: pytams.Result, *, as_json: bool) -> None:
-    typer.echo(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
+    say(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
 
 
 @app.command()
@@ -267,15 +260,3 @@ def new(
     for path in paths:
         typer.echo(f"wrote {path}")
     typer.echo(f"try:  pytams run {paths[-1]}")
-
-
-def _set_up_logging(level: str, file: str | None) -> None:
-    handler: logging.Handler
-    try:
-        handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler()
-    except OSError as error:
-        raise SettingsError("[tams] logfile", f"{file} cannot be written: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("pytams")
-    logger.setLevel(level)
-    logger.handlers[:] = [handler]

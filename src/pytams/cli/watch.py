@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pytams.analysis import estimators
+from pytams.analysis import estimators, logs
 from pytams.cli.meter import Meter
+from pytams.core.text import printable
 from pytams.storage.claims import STALE_SECONDS
 from pytams.storage.directory import RunDirectory
 from pytams.storage.status import RunStatus
@@ -30,7 +31,7 @@ class WatchedRun(NamedTuple):
     """How a run goes."""
 
     status: RunStatus | None
-    """What its driver noted last; None if it has not begun."""
+    """What its driver noted last; None if it has noted nothing."""
     driver: Owner | None
     """None if nobody drives it."""
     silence: float | None
@@ -46,6 +47,11 @@ class WatchedRun(NamedTuple):
         """The last level, -inf before the first iteration."""
         return -math.inf if self.status is None or self.status.level is None else self.status.level
 
+    @property
+    def log_estimate(self) -> float:
+        """Log of what it estimates so far, -inf if nothing has reached the target."""
+        return -math.inf if self.status is None or self.status.log_estimate is None else self.status.log_estimate
+
 
 class WatchedStudy:
     """What a run directory says of the study at the moment.
@@ -54,6 +60,8 @@ class WatchedStudy:
     ----------
     path
         The run directory.
+    database_url
+        Of the database that its ledgers are in, if they are in one: see `pytams.load`.
 
     Raises
     ------
@@ -61,41 +69,47 @@ class WatchedStudy:
         If there is none, or something in it cannot be read.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        self.runs: dict[int, WatchedRun] = {}
-        """By number."""
+    def __init__(self, path: str | Path, database_url: str | None = None) -> None:
+        self._path, self._database_url = Path(path), database_url
+        self._begun: dict[int, WatchedRun] = {}
         self.look()
 
     def look(self) -> None:
         """Read the directory again; a finished run is not read twice."""
-        directory = RunDirectory(self._path)
+        directory = RunDirectory(self._path, self._database_url)
         self.target_score = directory.info.settings.target_score
         """The score to reach."""
-        for run in range(directory.info.n_runs):
-            if run not in self.runs or not self.runs[run].finished:
-                self.runs[run] = _look_at(directory, run)
+        self.runs = range(directory.info.n_runs)
+        """Their numbers."""
+        for run in directory.begun():
+            if run not in self._begun or not self._begun[run].finished:
+                self._begun[run] = _look_at(directory, run)
 
     @property
     def n_finished(self) -> int:
         """Runs whose estimate is known."""
-        return sum(run.finished for run in self.runs.values())
+        return sum(run.finished for run in self._begun.values())
+
+    @property
+    def n_to_come(self) -> int:
+        """Runs that nobody has begun."""
+        return len(self.runs) - len(self._begun)
 
     @property
     def unfinished(self) -> dict[int, WatchedRun]:
-        """Runs whose estimate is not known yet."""
-        return {number: run for number, run in self.runs.items() if not run.finished}
+        """Runs that have begun and whose estimate is not known yet."""
+        return {number: run for number, run in self._begun.items() if not run.finished}
 
     @property
     def lowest_level(self) -> float:
         """Level that every unfinished run has passed, -inf if one has none yet; the target once all are finished."""
-        levels = (run.level for run in self.unfinished.values())
-        return min(levels, default=self.target_score)
+        levels = [run.level for run in self.unfinished.values()]
+        return -math.inf if self.n_to_come else min(levels, default=self.target_score)
 
     @property
     def _statuses(self) -> list[RunStatus]:
-        """Of the runs that have begun."""
-        return [run.status for run in self.runs.values() if run.status is not None]
+        """Of the runs that have noted one."""
+        return [run.status for run in self._begun.values() if run.status is not None]
 
     @property
     def n_running(self) -> int:
@@ -124,41 +138,46 @@ class WatchedStudy:
         return list(found.values())
 
     @property
-    def estimate(self) -> tuple[float, float]:
-        """Mean of what the runs estimate so far, W / N times those that have reached the target, and its error."""
-        statuses = (run.status for run in self.runs.values())
-        return estimators.mean_and_error([0.0 if status is None else status.estimate for status in statuses])
+    def log_estimate(self) -> tuple[float, float]:
+        """Log of the mean of what the runs estimate so far, -inf if nothing has reached the target, and its error.
+
+        An estimate is W / N times the trajectories that have reached the target. The error is relative, and NaN where
+        the spread of the runs does not tell it: before anything has reached the target, and if the runs coincide.
+        """
+        mean, error = estimators.log_mean_and_error([run.log_estimate for run in self._begun.values()] or [-math.inf])
+        return float(mean), float(error)
 
 
 def _look_at(directory: RunDirectory, run: int) -> WatchedRun:
-    if not directory.has_ledger(run):
-        return WatchedRun(None, None, None)
     with directory.ledger(run, read_only=True) as ledger:
         text = ledger.get_info("progress")
         status = None if text is None else RunStatus.from_json(text, ledger.name())
         return WatchedRun(status, ledger.driver(), ledger.silence())
 
 
-def follow(path: Path, console: Console, seconds: float) -> None:
+def follow(path: Path, console: Console, seconds: float, database_url: str | None = None) -> None:
     """Show how a study goes until all of its runs are finished: a live table on a terminal, lines elsewhere."""
-    study = WatchedStudy(path)
+    study = WatchedStudy(path, database_url)
     meter = Meter(study)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            while study.unfinished:
+            while study.n_finished < len(study.runs):
                 live.update(Group(*_lines(study, meter), _table(study)), refresh=True)
                 sleep(seconds)
                 study.look()
         return
-    while study.unfinished:
+    while study.n_finished < len(study.runs):
         console.print(*_lines(study, meter), sep="; ", highlight=False, soft_wrap=True)
         sleep(seconds)
         study.look()
 
 
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
-    mean, error = study.estimate
-    estimate = f"running estimate {mean:.3e}" + (f" +- {error:.1e}" if math.isfinite(error) else "")
+    mean, error = study.log_estimate
+    estimate = "running estimate: nothing has reached the target yet"
+    if mean > -math.inf:
+        estimate = f"running estimate {logs.text(mean, '.3e')}"
+        estimate += "" if math.isnan(error) else f" +- {logs.text(mean + math.log(error), '.1e')}"
     drivers = {run.driver for run in study.unfinished.values() if run.driver}
     workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
     return [Text(meter.line()), Text(f"{estimate}, {workers}")]
@@ -172,11 +191,13 @@ def _table(study: WatchedStudy) -> Table:
         status = run.status
         numbers = ["0", "0", "-"]
         if status is not None:
-            numbers = [str(status.n_branchings), str(status.n_running), f"{status.estimate:.2e}"]
+            estimate = logs.text(run.log_estimate, ".2e") if run.log_estimate > -math.inf else "-"
+            numbers = [str(status.n_branchings), str(status.n_running), estimate]
         level = f"{run.level:.4g}" if math.isfinite(run.level) else "-"
         table.add_row(str(number), level, *numbers, Text(_driver(run)))
-    if len(rows) > _MOST_ROWS:
-        table.add_row("...", f"and {len(rows) - _MOST_ROWS} more")
+    n_more = max(0, len(rows) - _MOST_ROWS) + study.n_to_come
+    if n_more:
+        table.add_row("...", f"and {n_more} more")
     return table
 
 
@@ -184,4 +205,4 @@ def _driver(run: WatchedRun) -> str:
     if run.driver is None:
         return "none"
     silent = run.silence is not None and run.silence > STALE_SECONDS
-    return run.driver.label + (f", silent for {run.silence:.0f} s" if silent else "")
+    return printable(run.driver.label) + (f", silent for {run.silence:.0f} s" if silent else "")

@@ -24,6 +24,9 @@ NotNegative: TypeAlias = Annotated[int, Ge(0)]
 Seed: TypeAlias = Annotated[int, Ge(0), Lt(MAX_SEED + 1)]
 
 
+SECRET = object()
+"""Says, in the type of a setting, that no message may show what was given."""
+
 Kind = TypeVar("Kind", bound="Checked")
 
 
@@ -90,7 +93,7 @@ class Settings(Checked):
                 "it must be below ",
                 Name("n_trajectories"),
             )
-        n_steps = self.n_steps
+        n_steps = self.n_steps if math.isfinite(self.end_time / self.step_size) else 0
         if n_steps < 1 or not math.isclose(n_steps * self.step_size, self.end_time, rel_tol=1e-9):
             raise SettingsError(
                 "end_time",
@@ -121,6 +124,11 @@ class RunArguments(Checked):
     def __post_init__(self) -> None:
         if self.first_run + self.n_runs > MAX_32:
             raise SettingsError("n_runs", f"run numbers end at {MAX_32 - 1}")
+
+    @property
+    def runs(self) -> range:
+        """Numbers of the runs."""
+        return range(self.first_run, self.first_run + self.n_runs)
 
 
 def joined(errors: Iterable[SettingsError]) -> SettingsError:
@@ -189,6 +197,9 @@ def _explained(kind: type[Checked], details: Any) -> SettingsError:
     """Say in our words what Pydantic found."""
     name = ".".join(map(str, details["loc"]))
     problem, context = details["type"], details.get("ctx", {})
+    hint = get_type_hints(kind, include_extras=True).get(str(details["loc"][0]))
+    if SECRET in getattr(hint, "__metadata__", ()):
+        return SettingsError(name, f"{details['msg'][0].lower()}{details['msg'][1:]}")
     if problem == "extra_forbidden":
         return SettingsError(name, f"unknown key; {nearest(name, kind.names())}")
     if problem == "greater_than":

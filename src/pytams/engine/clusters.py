@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
+
+from pytams.core.errors import SettingsError
 
 _FAILURES = 10_000
 """Workers that a task may lose before Dask gives up on it: queues kill workers that did nothing wrong."""
+_LOCAL = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+"""A cluster on this machine is for this machine: its dashboard is not seen from others, nor are its ports."""
 
 
 def connect(
@@ -17,6 +22,7 @@ def connect(
     address: str | None = None,
     n_workers: int = 1,
     minimum: int | None = None,
+    security: bool | dict[str, str] = False,
     options: dict[str, Any] | None = None,
 ) -> Client:
     """Make a client, and a cluster for it unless an address is given.
@@ -32,18 +38,51 @@ def connect(
     minimum
         Workers at least, when there is little to do (adaptive scaling); default: always `n_workers`. Workers that
         are lost are asked for again.
+    security
+        TLS between client, scheduler and workers: True for certificates that are made for this cluster, or the files
+        ``ca_file``, ``cert`` and ``key``.
     options
         Passed on to `distributed.LocalCluster` or `dask_jobqueue.SLURMCluster`: queue, cores, memory, walltime,
         interface, job_script_prologue, ...
+
+    Raises
+    ------
+    SettingsError
+        If there is no TLS to be had of `security`.
     """
     dask.config.set({"distributed.scheduler.allowed-failures": _FAILURES})
+    tls = _tls(security)
     if address is not None:
-        return Client(address)
+        return Client(address, security=tls)
+    options = {"security": tls, **(options or {})}
     if backend == "local":
-        cluster: Any = LocalCluster(**{"n_workers": n_workers, "threads_per_worker": 1, **(options or {})})
+        if "interface" not in options:
+            options = {"host": "127.0.0.1"} | options
+        cluster: Any = LocalCluster(**{"n_workers": n_workers, **_LOCAL, **options})
     else:
         from dask_jobqueue import SLURMCluster  # noqa: PLC0415 - only on a Slurm machine
 
-        cluster = SLURMCluster(**(options or {}))
+        cluster = SLURMCluster(**options)
         cluster.adapt(minimum=n_workers if minimum is None else minimum, maximum=n_workers)
     return Client(cluster)
+
+
+def _tls(security: bool | dict[str, str]) -> Security | None:
+    """Make Dask's own settings of TLS; None: without."""
+    if security is True:
+        try:
+            return Security.temporary()
+        except ImportError as error:
+            raise SettingsError("security", f"true needs a package to make certificates: {error}") from error
+    if not security:
+        return None
+    for path in security.values():
+        if not Path(path).is_file():
+            raise SettingsError("security", f"there is no file {path}")
+    ca_file, cert, key = (security[name] for name in ("ca_file", "cert", "key"))
+    roles = {
+        f"tls_{role}_{what}": path
+        for role in ("client", "scheduler", "worker")
+        for what, path in (("cert", cert), ("key", key))
+    }
+    return Security(require_encryption=True, tls_ca_file=ca_file, **roles)

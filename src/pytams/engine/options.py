@@ -39,8 +39,23 @@ class Cluster(Checked):
     backend: Literal["local", "slurm"] = "local"
     address: str | None = None
     minimum: NotNegative | None = None
+    security: Any = False
+    """TLS: true, or the files ``ca_file``, ``cert`` and ``key``."""
     options: dict[str, Any] = field(default_factory=dict)
     """What else goes to the cluster's constructor."""
+
+    def __post_init__(self) -> None:
+        security = self.security
+        if isinstance(security, dict):
+            if security.keys() == {"ca_file", "cert", "key"} and all(isinstance(v, str) for v in security.values()):
+                return
+        elif isinstance(security, bool) and not (security and self.address):
+            return
+        raise SettingsError(
+            "security",
+            "is { ca_file = ..., cert = ..., key = ... }, or true for certificates that are made for a new cluster, "
+            f"not {security!r}" + (" for one that is there" if self.address else ""),
+        )
 
 
 def engine_maker(runner: Runner, cluster: Cluster) -> Callable[[Problem], Engine]:
@@ -74,6 +89,7 @@ def engine_maker(runner: Runner, cluster: Cluster) -> Callable[[Problem], Engine
         address=cluster.address,
         n_workers=n_workers,
         minimum=cluster.minimum,
+        security=cluster.security,
         options=cluster.options,
     )
     tasks_at_once = None if cluster.address and not runner.nworkers else n_workers

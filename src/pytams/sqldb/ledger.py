@@ -183,17 +183,20 @@ def last_id(table: type[Trajectory | ArchivedTrajectory | SplittingIterations]) 
 def splitting_row(
     k: int,
     bias: int,
-    weight: float,
+    weight: float | str,
     discarded_ids: list[int],
     ancestor_ids: list[int],
     min_vals: list[float],
     min_max: list[float],
 ) -> dict[str, Any]:
-    """Columns of a splitting iteration: lists and floats as JSON, which keeps every bit of a double."""
+    """Columns of a splitting iteration: lists and floats as JSON, which keeps every bit of a double.
+
+    A weight that no float is small enough for comes as JSON.
+    """
     return {
         "split_id": int(k),
         "bias": int(bias),
-        "weight": json.dumps(float(weight)),
+        "weight": weight if isinstance(weight, str) else json.dumps(float(weight)),
         "discarded_traj_ids": json.dumps([int(i) for i in discarded_ids]),
         "ancestor_traj_ids": json.dumps([int(i) for i in ancestor_ids]),
         "min_vals": json.dumps([float(value) for value in min_vals]),

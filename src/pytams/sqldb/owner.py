@@ -8,6 +8,8 @@ import uuid
 from contextlib import suppress
 from typing import NamedTuple, Self
 
+from pytams.sqldb.errors import LedgerError
+
 
 class Owner(NamedTuple):
     """One object of one process, as its locks are labelled."""
@@ -26,9 +28,12 @@ class Owner(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str` wrote."""
-        host, namespace, pid, token = text.rsplit(":", 3)
-        return cls(host, int(namespace), int(pid), token)
+        """Read what `str` wrote; LedgerError if it did not."""
+        try:
+            host, namespace, pid, token = text.rsplit(":", 3)
+            return cls(host, int(namespace), int(pid), token)
+        except ValueError:
+            raise LedgerError(f"{text!r} is no owner of a lock: was the ledger edited?") from None
 
     def __str__(self) -> str:
         return ":".join(map(str, self))
@@ -52,7 +57,7 @@ class Owner(NamedTuple):
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
-        except PermissionError:  # alive, and somebody else's
+        except (PermissionError, OverflowError):  # alive, and somebody else's; or no number of a process
             return False
         return False
 

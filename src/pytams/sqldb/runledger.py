@@ -13,6 +13,7 @@ from pytams.sqldb.owner import Owner
 from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import (
     COMPLETED,
+    IDLE,
     LOCKED,
     ArchivedTrajectory,
     DiscardedTrajectory,
@@ -24,7 +25,7 @@ from pytams.sqldb.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class TrajectoryRow(NamedTuple):
@@ -40,7 +41,8 @@ class IterationRow(NamedTuple):
 
     k: int
     bias: int
-    weight: float
+    weight: str
+    """As JSON: it may be smaller than a float can be."""
     discarded_ids: list[int]
     ancestor_ids: list[int]
     min_vals: list[float]
@@ -149,6 +151,26 @@ class RunLedger(SQLFile):
         """Read what was noted of discarded trajectories that are not archived."""
         with self._database.read() as connection:
             return list(connection.scalars(select(DiscardedTrajectory.t_metadata).order_by(DiscardedTrajectory.id)))
+
+    @repeated
+    def forget(self, is_bad: Callable[[str], bool], blank: Callable[[int], str]) -> int:
+        """Forget trajectories whose metadata are bad, and that the run is finished; count them.
+
+        Archived ones lose their row; the others, of which there is one a slot, get blank metadata.
+        """
+        n_bad = 0
+        with self._database.write() as connection:
+            for table in (Trajectory, ArchivedTrajectory, DiscardedTrajectory):
+                rows = connection.execute(select(table.id, table.t_metadata)).all()
+                bad = [row.id for row in rows if is_bad(row.t_metadata)]
+                for number in bad:
+                    here = table.id == number
+                    change = update(table).values(t_metadata=blank(number - 1), traj_file="", status=IDLE)
+                    connection.execute((change if table is Trajectory else delete(table)).where(here))
+                n_bad += len(bad)
+            if n_bad:
+                connection.execute(delete(LedgerInfo).where(LedgerInfo.key == "finished"))
+        return n_bad
 
     # --- rows in bulk -------------------------------------------------------------------------------------------
 

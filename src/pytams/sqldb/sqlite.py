@@ -18,6 +18,7 @@ from pytams.sqldb.database import Database, refused
 from pytams.sqldb.errors import DamagedLedgerError, LedgerError
 from pytams.sqldb.failures import BUSY_TIMEOUT
 from pytams.sqldb.forks import gate
+from pytams.sqldb.untrusted import check_journal, check_schema
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
@@ -127,6 +128,7 @@ class File(_SQLite):
         if path.is_dir():
             raise LedgerError(f"{path} is a folder: a ledger is a file")
         if not read_only:
+            check_journal(path)
             path.touch()
         elif not path.is_file():
             raise LedgerError(f"{path}: there is no such ledger")
@@ -140,6 +142,11 @@ class File(_SQLite):
     def _connect(self, mode: str) -> sqlite3.Connection:
         connection = _connect(self._uri + mode, BUSY_TIMEOUT)
         self.is_open = True
+        try:
+            check_schema(connection, self.name)
+        except BaseException:
+            connection.close()
+            raise
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         if self._is_ready:
             _switch_to_log(connection)

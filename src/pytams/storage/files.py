@@ -1,10 +1,19 @@
-"""The atomic write: a name that exists is a whole file."""
+"""The atomic write: a name that exists is a whole file. And what may be opened in a directory from anybody."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from uuid import uuid4
+
+REPAIR = "`pytams repair` computes it again"
+"""What helps against damage."""
+
+
+def temporary_name(path: Path) -> Path:
+    """Name what is to become a file: if it is left, `RunDirectory.clean_up` finds it."""
+    return path.with_name(f"{path.name}.{uuid4().hex}.tmp")
 
 
 def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool = True, sync: bool = True) -> None:
@@ -28,7 +37,7 @@ def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool =
     OSError
         If it cannot be written; then nothing is left of it.
     """
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -40,11 +49,28 @@ def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool =
         else:
             path.hardlink_to(temporary)
             temporary.unlink()
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if sync:
         _sync_folder(path.parent)
+
+
+def why_not(path: Path, folder: Path) -> str | None:
+    """Say why something in a run directory must not be opened; None if it may be, or is not there.
+
+    It may if it is an ordinary file or a folder, and not, by a symbolic link or a ``..``, outside the directory: what
+    is opened is then neither somebody else's, nor a pipe that never answers.
+    """
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            return "leads out of its run directory"
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a name with a zero byte
+        return f"cannot be opened: {getattr(error, 'strerror', error)}"
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is no ordinary file"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
-from sqlalchemy import make_url
+from annotated_types import Ge, Lt
 
 from pytams.core.errors import RunDirectoryError, SettingsError
-from pytams.core.settings import Checked, Count, NotNegative, Seed, Settings
-from pytams.storage.files import write_atomically
+from pytams.core.settings import SECRET, Checked, NotNegative, Seed, Settings
+from pytams.core.streams import MAX_32
+from pytams.sqldb.urls import without_password
+from pytams.storage.files import why_not, write_atomically
+from pytams.storage.strict_json import strict_json
 
-FORMAT = 2
-"""Version of the layout of a run directory. 1: before variants."""
+FORMAT = 3
+"""Version of the layout of a run directory. 1: before variants. 2: before what a model is made of was recorded."""
+_MOST_BYTES = 2**24
+"""Of a ``study.json``: more is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +37,12 @@ class ModelSource(Checked):
     """``path/to/file.py:Class`` (an absolute path) or ``package.module:Class``; None if it was made in Python."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """What its constructor was given."""
+    made_of: dict[str, str] | None = None
+    """What its constructor was given, described: `pytams.models.fingerprint`. None before format 3."""
+    sources: dict[str, str] | None = None
+    """SHA-256 of its source files, by name: `pytams.models.sources`. None before format 3."""
     sha256: str | None = None
-    """Hash of the file that defines it; None if there is no such file."""
+    """Before format 3: hash of the one file that defines it; None if there is no such file."""
 
 
 def _versions() -> dict[str, str]:
@@ -45,17 +55,21 @@ class StudyInfo(Checked):
 
     settings: Settings
     seed: Seed
-    n_runs: Count
+    n_runs: Annotated[int, Ge(1), Lt(MAX_32)]
     model: ModelSource
     sparse_freq: NotNegative = 0
     archive_discarded: bool = True
-    database_url: str | None = None
-    """Of a PostgreSQL database; without the password."""
+    database_url: Annotated[str | None, SECRET] = field(default=None, repr=False)
+    """Of a PostgreSQL database; without the password. It is only compared: see `databases`."""
     runner: dict[str, Any] = field(default_factory=dict)
     """The settings of the engine, which change no bit of the result."""
     identity: str = field(default_factory=lambda: uuid4().hex[:12])
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=_versions)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[0-9a-f]{1,32}", self.identity):
+            raise SettingsError("identity", f"{self.identity!r} is not of hexadecimal digits")
 
     def facts(self) -> dict[str, Any]:
         """Return what every bit of the runs depends on, and what is stored of them."""
@@ -70,20 +84,30 @@ class StudyInfo(Checked):
         }
 
     @property
+    def cap(self) -> str:
+        """What a run is finished under, as its ledger has it: a higher cap on branchings may extend it."""
+        return repr(self.settings.max_branchings)
+
+    @property
     def provenance(self) -> list[tuple[str, str]]:
         """Where it comes from: names and values, as people read them."""
         return [
             ("study", f"{self.identity}, begun {self.created}"),
             ("model", self.model.reference or f"{self.model.name} (made in Python)"),
             ("its arguments", json.dumps(self.model.arguments)),
-            ("SHA-256 of its source", self.model.sha256 or "none"),
+            ("SHA-256 of its sources", self._sources),
             ("versions", ", ".join(f"{name} {version}" for name, version in self.versions.items())),
         ]
 
+    @property
+    def _sources(self) -> str:
+        sources = self.model.sources or {"its file": self.model.sha256 or "none"}
+        return ", ".join(f"{name} {sha256}" for name, sha256 in sources.items())
+
 
 def facts_from(text: str) -> dict[str, Any]:
-    """Read the facts that a ledger was made with, by whatever version."""
-    facts: dict[str, Any] = {"variant": "tams"} | json.loads(text)
+    """Read the facts that a ledger was made with, by whatever version; ValueError or TypeError if they are none."""
+    facts: dict[str, Any] = {"variant": "tams"} | strict_json(text)
     return facts
 
 
@@ -95,7 +119,7 @@ def write_manifest(path: Path, info: StudyInfo, *, new: bool = False) -> None:
     FileExistsError
         If there is one.
     """
-    url = info.database_url and make_url(info.database_url).set(password=None).render_as_string()
+    url = info.database_url and without_password(info.database_url)
     content = {"format": FORMAT, **replace(info, database_url=url).to_dict()}
     write_atomically(path, json.dumps(content, indent=2).encode(), replace=not new)
 
@@ -109,7 +133,7 @@ def read_manifest(path: Path) -> StudyInfo:
         If there is none, or it is not what was written: the message names the key.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json(_text(path))
     except FileNotFoundError:
         raise RunDirectoryError(f"{path.parent} is no run directory: it has no {path.name}") from None
     except (OSError, ValueError) as error:
@@ -125,9 +149,20 @@ def read_manifest(path: Path) -> StudyInfo:
         raise RunDirectoryError(f"{path} is not what was written: {error}") from error
 
 
+def _text(path: Path) -> str:
+    """Read it, if it is an ordinary file of this directory, and not a large one."""
+    problem = why_not(path, path.parent)
+    if problem is not None:
+        raise RunDirectoryError(f"{path} {problem}: nothing is read from it")
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise RunDirectoryError(f"{path} has {size:,} bytes: pytams did not write that")
+    return path.read_text(encoding="utf-8")
+
+
 def _as_it_is(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-_READERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _as_it_is, 2: _as_it_is}
-"""Turn what an older format has into what this one has. Format 1 has no `variant`, whose default is what it was."""
+_READERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _as_it_is, 2: _as_it_is, 3: _as_it_is}
+"""Turn what an older format has into what this one has. What it lacks has defaults that say so."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pytams.core.settings import Checked, Count, NotNegative, Positive
+from pytams.core.settings import SECRET, Checked, Count, NotNegative, Positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,9 @@ class Storage(Checked):
     """Whether discarded trajectories go to the archive, with their states."""
     checkpoint_interval: Positive = 60.0
     """Seconds after which running segments are written, too."""
-    database_url: str | None = None
-    """Of a PostgreSQL database for the ledgers; None: SQLite files in the run directory."""
+    database_url: Annotated[str | None, SECRET] = field(default=None, repr=False)
+    """Of a PostgreSQL database for the ledgers; None: SQLite files in the run directory. For a study that is there:
+    the same one, unless it is named elsewhere (see docs/security.md)."""
     model_reference: str | None = None
     """How to import the model again: `ModelSource.reference`."""
     model_arguments: dict[str, Any] = field(default_factory=dict)
@@ -32,4 +33,10 @@ class Storage(Checked):
     """Claim so many runs at a time, those that nobody drives and that are not finished, until there are none: for
     drivers that share a study. None: all that nobody drives."""
     force: bool = False
-    """Go on although the model's source has changed."""
+    """Go on although the model is made of something else than the study's was."""
+
+    def __post_init__(self) -> None:
+        if self.database_url is not None:
+            from pytams.storage.databases import check_url  # noqa: PLC0415 - SQLAlchemy is a heavy import
+
+            check_url(self.database_url)

@@ -12,9 +12,11 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,10 +26,11 @@ import numpy as np
 from pytams.core.errors import StoreError
 from pytams.core.segments import SegmentKey
 from pytams.core.states import LazySequence, state_columns
-from pytams.storage.files import write_atomically
+from pytams.storage.files import REPAIR, why_not, write_atomically
+from pytams.storage.plain_hdf5 import open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence, Sized
 
     from numpy.typing import NDArray
 
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 _OPEN_FILES = 32
 _SMALL_BYTES = 2**26
 _NETCDF_KINDS = "iuf"
+_STATE_KINDS = "biufcSU"
+_OF_PIECES = *SegmentKey._fields, "first_step", "ended"
+_FLAT = *_OF_PIECES, "row_size", "n_states", "score", "state_step"
 
 
 class PieceName(NamedTuple):
@@ -109,17 +115,18 @@ class SegmentFiles:
         file = partial(self._open, name.file, sha256)
         return file().piece(name.row, file)
 
-    def remove_others(self, known: Iterable[str]) -> list[str]:
-        """Remove files that no ledger knows: left behind between a file and its commit, or half written."""
-        keep = set(known)
-        orphans = [path for path in self._files() if f"{self.subfolder}/{path.name}" not in keep]
-        for path in orphans:
-            path.unlink(missing_ok=True)
-        return [path.name for path in orphans]
+    def is_whole(self, name: str, sha256: str) -> bool:
+        """Whether a file is there, and the one that was written."""
+        try:
+            self._open(name, sha256)
+        except StoreError:
+            return False
+        return True
 
-    def _files(self) -> Iterator[Path]:
+    def paths(self) -> list[Path]:
+        """List the files that are there, half written ones too."""
         folder = self._folder / self.subfolder
-        return (path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"})
+        return [path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"}]
 
     def close(self) -> None:
         """Close every file."""
@@ -130,29 +137,49 @@ class _File:
     """A segment file, checked, and open for reading."""
 
     def __init__(self, folder: Path, name: str, sha256: str) -> None:
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder):
-            raise StoreError(f"{name}: a ledger may not point outside its run directory {folder}")
+        if not re.fullmatch(rf"{SegmentFiles.subfolder}/[^/\0]+\.nc", name):
+            raise StoreError(
+                f"{name}: a ledger may not point outside its run directory {folder}, nor at anything in it but "
+                f"{SegmentFiles.subfolder}/*.nc"
+            )
+        path = folder / name
+        problem = why_not(path, folder)
+        if problem is not None:
+            raise StoreError(f"{path} {problem}: nothing is read from it")
         try:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+            raise StoreError(f"{path} cannot be read: {error.strerror}; {REPAIR}") from error
         if found != sha256:
             raise StoreError(
-                f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]})"
+                f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]}); {REPAIR}"
             )
-        self._file = h5netcdf.File(path, "r", decode_vlen_strings=False)
-        variables = self._file.variables
-        self._rows = {name: variables[name][:].tolist() for name in ("run", "slot", "branch", "first_step", "ended")}
-        self._obs = _bounds(variables["row_size"][:])
-        self._stored = _bounds(variables["n_states"][:])
+        self._path = path
+        try:
+            self._read(h5netcdf.File(open_plain(path), "r", decode_vlen_strings=False))
+        except StoreError:
+            raise
+        except Exception as error:  # whatever there may be in it
+            raise StoreError(f"{path} is no segment file: {type(error).__name__}: {error}") from error
+
+    def _read(self, file: h5netcdf.File) -> None:
+        """Read all but the states, and make sure that it belongs together."""
+        self._file, variables = file, file.variables
+        if any(len(variables[name].shape) != 1 for name in _FLAT):
+            raise ValueError("what has one number for each piece, score or state has more than one dimension")
+        self._rows = {name: variables[name][:].tolist() for name in _OF_PIECES}
         self._scores, self._steps = variables["score"][:], variables["state_step"][:]
         self._states = {
             name.removeprefix("state").removeprefix("."): _Column(variable)
             for name, variable in variables.items()
             if name == "state" or name.startswith("state.")
         }
+        n_rows = {len(row) for row in self._rows.values()}
+        self._obs = _bounds(variables["row_size"][:], self._scores)
+        self._stored = _bounds(variables["n_states"][:], self._steps, *self._states.values())
+        if n_rows != {len(self._obs) - 1} or n_rows != {len(self._stored) - 1}:
+            raise ValueError("it has not as many of everything as it has pieces")
 
     def state(self, row: int) -> Any:
         """Read one state."""
@@ -161,6 +188,8 @@ class _File:
 
     def piece(self, row: int, this: Callable[[], _File]) -> Piece:
         """Get one row; `this` finds this file again later on."""
+        if not 0 <= row < len(self._obs) - 1:
+            raise StoreError(f"{self._path} has no piece {row}, which a ledger points at: was it edited? {REPAIR}")
         stored = range(self._stored[row], self._stored[row + 1])
         return Piece(
             key=SegmentKey(*(self._rows[name][row] for name in ("run", "slot", "branch"))),
@@ -178,8 +207,13 @@ class _Column:
     def __init__(self, variable: Any) -> None:
         self._variable = variable
         self._dtype = np.dtype(variable.attrs["numpy_dtype"])
+        if self._dtype.kind not in _STATE_KINDS:
+            raise ValueError(f"a state is no array of {self._dtype}")
         self._whole: NDArray[Any] | None = None
         self._is_small = math.prod(variable.shape) * variable.dtype.itemsize <= _SMALL_BYTES
+
+    def __len__(self) -> int:
+        return int(self._variable.shape[0])
 
     def __getitem__(self, row: int) -> NDArray[Any]:
         if self._is_small and self._whole is None:
@@ -247,6 +281,9 @@ def _add_states(file: Any, name: str, column: NDArray[Any]) -> None:
     variable.attrs["numpy_dtype"] = dtype
 
 
-def _bounds(sizes: NDArray[np.int64]) -> list[int]:
-    bounds: list[int] = np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist()
+def _bounds(sizes: NDArray[np.int64], *ragged: Sized) -> list[int]:
+    """Say where each piece begins in ragged arrays; ValueError if they are not as long as their pieces."""
+    bounds = list(accumulate(sizes.tolist(), initial=0))  # Python's integers: they never overflow
+    if np.any(sizes < 0) or any(len(array) != bounds[-1] for array in ragged):
+        raise ValueError("its arrays are not as long as its pieces together")
     return bounds
