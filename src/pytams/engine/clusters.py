@@ -7,8 +7,8 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster
 
-_FAILURES = 10_000
-"""Workers that a task may lose before Dask gives up on it: queues kill workers that did nothing wrong."""
+_FAILURES = 10
+"""Workers that a task may lose before it has failed: queues kill workers that did nothing wrong, models their own."""
 
 
 def connect(

@@ -8,6 +8,8 @@ held is computed again by Dask, to the same bits.
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -74,6 +76,11 @@ def without_states(answer: Answer) -> Answer:
         answer.n_steps,
         answer.seconds,
     )
+
+
+def end_worker(dask_worker: Any) -> None:
+    """End a worker that hangs, on its nanny, which starts another one as it does when one is lost."""
+    os.kill(dask_worker.process.pid, signal.SIGKILL)
 
 
 # --- on the driver ----------------------------------------------------------------------------------------------
@@ -156,16 +163,16 @@ class DaskWorkers:
         return found
 
     def recover(self, hung: Sequence[Hashable]) -> bool:
-        """Restart the workers of hung tasks; Dask sends what else they had to others."""
+        """End the workers of hung tasks; Dask sends what else they had to others."""
         answers = [self._answers.pop(task) for task in hung if task in self._answers]
         if answers:
             keys = {answer.key for answer in answers}
             workers = [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
             self._client.cancel([*hung, *answers])  # or Dask would send them to others
             try:
-                self._client.restart_workers(workers)
+                self._client.run(end_worker, workers=workers, nanny=True)
             except Exception as error:
-                raise WorkersLostError(f"the worker cannot be restarted ({type(error).__name__}: {error})") from error
+                raise WorkersLostError(f"its worker cannot be ended; has it a nanny? {error}") from error
         return False
 
     def fetch(self, points: list[Point]) -> list[Point]:
