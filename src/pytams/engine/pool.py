@@ -6,9 +6,11 @@ import hashlib
 import math
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import WorkersLostError
+from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
 from pytams.engine.worker import TASK_SECONDS, advance, begin_again, pack, set_problem
@@ -161,4 +163,4 @@ class OnExecutor(Keeping):
     ) -> None:
         workers = ExecutorWorkers(problem, executor, n_workers, seconds)
         queue = TaskQueue(workers, batch=batch, timeout=timeout)
-        super().__init__(queue, queue.begin_again)
+        super().__init__(queue, partial(on_workers, workers, timeout))

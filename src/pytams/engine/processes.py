@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.tasks import TaskQueue
@@ -56,7 +57,7 @@ class Processes(Keeping):
         n_workers = n_workers or len(os.sched_getaffinity(0))
         workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, seconds)
         queue = TaskQueue(workers, batch=batch, timeout=timeout)
-        super().__init__(queue, queue.begin_again)
+        super().__init__(queue, partial(on_workers, workers, timeout))
 
 
 def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:

@@ -14,14 +14,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Hashable
-from contextlib import closing
 from heapq import heappop, heappush
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytams.core.errors import PytamsError, WorkersLostError
 from pytams.engine.trouble import MAX_TRIES, Trouble, named
-from pytams.engine.watchdog import Patience, Watchdog
+from pytams.engine.watchdog import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("pytams")
 
 _POLL_SECONDS = 0.5
-_START_SECONDS = 60.0
-"""Workers may take as long to start."""
 _LOOK_SECONDS = 0.1
 """For hung tasks it is looked as often."""
 _MAX_BREAKDOWNS = 20
@@ -142,20 +139,6 @@ class TaskQueue:
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
         heappush(self._waiting, (point.best, point.key, point))
-
-    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
-        """Have beginnings computed again, each list by one worker; give up after some tries."""
-        what = f"computing {lists[0][0].key} again"
-        for _ in range(MAX_TRIES):
-            watchdog = Watchdog(lambda: what)
-            try:
-                with closing(watchdog), watchdog:
-                    return self._workers.begin_again(lists, self._timeout + _START_SECONDS)
-            except BreakdownError as error:
-                reason = str(error)
-                _logger.warning("%s: %s", what, reason)
-                self._workers.recover(())
-        raise WorkersLostError(f"{what} failed {MAX_TRIES} times: {reason}. Does the model end its process, or hang?")
 
     def advance(self, block_length: int | None) -> list[Progress]:  # noqa: ARG002 - a task goes by time
         """Send out what is waiting, and return what has come back, after a while nothing."""
