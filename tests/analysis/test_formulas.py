@@ -33,15 +33,15 @@ def run_of(
     branch, root, log_weight = [0] * n, list(range(n)), 0.0
     for level, slots, ancestors in killed:
         log_weight += math.log1p(-len(slots) / n) if len(slots) < n else -math.inf
-        keys = [[SegmentKey(run, slot, branch[slot]) for slot in of] for of in (slots, ancestors)]
+        keys = [tuple(SegmentKey(run, slot, branch[slot]) for slot in of) for of in (slots, ancestors)]
         iterations.append(
             Iteration(
                 index=len(iterations),
                 level=level,
                 killed=keys[0],
-                killed_maxima=[level] * len(slots),
+                killed_maxima=(level,) * len(slots),
                 ancestors=keys[1],
-                starts=[],
+                starts=(),
                 n_branchings=0,
                 log_weight=log_weight,
                 lowest=level,
