@@ -139,7 +139,7 @@ class Config:
 
     @classmethod
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
-        """Read a TOML file; each override is ``section.key=value``, the value as in TOML (or a bare word)."""
+        """Read a TOML file; each override is ``section.key=value``: as in TOML, a bare word, or nothing."""
         table = _read(path)
         for override in overrides:
             _override(table, override)
@@ -325,4 +325,7 @@ def _override(table: dict[str, Any], override: str) -> None:
     part = table.setdefault(section, {})
     if not isinstance(part, dict):
         raise SettingsError("--set", f"{section} is not a section")
-    part[key] = value
+    if text.strip():
+        part[key] = value
+    else:  # as if it were not there
+        part.pop(key, None)

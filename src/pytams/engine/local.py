@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -167,7 +168,8 @@ class InProcess(Keeping):
         self._watchdog = Watchdog(where)
 
     def _outlines(self, problem: Problem, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
-        with self._watchdog:
+        watchdog = Watchdog(partial(str, f"the beginnings of {problem.model.name}, computed again"))
+        with closing(watchdog), watchdog:
             return [outlines(problem, beginnings) for beginnings in lists]
 
     def advance(self) -> list[Progress]:

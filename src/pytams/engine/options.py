@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pytams.core.errors import SettingsError
+from pytams.core.errors import Name, SettingsError
 from pytams.core.settings import Checked, Count, NotNegative, Positive
 
 TASK_SECONDS = 0.5
@@ -24,6 +24,16 @@ class Runner(Checked):
     seconds: Positive = TASK_SECONDS
     timeout: Positive | None = None
     runs_at_once: Count | None = None
+
+    def check_together(self) -> None:
+        """Refuse to end what cannot be ended."""
+        if self.type == "inprocess" and self.timeout is not None:
+            raise SettingsError(
+                "timeout",
+                "only workers can be ended, this process cannot: choose ",
+                Name("type"),
+                " = 'process' or 'dask', or leave it away (on the command line: --set runner.block_timeout=)",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,5 @@ class Cluster(Checked):
             return
         raise SettingsError(
             "security",
-            "is { ca_file = ..., cert = ..., key = ... }, or true for certificates that are made for a new cluster, "
-            f"not {security!r}" + (" for one that is there" if self.address else ""),
+            "write { ca_file = ..., cert = ..., key = ... }, or true for certificates made for a new cluster",
         )

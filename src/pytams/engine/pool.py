@@ -6,9 +6,11 @@ import hashlib
 import math
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import WorkersLostError
+from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
@@ -160,7 +162,7 @@ class OnExecutor(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
-        options = Runner(n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
+        options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         workers = ExecutorWorkers(problem, executor, n_workers, options.seconds)
         queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
-        super().__init__(queue, queue.begin_again)
+        super().__init__(queue, partial(on_workers, workers, options.timeout))

@@ -43,6 +43,11 @@ class Database(ABC):
     schema: str | None = None
     """Schema that its tables are in."""
 
+    @property
+    def label(self) -> str:
+        """What to call it in messages."""
+        return self.name or "the ledger in memory"
+
     def __init__(self, engine: Engine, *, read_only: bool) -> None:
         self.read_only = read_only
         self._engine = engine
@@ -158,7 +163,7 @@ class Database(ABC):
         failure: LedgerError | None = self._thread.failure
         if failure is not None:
             raise LedgerError(
-                f"{self.name}: nothing of this transaction is written, because a call in it failed: {failure}"
+                f"{self.label}: nothing of this transaction is written, because a call in it failed: {failure}"
             ) from failure
 
     @contextmanager
@@ -172,7 +177,7 @@ class Database(ABC):
             raise self._explain(error) from error
 
     def _explain(self, error: SQLAlchemyError) -> LedgerError:
-        return failures.explained(error, self.name or "the ledger in memory")
+        return failures.explained(error, self.label)
 
     # --- forks --------------------------------------------------------------------------------------------------
 
@@ -230,5 +235,6 @@ def _close(connection: Connection) -> None:
     try:
         connection.close()
     except SQLAlchemyError:  # it could not be rolled back: it is lost
-        connection.invalidate()
-        connection.close()
+        if not connection.closed:
+            connection.invalidate()
+            connection.close()

@@ -50,7 +50,7 @@ class _Gate:
         """Begin to use a database."""
         me = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: not self._n_forks or me in self._in_use)
+            self._changed.wait_for(lambda: self._n_forks < 1 or me in self._in_use)
             self._in_use.setdefault(me, []).append(database)
 
     def leave(self, database: Database) -> None:
@@ -89,11 +89,12 @@ class _Gate:
 
 
 gate = _Gate()
-os.register_at_fork(
-    before=gate.before_fork,
-    after_in_parent=gate.after_fork_in_parent,
-    after_in_child=gate.after_fork_in_child,
-)
+if hasattr(os, "register_at_fork"):  # where there are forks
+    os.register_at_fork(
+        before=gate.before_fork,
+        after_in_parent=gate.after_fork_in_parent,
+        after_in_child=gate.after_fork_in_child,
+    )
 
 
 def keep_forever(thing: Any) -> None:

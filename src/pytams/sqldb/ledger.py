@@ -177,7 +177,7 @@ class Ledger(OpenLedger):
         numbers = found if isinstance(found, list) else [found]
         is_complete = _N_NUMBERS.get(column, len(numbers)) == len(numbers)
         if not is_complete or not all(isinstance(number, int | float) for number in numbers):
-            where = f"{self._database.name}: {column} of splitting iteration {row_id - 1}"
+            where = f"{self._database.label}: {column} of splitting iteration {row_id - 1}"
             raise DamagedLedgerError(f"{where} is {value!r}, which is not what was written")
         return numbers
 

@@ -34,7 +34,7 @@ MAX_CONNECTIONS = 4
 OUT_OF_REACH = 120.0
 """Seconds that a database which has been reached before is tried again, before it is given up."""
 _LONGEST_PAUSE = 5.0
-_TIMEOUTS = {
+TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -42,7 +42,7 @@ _TIMEOUTS = {
     "tcp_user_timeout": 25_000,
 }
 """When a network is gone, we notice; in seconds and milliseconds."""
-_SERVERS_TIMEOUTS = {
+SERVERS_TIMEOUTS = {
     "lock_timeout": int(BUSY_TIMEOUT * 1000),
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
@@ -87,8 +87,8 @@ class _SharedEngines:
 
 
 def _make_engine(url: URL) -> Engine:
-    options = str(url.query.get("options", "")) + "".join(f" -c {k}={v}" for k, v in _SERVERS_TIMEOUTS.items())
-    arguments: dict[str, Any] = {k: v for k, v in _TIMEOUTS.items() if k not in url.query} | secrets(url)
+    options = str(url.query.get("options", "")) + "".join(f" -c {k}={v}" for k, v in SERVERS_TIMEOUTS.items())
+    arguments: dict[str, Any] = {k: v for k, v in TIMEOUTS.items() if k not in url.query} | secrets(url)
     if url.password is not None:
         arguments["password"] = url.password
     try:
@@ -102,8 +102,7 @@ def _make_engine(url: URL) -> Engine:
     except (ImportError, NoSuchModuleError) as error:
         raise LedgerError(
             f"{shown(url.render_as_string(hide_password=False))} needs a driver that is not here "
-            f"({' '.join(str(error).split())}): "
-            "`pip install pytams[postgresql]`, and write postgresql+psycopg://..."
+            f"({' '.join(str(error).split())}): `pip install pytams[postgresql]`, and write postgresql+psycopg://..."
         ) from error
 
 
@@ -174,10 +173,17 @@ class Postgres(Database):
                 if not is_away:
                     _logger.warning("%s is out of reach: trying again for %g s", self.name, OUT_OF_REACH)
                 is_away = True
-                time.sleep(pause)
+                self._wait(pause)
             else:
                 _engines.reached.add(self._url)
                 return connection
+
+    def _wait(self, seconds: float) -> None:
+        try:
+            time.sleep(seconds)
+        except BaseException:  # interrupted: who cleans up then does not wait again
+            _engines.reached.discard(self._url)
+            raise
 
     def _out_of_reach(self, cause: BaseException | None, *, waited: bool) -> NoAccessError:
         _engines.reached.discard(self._url)  # whoever asks next does not wait again

@@ -71,7 +71,7 @@ class Memory(_SQLite):
     def __init__(self) -> None:
         engine = create_engine(
             "sqlite://",
-            creator=lambda: _connect(":memory:"),
+            creator=lambda: _connect(":memory:", BUSY_TIMEOUT),
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
@@ -111,14 +111,16 @@ class File(_SQLite):
             raise LedgerError(f"{path} cannot be opened: {getattr(error, 'strerror', error)}") from error
         self._uri = f"file:{quote(str(path.absolute()))}?mode="
         mode = ("ro&immutable=1" if is_immutable else "ro") if read_only else "rw"
-        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=QueuePool)
-        super().__init__(engine, read_only=read_only)
         self.identity = _identity(path)
+        """Tells it from another file of the same name."""
         self.is_open = False
+        """Whether there may be connections."""
         self._log_identity: _Identity | None = None
         self._may_have_log = not is_shared and not read_only
         self._is_ready = False
         self._refuse_in_child()
+        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=QueuePool)
+        super().__init__(engine, read_only=read_only)
 
     def _look(self, *, read_only: bool) -> bool:
         """Look at the file, make it if it may be made, and say whether nobody can change it."""
@@ -138,7 +140,7 @@ class File(_SQLite):
         return False
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        connection = _connect(self._uri + mode)
+        connection = _connect(self._uri + mode, BUSY_TIMEOUT)
         self.is_open = True
         try:
             check_schema(connection, self.name)
@@ -188,7 +190,8 @@ class File(_SQLite):
 
     def before_fork(self) -> None:
         """Close the file: a child would inherit SQLite's record of the locks on it, but not the locks."""
-        self._close()
+        if self.is_open:
+            self._close()
 
     def after_fork(self, *, was_in_use: bool) -> None:
         """In a child: begin anew, or do without this file if a connection to it was in use."""
@@ -203,26 +206,24 @@ class File(_SQLite):
     def _close(self) -> None:
         """Close every connection; the last one to leave folds the log into the file, which is then whole."""
         super()._close()
-        if self._is_ready and self.is_open:
+        if self._is_ready:
             if _identity(self._path) == self.identity:
-                with suppress(sqlite3.Error), closing(_connect(f"{self._uri}rw", timeout=0)) as connection:
+                with suppress(sqlite3.Error), closing(_connect(f"{self._uri}rw", 0.0)) as connection:
                     connection.execute("PRAGMA journal_mode=DELETE")
             else:
                 self._remove_orphaned_log()
         self.is_open = False
 
 
-def _connect(target: str, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
+def _connect(target: str, timeout: float) -> sqlite3.Connection:
     """Connect so that we say when transactions begin, and any thread may take the connection over."""
     return sqlite3.connect(target, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
 
 
 def _switch_to_log(connection: sqlite3.Connection | PoolProxiedConnection) -> None:
-    with suppress(sqlite3.OperationalError):  # somebody is busy: another one has, or will
-        cursor = connection.cursor()
+    with suppress(sqlite3.Error), closing(connection.cursor()) as cursor:  # busy: another one has, or will
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("SELECT count(*) FROM sqlite_master")  # makes the log
-        cursor.close()
 
 
 def _identity(path: Path) -> _Identity | None:

@@ -140,7 +140,7 @@ def read_manifest(path: Path) -> StudyInfo:
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from error
     found = content.pop("format", None) if isinstance(content, dict) else None
-    if found not in _READERS:
+    if not isinstance(found, int) or found not in _READERS:
         raise RunDirectoryError(
             f"{path} is of format {found}; this pytams reads formats up to {FORMAT}: use a newer one"
         )
