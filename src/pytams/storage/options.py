@@ -30,7 +30,7 @@ class Storage(Checked):
     model_reference: str | None = None
     """How to import the model again: `ModelSource.reference`."""
     model_arguments: dict[str, Any] = field(default_factory=dict)
-    runner: dict[str, Any] = field(default_factory=dict)
+    runner: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of the engine, to be used again."""
     runs_at_once: Count | None = None
     """Claim so many runs at a time, those that nobody drives and that are not finished, until there are none: for
