@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Scored(Protocol):
-    """What is asked of one member where nothing is stepped."""
+    """What is asked of one member where nothing is stepped. Its state is as `initial_state` made it."""
 
     @property
     def name(self) -> str:

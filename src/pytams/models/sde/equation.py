@@ -32,15 +32,15 @@ class Equation:
     """() for a scalar equation, (d,) for d components."""
 
     def initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw or repeat the start."""
+        """Draw or repeat the start: an array of shape `noise_shape`."""
         return np.array(self.initial(rng) if callable(self.initial) else self.initial, dtype=np.float64)
 
     def score(self, state: Any, t: Any) -> Any:
-        """Score it: a number."""
+        """Score a state of shape `noise_shape`: a number."""
         return self._call("score", state, t)
 
     def stopped(self, state: Any, t: Any) -> Any:
-        """Whether it ends here; never, if there is no such function."""
+        """Whether a state of shape `noise_shape` ends here; never, if there is no such function."""
         return False if self.functions["stopped"] is None else self._call("stopped", state, t)
 
     def _call(self, name: str, state: Any, t: float) -> Any:
