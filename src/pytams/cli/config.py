@@ -128,7 +128,7 @@ class Config:
             raise SettingsError(str(path), f"is not valid TOML: {error}") from error
         for override in overrides:
             _override(table, override)
-        return cls(table, path.parent)
+        return cls(table, path.absolute().parent)
 
     @classmethod
     def of_study(cls, info: StudyInfo, overrides: Iterable[str] = ()) -> Config:

@@ -17,6 +17,7 @@ import pytams
 from pytams.cli.config import Config, in_toml_names
 from pytams.cli.meter import Progress
 from pytams.cli.new import write_example
+from pytams.cli.output import Output
 from pytams.cli.signals import Stop
 from pytams.core.errors import SettingsError
 
@@ -34,6 +35,8 @@ app = typer.Typer(
 )
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_STANDARD_ERROR = 2
+_output = Output()
 
 
 class _InterruptedError(Exception):
@@ -51,8 +54,15 @@ def main() -> None:
     except SettingsError as error:
         _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
     except Exception as error:
-        text = str(error) if isinstance(error, pytams.PytamsError) else f"{type(error).__name__}: {error}"
-        _fail(f"{text}\n(--debug shows where)", FAILED, debug=debug)
+        _fail(f"{_explained(error)}\n(--debug shows where)", FAILED, debug=debug)
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, pytams.PytamsError | ImportError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
 
 
 def _fail(message: str, code: int, *, debug: bool) -> None:
@@ -102,10 +112,11 @@ def run(
         config.arguments.n_runs if runs is None else runs,
         config.arguments.seed if seed is None else seed,
         None if out is None else config.storage(out),
+        out,
     )
     _print_result(result, as_json=as_json)
     if reference is not None and not as_json:
-        typer.echo(f"reference       {result.compare(reference)}")
+        _output.say(f"reference       {result.compare(reference)}")
 
 
 @app.command()
@@ -124,7 +135,7 @@ def resume(
 
     config = Config.of_study(RunDirectory(directory).info, settings or ())
     n_runs = config.arguments.n_runs if runs is None else runs
-    result = _drive(config, n_runs, config.arguments.seed, config.storage(directory, force=force))
+    result = _drive(config, n_runs, config.arguments.seed, config.storage(directory, force=force), directory)
     _print_result(result, as_json=as_json)
 
 
@@ -135,7 +146,7 @@ def show(
 ) -> None:
     """Show what a run directory holds, also while the study is going on. Runs no code from it."""
     saved = pytams.load(directory)
-    typer.echo(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
+    _output.say(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
 
 
 @app.command()
@@ -171,10 +182,11 @@ def plot(
     from pytams.analysis.report import write_picture  # noqa: PLC0415 - takes matplotlib
 
     path = out or Path(f"{directory.resolve().stem}-{kind}.png")
-    with pytams.load(directory) as saved:
+    here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
+    with pytams.load(here / directory) as saved:
         potential = _potential(saved) if kind == "paths" else None
-        write_picture(saved.result, kind, path, run=run, reference=reference, potential=potential)
-    typer.echo(f"wrote {path}")
+        write_picture(saved.result, kind, here / path, run=run, reference=reference, potential=potential)
+    _output.say(f"wrote {path}")
 
 
 @app.command()
@@ -191,33 +203,51 @@ def report(
     from pytams.analysis.report import write_report  # noqa: PLC0415 - takes matplotlib
 
     path = out or Path(f"{directory.resolve().stem}.html")
-    with pytams.load(directory) as saved:
+    here = Path.cwd() if paths else Path()  # a model may change the working directory
+    with pytams.load(here / directory) as saved:
         write_report(
             saved.result,
-            path,
+            here / path,
             provenance=saved.provenance,
             reference=reference,
             paths=paths,
             potential=_potential(saved) if paths else None,
         )
-    typer.echo(f"wrote {path}")
+    _output.say(f"wrote {path}")
 
 
 def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
     """Find the model's potential, if it says one: this imports the model."""
     if saved.directory.info.model.reference is None:
         return None
-    potential: Callable[..., Any] | None = getattr(saved.make_model(), "potential", None)
-    return potential
+    _output.keep_from_models(_STANDARD_ERROR)
+    model = saved.make_model()
+    potential: Callable[..., Any] | None = getattr(model, "potential", None)
+    if potential is None:
+        return None
+
+    def checked(states: Any) -> Any:
+        try:
+            return potential(states)
+        except (Exception, SystemExit) as error:
+            text = f"{model.name}.potential raised {type(error).__name__}: {error}"
+            raise pytams.ModelError(text, "potential") from error
+
+    return checked
 
 
-def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | None) -> pytams.Result:
-    """Run a study until it ends or is to stop, and say how to go on if it has not ended."""
-    _set_up_logging(config.session.loglevel, config.session.logfile)
+def _drive(
+    config: Config, n_runs: int, seed: int | None, storage: Storage | None, directory: Path | None
+) -> pytams.Result:
+    """Run a study until it ends or is to stop, and say how to go on if it has not ended.
+
+    The directory is called as the user calls it. From here on, the model's code runs.
+    """
+    _output.keep_from_models(_set_up_logging(config.session.loglevel, config.session.logfile))
     stop = Stop(config.session.walltime)
     console = Console(stderr=True)
     tams = config.make_tams()
-    progress = Progress(console)
+    progress = Progress(console, shows_prints=config.session.logfile is None)
     try:
         with (
             stop.listening(),
@@ -232,7 +262,7 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
     except KeyboardInterrupt:
         raise _InterruptedError from None
     if study.n_finished < len(study.runs):
-        _say_how_to_go_on(stop, storage, study)
+        _say_how_to_go_on(stop, directory, study)
     if storage is not None and storage.runs_at_once is not None:  # others may have finished runs, too
         with pytams.load(storage.path) as saved:
             if any(splitting.finished for splitting in saved.splittings.values()):
@@ -242,11 +272,11 @@ def _drive(config: Config, n_runs: int, seed: int | None, storage: Storage | Non
     return study.result()
 
 
-def _say_how_to_go_on(stop: Stop, storage: Storage | None, study: pytams.Study) -> None:
+def _say_how_to_go_on(stop: Stop, directory: Path | None, study: pytams.Study) -> None:
     """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
     text = f"stopped by {stop.reason}, {study.n_finished} of {len(study.runs)} runs finished"
-    if storage is not None:
-        text += f"; everything is on disk, go on with:  pytams resume {shlex.quote(str(storage.path))}"
+    if directory is not None:
+        text += f"; everything is on disk, go on with:  pytams resume {shlex.quote(str(directory))}"
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
     if stop.signal is not None:
         raise typer.Exit(128 + stop.signal)
@@ -255,7 +285,7 @@ def _say_how_to_go_on(stop: Stop, storage: Storage | None, study: pytams.Study) 
 
 
 def _print_result(result: pytams.Result, *, as_json: bool) -> None:
-    typer.echo(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
+    _output.say(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
 
 
 @app.command()
@@ -265,17 +295,22 @@ def new(
     """Write a model and an input file to start from."""
     paths = write_example(name)
     for path in paths:
-        typer.echo(f"wrote {path}")
-    typer.echo(f"try:  pytams run {paths[-1]}")
+        _output.say(f"wrote {path}")
+    _output.say(f"try:  pytams run {paths[-1]}")
 
 
-def _set_up_logging(level: str, file: str | None) -> None:
-    handler: logging.Handler
-    try:
-        handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler()
-    except OSError as error:
-        raise SettingsError("[tams] logfile", f"{file} cannot be written: {error.strerror}") from error
+def _set_up_logging(level: str, file: str | None) -> int:
+    """Log to a file, or to standard error; return its descriptor."""
+    handler: logging.Handler = logging.StreamHandler()
+    log = _STANDARD_ERROR
+    if file:
+        try:
+            stream = open(file, "a", encoding="utf-8")  # noqa: SIM115 - as long as the process
+        except OSError as error:
+            raise SettingsError("[tams] logfile", f"{file} cannot be written: {error.strerror}") from error
+        handler, log = logging.StreamHandler(stream), stream.fileno()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("pytams")
     logger.setLevel(level)
     logger.handlers[:] = [handler]
+    return log

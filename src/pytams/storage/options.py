@@ -33,3 +33,7 @@ class Storage(Checked):
     drivers that share a study. None: all that nobody drives."""
     force: bool = False
     """Go on although the model's source has changed."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.path, Path):  # a model that changes the working directory does not move it
+            object.__setattr__(self, "path", self.path.absolute())
