@@ -306,7 +306,7 @@ def test_a_study_survives_a_restart(own_server: Server, tmp_path: Path) -> None:
         assert study.result().runs == tams.run(2, seed=3).runs
     assert timers
     timers[0].join()
-    with pytams.load(tmp_path / "study") as saved:
+    with pytams.load(tmp_path / "study", database_url=own_server.url) as saved:
         assert saved.result.runs == tams.run(2, seed=3).runs
 
 
