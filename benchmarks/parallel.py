@@ -23,6 +23,7 @@ from pytams.core.ports import Stepper
 from pytams.core.segments import Past, Point, Problem, Progress, SegmentKey, Start
 from pytams.core.verification import Beginning, Outline
 from pytams.engine import InProcess, Keeping, OnDask, OnExecutor
+from pytams.engine.beginnings import on_workers
 from pytams.engine.clusters import connect
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.tasks import TaskQueue
@@ -96,9 +97,9 @@ class Barrier:
     note = ""
 
     def __init__(self, problem: Problem, executor: Executor, n_workers: int) -> None:
-        queue = TaskQueue(ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS))
-        self._stepper = BarrierStepper(queue)
-        self._engine = Keeping(self._stepper, queue.begin_again)
+        workers = ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS)
+        self._stepper = BarrierStepper(TaskQueue(workers))
+        self._engine = Keeping(self._stepper, partial(on_workers, workers, None))
 
     @property
     def n_steps(self) -> int:

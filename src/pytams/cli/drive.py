@@ -71,15 +71,17 @@ def go_on(
     force: bool,
 ) -> pytams.Result:
     """Go on with the study in a run directory, if it is of the same model."""
-    from pytams.storage.identity import check_sources  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.identity import check_sources  # noqa: PLC0415 - likewise
     from pytams.storage.manifest import read_manifest  # noqa: PLC0415 - likewise
 
     info = read_manifest(directory / "study.json")
     overrides = [*settings, *([] if url is None else [f"database.url={url}"])]
     config = Config.of_study(info, overrides, settings_file)
-    if not force:
-        check_sources(directory, info.model)  # before any of it is executed
     storage = config.storage(directory, force=force)
+    RunDirectory(directory, storage.database_url)  # what is refused is refused before any of it is executed
+    if not force:
+        check_sources(directory, info.model)
     n_runs = config.arguments.n_runs if n_runs is None else n_runs
     return drive(config, n_runs, config.arguments.seed, storage, settings_file)
 

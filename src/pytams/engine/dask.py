@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+import signal
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,9 +21,11 @@ from distributed import Client, KilledWorker, wait
 
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
+from pytams.engine.beginnings import on_workers
 from pytams.engine.local import LARGE_STATE, Keeping
+from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
-from pytams.engine.worker import TASK_SECONDS, Answer, advance, begin_again, pack
+from pytams.engine.worker import Answer, advance, begin_again, pack
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -76,6 +80,11 @@ def without_states(answer: Answer) -> Answer:
         answer.n_steps,
         answer.seconds,
     )
+
+
+def end_worker(dask_worker: Any) -> None:
+    """End a worker that hangs, on its nanny, which starts another one as it does when one is lost."""
+    os.kill(dask_worker.process.pid, signal.SIGKILL)
 
 
 # --- on the driver ----------------------------------------------------------------------------------------------
@@ -158,16 +167,16 @@ class DaskWorkers:
         return found
 
     def recover(self, hung: Sequence[Hashable]) -> bool:
-        """Restart the workers of hung tasks; Dask sends what else they had to others."""
+        """End the workers of hung tasks; Dask sends what else they had to others."""
         answers = [self._answers.pop(task) for task in hung if task in self._answers]
         if answers:
             keys = {answer.key for answer in answers}
             workers = [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
             self._client.cancel([*hung, *answers])  # or Dask would send them to others
             try:
-                self._client.restart_workers(workers)
+                self._client.run(end_worker, workers=workers, nanny=True)
             except Exception as error:
-                raise WorkersLostError(f"the worker cannot be restarted ({type(error).__name__}: {error})") from error
+                raise WorkersLostError(f"its worker cannot be ended; has it a nanny? {error}") from error
         return False
 
     def fetch(self, points: list[Point]) -> list[Point]:
@@ -243,10 +252,11 @@ class OnDask(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
+        options = Runner(type="dask", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         ours = not isinstance(connect, Client)
         client: Any = connect() if ours else connect
-        n_workers = n_workers or max(1, sum(client.nthreads().values()))
-        workers = DaskWorkers(problem, client, n_workers, seconds, owns_cluster=ours)
-        queue = TaskQueue(workers, batch=batch, timeout=timeout)
-        super().__init__(queue, queue.begin_again)
+        n_workers = options.n_workers or max(1, sum(client.nthreads().values()))
+        workers = DaskWorkers(problem, client, n_workers, options.seconds, owns_cluster=ours)
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
+        super().__init__(queue, partial(on_workers, workers, options.timeout))
         self.note = f"Dask dashboard: {client.dashboard_link}"

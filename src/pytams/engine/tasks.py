@@ -14,14 +14,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Hashable
-from contextlib import closing
 from heapq import heappop, heappush
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytams.core.errors import PytamsError, WorkersLostError
 from pytams.engine.trouble import MAX_TRIES, Trouble, named
-from pytams.engine.watchdog import Patience, Watchdog
+from pytams.engine.watchdog import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -141,20 +140,6 @@ class TaskQueue:
         """Take in a segment to advance."""
         heappush(self._waiting, (point.best, point.key, point))
 
-    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
-        """Have beginnings computed again, each list by one worker; give up after some tries."""
-        what = f"computing {lists[0][0].key} again"
-        for _ in range(MAX_TRIES):
-            watchdog = Watchdog(lambda: what)
-            try:
-                with closing(watchdog), watchdog:
-                    return self._workers.begin_again(lists, self._timeout)
-            except BreakdownError as error:
-                reason = str(error)
-                _logger.warning("%s: %s", what, reason)
-                self._workers.recover(())
-        raise WorkersLostError(f"{what} failed {MAX_TRIES} times: {reason}. Does the model end its process, or hang?")
-
     def advance(self, block_length: int | None) -> list[Progress]:  # noqa: ARG002 - a task goes by time
         """Send out what is waiting, and return what has come back, after a while nothing."""
         broken, lost = "", []
@@ -182,8 +167,6 @@ class TaskQueue:
         else:
             self._look_for_hung()
         return reports
-
-    # --- out and back -------------------------------------------------------------------------------------------
 
     def _send(self) -> None:
         now = perf_counter()
@@ -237,8 +220,6 @@ class TaskQueue:
             self.join(point)
         return answer.reports
 
-    # --- what does not come back --------------------------------------------------------------------------------
-
     def _try_again(self, task: _Task, error: BaseException) -> None:
         """Send a task out again that raised; give up after some tries."""
         n_tries = self._trouble.failed(task.points)
@@ -275,7 +256,7 @@ class TaskQueue:
             return
         self._last_look = now
         late = {name: task for name, task in self._out.items() if self._is_late(task, now)}
-        begun = set(self._workers.begun(list(late))) if late else set()
+        begun = self._workers.begun(list(late)) if late else ()
         hung: dict[Hashable, _Task] = {}
         for name, task in late.items():
             if name not in begun:  # it waits for a worker
@@ -290,8 +271,7 @@ class TaskQueue:
             self._end(hung)
 
     def _is_late(self, task: _Task, now: float) -> bool:
-        limit = self._timeout if task.is_noticed else min(self._timeout, self._patience.seconds)
-        return now - task.since > limit
+        return now - task.since > min(self._timeout, math.inf if task.is_noticed else self._patience.seconds)
 
     def _end(self, hung: dict[Hashable, _Task]) -> None:
         """End the workers of hung tasks, and try these again; the others go on, or are sent again as they were."""

@@ -56,6 +56,7 @@ class Study:
         """Numbers of the runs that are driven here."""
         self._problem, self._asked = problem, runs
         self._journal, self._observers, self._verify = journal, observers, verify
+        _logger.info("%d runs, seed %d, %s", len(runs), problem.seed, settings)
         self._claimed = journal.claim(runs)
         try:
             self._engine: Engine = make_engine(problem) if self._claimed else NoEngine()
