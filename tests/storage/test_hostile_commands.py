@@ -546,6 +546,20 @@ def test_a_matplotlibrc_in_the_directory(
     assert "matplotlibrc would change how pictures are drawn: run the command from another directory" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["plot", "report"])
+def test_a_link_where_a_picture_would_go(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, name: str
+) -> None:
+    (tmp_path / "thesis").write_text("precious")
+    for link in ("walk-overview.png", "walk.html"):
+        (directory / link).symlink_to(tmp_path / "thesis")
+    monkeypatch.chdir(directory)
+    done = command(name, ".")
+    assert done.returncode == 2
+    assert "is a link to somewhere else: say where to write to" in done.stderr
+    assert (tmp_path / "thesis").read_text() == "precious"
+
+
 CHANGES = re.compile(r"\b(openat|unlink|unlinkat|rename|renameat|mkdir|mkdirat|link|symlink)\((.*)\) += \d")
 
 
