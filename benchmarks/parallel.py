@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +21,9 @@ import numpy as np
 import pytams
 from pytams.core.ports import Stepper
 from pytams.core.segments import Past, Point, Problem, Progress, SegmentKey, Start
+from pytams.core.verification import Beginning, Outline
 from pytams.engine import InProcess, Keeping, OnDask, OnExecutor
+from pytams.engine.beginnings import on_workers
 from pytams.engine.clusters import connect
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.tasks import TaskQueue
@@ -95,8 +97,9 @@ class Barrier:
     note = ""
 
     def __init__(self, problem: Problem, executor: Executor, n_workers: int) -> None:
-        self._stepper = BarrierStepper(TaskQueue(ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS)))
-        self._engine = Keeping(self._stepper)
+        workers = ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS)
+        self._stepper = BarrierStepper(TaskQueue(workers))
+        self._engine = Keeping(self._stepper, partial(on_workers, workers, None))
 
     @property
     def n_steps(self) -> int:
@@ -105,6 +108,9 @@ class Barrier:
     @property
     def n_busy(self) -> int:
         return self._engine.n_busy
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        return self._engine.begin_again(lists)
 
     def start(self, starts: Iterable[Start]) -> None:
         self._stepper.open_group()

@@ -197,3 +197,28 @@ class WalkSingle(Walk):
     """The same, one by one."""
 
     vectorized = False
+
+
+class Climb(pytams.Model):
+    """From Exp(1), jumps up by Exp(1) with probability 1/2, or stops: P(max > z) = exp(-z / 2).
+
+    Scores do not tie, and a branch takes two steps: a cheap way far down.
+    """
+
+    vectorized = True
+    noise_shape = ()
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        return np.array([rng.exponential(), 1.0])
+
+    def draw_noise(self, rng: np.random.Generator, n: int) -> Any:
+        return np.where(rng.random(n) < 0.5, rng.exponential(size=n), 0.0)
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        return np.stack([state[:, 0] + noise, noise], axis=1)
+
+    def score(self, state: Any, t: Any) -> Any:
+        return state[:, 0]
+
+    def stopped(self, state: Any, t: Any) -> Any:
+        return state[:, 1] == 0.0

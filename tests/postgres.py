@@ -23,9 +23,32 @@ def binaries() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists()), None)
 
 
+class Server:
+    """A server that listens on a socket in its own folder only."""
+
+    def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
+        self._folder, self._programs, self._user = folder, programs, user
+        self.url = f"postgresql+psycopg://tams:secret@/postgres?host={folder}"
+        self._call("initdb", "--username=tams", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+
+    def start(self) -> None:
+        """Start it, and wait until it is there."""
+        options = f"-c listen_addresses='' -c unix_socket_directories={self._folder} -c fsync=off"
+        self._call("pg_ctl", "-w", "-l", str(self._folder / "server.log"), "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: `immediate` is a crash."""
+        self._call("pg_ctl", "-m", mode, "stop")
+
+    def _call(self, program: str, *arguments: str) -> None:
+        with (self._folder / "calls.log").open("ab") as log:
+            command = [str(self._programs / program), "-D", str(self._folder / "data"), *arguments]
+            subprocess.run(command, check=True, user=self._user, stdout=log, stderr=log, cwd=self._folder)
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Start a server that listens on a socket in its own folder only, and yield its SQLAlchemy URL."""
+def running() -> Iterator[Server]:
+    """Start a server, and stop it in the end if it is running."""
     programs = binaries()
     if programs is None:
         pytest.skip("no PostgreSQL server here: install Debian's `postgresql`")
@@ -33,20 +56,20 @@ def server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pytams-pg-", dir="/tmp"))  # a socket's path must be short
     if user:
         shutil.chown(folder, user)
-    data = folder / "data"
-
-    def call(program: str, *arguments: str) -> None:
-        with (folder / "calls.log").open("ab") as log:
-            command = [str(programs / program), "-D", str(data), *arguments]
-            subprocess.run(command, check=True, user=user, stdout=log, stderr=log, cwd=folder)
-
     try:
-        call("initdb", "--username=tams", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        call("pg_ctl", "-w", "-l", str(folder / "server.log"), "-o", options, "start")
+        there = Server(folder, programs, user)
+        there.start()
         try:
-            yield f"postgresql+psycopg://tams:secret@/postgres?host={folder}"
+            yield there
         finally:
-            call("pg_ctl", "-m", "immediate", "stop")
+            if (folder / "data" / "postmaster.pid").exists():
+                there.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Start a server, and yield its SQLAlchemy URL."""
+    with running() as there:
+        yield there.url

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pytams.sqldb.errors import LedgerError, NoLedgerError, NoTrajectoryError
     from pytams.storage.options import Storage
     from pytams.storage.reader import SavedStudy
-    from pytams.tams import TAMS, Study
+    from pytams.tams.study import Study
+    from pytams.tams.tams import TAMS
 
 __version__ = version("pytams")
 
@@ -53,7 +54,8 @@ _HOMES = {
     "pytams.models.sde.model": ["SDE"],
     "pytams.sqldb.errors": ["LedgerError", "NoLedgerError", "NoTrajectoryError"],
     "pytams.storage.options": ["Storage"],
-    "pytams.tams": ["TAMS", "Study"],
+    "pytams.tams.study": ["Study"],
+    "pytams.tams.tams": ["TAMS"],
 }
 """Where the public names live; they are imported when they are asked for."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

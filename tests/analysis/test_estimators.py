@@ -80,9 +80,10 @@ def test_variance_of_plain_monte_carlo() -> None:
     """Without an iteration it is that of independent trajectories: p (1 - p) / (n - 1)."""
     n = 100
     values = [1.0] * 30 + [0.0] * 70
-    variance = estimators.genealogical_variance(n, [], 1.0, values, range(n))
+    variance = estimators.genealogical_variance(n, 0.0, values, range(n))
     assert variance == pytest.approx(0.3 * 0.7 / (n - 1), rel=1e-12)
-    assert math.isnan(estimators.genealogical_variance(3, [2], 1 / 3, [1.0, 0.0, 0.0], [0, 0, 0]))
+    [_, factor] = estimators.log_pair_factors(3, [2])
+    assert math.isnan(estimators.genealogical_variance(3, factor, [1.0, 0.0, 0.0], [0, 0, 0]))
 
 
 def test_one_run_has_an_error_bar() -> None:

@@ -72,7 +72,7 @@ def test_a_study_from_settings(folder: Path) -> None:
         end_time=20.0, step_size=1.0, target_score=4.0, n_trajectories=10, n_discard=2, max_branchings=50
     )
     assert tams.run(3, seed=5, engine=config.engine).seed == 5
-    assert vars(tams.model) == {"up": 0.3, "start": 0}
+    assert (vars(tams.model)["up"], vars(tams.model)["start"]) == (0.3, 0)
 
 
 def test_a_class_in_a_package() -> None:
@@ -157,6 +157,21 @@ def test_overrides(folder: Path) -> None:
     for bad in ("tams", "tams.n", "ntrajectories=3", "=3"):
         with pytest.raises(pytams.SettingsError, match="not of the form section.key=value"):
             Config.load(folder / "input.toml", [bad])
+
+
+def test_a_block_can_be_ended_on_workers_only(folder: Path) -> None:
+    message = r"\[runner\] block_timeout: only workers can be ended, .* type = 'process' or 'dask'"
+    with pytest.raises(pytams.SettingsError, match=message):
+        Config(changed("runner", block_timeout=60.0), folder)
+    assert Config(changed("runner", type="process", block_timeout=60.0), folder).runner.block_timeout == 60.0
+
+
+def test_an_override_of_nothing_leaves_a_key_away(folder: Path) -> None:
+    """A study that was made with workers is resumed without."""
+    text = "[tams]\nntrajectories = 10\n[trajectory]\nend_time = 20\nstep_size = 1\ntargetscore = 4\n"
+    (folder / "input.toml").write_text(f'{text}[model]\nclass = "walk.py:Walk"\n[runner]\nblock_timeout = 60\n')
+    config = Config.load(folder / "input.toml", ["runner.block_timeout=", "runner.batch = ", "model.up=3"])
+    assert (config.runner.block_timeout, config.runner.batch, config.model_arguments) == (None, 1, {"up": 3})
 
 
 def test_paths_in_messages_stay_as_they_are() -> None:

@@ -113,12 +113,11 @@ def test_on_a_terminal(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
 def test_of_a_killed_driver(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     study = WatchedStudy(tmp_path / "run.tams")
     deadline = time.monotonic() + 30
-    while not study.n_running:
+    while not (study.n_running and study.steps_per_second > 0):
         assert time.monotonic() < deadline
         time.sleep(0.05)
         study.look()
     assert study.n_busy == 2
-    assert study.steps_per_second > 0
     driver.kill()
     driver.communicate()
     study.look()
@@ -138,7 +137,7 @@ def test_what_is_said_is_what_is_found(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     study = WatchedStudy(tmp_path / "dw.tams")
     assert not study.unfinished
-    assert study.estimate == pytest.approx((result.probability, result.standard_error), rel=1e-12)
+    assert study.log_estimate == pytest.approx((result.log_probability, result.relative_error), rel=1e-12)
     assert study.progress == 1.0
     assert study.lowest_level == study.target_score == 0.9
     assert study.n_running == study.n_busy == 0
@@ -169,7 +168,7 @@ def test_of_ledgers_on_postgresql(tmp_path: Path, postgres: str) -> None:
     result = tams.run(5, seed=1, out=Storage(path=tmp_path / "walk.tams", database_url=postgres))
     study.look()
     assert study.n_finished == 5
-    assert study.estimate[0] == pytest.approx(result.probability, rel=1e-12)
+    assert study.log_estimate[0] == pytest.approx(result.log_probability, rel=1e-12)
     url = make_url(postgres).set(query={"host": str(tmp_path / "nowhere")})
     with pytest.raises(LedgerError, match="out of reach"):
         RunLedger(url.render_as_string(hide_password=False), ro_mode=True)

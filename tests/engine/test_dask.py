@@ -19,9 +19,11 @@ from typing import Any
 import pytest
 
 import pytams
+from engine.test_hangs import OneIsBad
 from exact import DoubleWell2D, DoubleWell2DSingle
 
 distributed = pytest.importorskip("distributed")
+from pytams.engine import clusters  # noqa: E402 - likewise
 from pytams.engine.clusters import connect  # noqa: E402 - needs Dask
 from pytams.engine.dask import OnDask, RemoteState  # noqa: E402 - likewise
 
@@ -124,6 +126,18 @@ def test_a_hung_worker_is_restarted(tmp_path: Path) -> None:
     engine = partial(OnDask, connect=LOCAL, n_workers=2, seconds=0.05, timeout=3.0)
     assert run(Hangs(tmp_path / "trouble"), engine=engine) == run(DoubleWell2DSingle())
     assert not (tmp_path / "trouble").exists()
+
+
+@pytest.mark.slow
+def test_what_hangs_or_ends_its_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "_FAILURES", 0)
+    engine = partial(OnDask, connect=LOCAL, n_workers=2, seconds=0.05)
+    with pytest.raises(
+        pytams.WorkersLostError, match=r"^run 0, slot 7, from step \d+ on: not done within 3 s, 3 times"
+    ):
+        run(OneIsBad(7, partial(time.sleep, 1000)), n_runs=1, engine=partial(engine, timeout=3.0))
+    with pytest.raises(pytams.WorkersLostError, match=r"^run 0, slot 7, from step \d+ on: its worker ended, 3 times"):
+        run(OneIsBad(7, partial(os._exit, 0)), n_runs=1, engine=engine)
 
 
 DRIVER = """

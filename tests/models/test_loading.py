@@ -45,3 +45,18 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(pytams.SettingsError, match=r"\[model\] class: cannot be read: .*folder.py"):
         import_file(tmp_path / "folder.py")
+
+
+def test_a_model_that_exits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is imported, by file or by name, or made."""
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)\n")
+    still = MODEL.format(log=str(tmp_path / "log"), value=1)
+    (tmp_path / "made.py").write_text(f"{still}\n    def __init__(self):\n        raise SystemExit('not now')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for reference, message in [
+        ("leaves.py:Still", r"\[model\] class: importing .*leaves.py raised SystemExit: 3"),
+        ("leaves:Still", r"\[model\] class: importing leaves raised SystemExit: 3"),
+        ("made.py:Still", r"\[model\]: made.py:Still raised SystemExit: not now"),
+    ]:
+        with pytest.raises(pytams.SettingsError, match=message):
+            make_model(reference, {}, tmp_path)

@@ -10,6 +10,7 @@ import pytest
 
 from pytams import Storage
 from pytams.core.ports import Journal, NoJournal
+from pytams.core.selection import Variant
 from pytams.core.settings import RunArguments
 from pytams.engine.contract import SETTINGS, Drifting
 from pytams.storage.contract import RUNS, SEED, JournalContract, OpenJournal
@@ -22,7 +23,7 @@ ARGUMENTS = RunArguments(n_runs=len(RUNS), seed=SEED)
 def in_directory(path: Path, interval: float = 60.0, **options: Any) -> OpenJournal:
     def open_journal() -> Journal:
         directory = make_or_open(Drifting(), SETTINGS, ARGUMENTS, Storage(path=path, **options))
-        return RunJournal(directory, checkpoint_interval=interval)
+        return RunJournal(directory, Variant(), checkpoint_interval=interval)
 
     return open_journal
 

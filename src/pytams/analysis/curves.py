@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytams.analysis import estimators
+from pytams.analysis.logs import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,35 +19,61 @@ if TYPE_CHECKING:
     from pytams.analysis.runs import RunResult
 
 
-class Curve(NamedTuple):
-    """Values at levels, with their error and 95 % interval; each of shape ``(len(z),)``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Positive values at levels, with their error and 95 % interval; each of shape ``(len(z),)``."""
 
     z: NDArray[np.float64]
-    value: NDArray[np.float64]
-    error: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    log_value: NDArray[np.float64]
+    """Natural logs, for what is too small or too large for a float."""
+    relative_error: NDArray[np.float64]
+    log_low: NDArray[np.float64]
+    log_high: NDArray[np.float64]
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """The values; 0 or infinity where no float is so small or so large, as in the others."""
+        return numbers(self.log_value)
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """Standard errors; NaN where there is nothing to tell them from."""
+        return self.relative_error * self.value
+
+    @property
+    def low(self) -> NDArray[np.float64]:
+        """Lower ends of the intervals."""
+        return numbers(self.log_low)
+
+    @property
+    def high(self) -> NDArray[np.float64]:
+        """Upper ends."""
+        return numbers(self.log_high)
 
 
 def exceedance(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.float64]) -> Curve:
-    """P(max of the score > z) for each z up to the target."""
-    each = np.array([run.exceedance(z) for run in runs])
-    n = len(each)
-    mean = each.mean(axis=0)
-    if n > 1:
-        error = each.std(axis=0, ddof=1) / math.sqrt(n)
-    else:
-        error = np.sqrt(np.maximum(runs[0].exceedance_variance(z), 0.0))
-    degrees = n if n > 1 else None
-    bounds = [estimators.interval(m, e, degrees) for m, e in zip(mean.tolist(), error.tolist(), strict=True)]
-    low, high = np.array(bounds).T
-    return Curve(np.asarray(z, dtype=np.float64), mean, error, low, high)
+    """P(max of the score > z) for each z up to the target.
+
+    Errors are from the spread of the runs; from their genealogies for a single run, and where runs coincide.
+    """
+    z = np.asarray(z, dtype=np.float64)
+    mean = estimators.mean_over_runs(
+        [run.log_exceedance(z) for run in runs],
+        lambda unknown: [run.relative_exceedance_variance(z[unknown]) for run in runs],
+    )
+    return Curve(
+        z=z,
+        log_value=mean.log_value,
+        relative_error=mean.relative_error,
+        log_low=mean.log_low,
+        log_high=mean.log_high,
+    )
 
 
 def return_times(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.float64], end_time: float) -> Curve:
     """Mean time between events score > z, in the model's unit, with interval: see `estimators.return_time`."""
     p = exceedance(runs, z)
-    value, low, high = (estimators.return_time(q, end_time) for q in (p.value, p.high, p.low))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = p.error * value**2 / end_time / (1.0 - p.value)  # |dr/dp| = r^2 / (T (1 - p))
-    return Curve(p.z, value, error, low, high)
+    value, low, high = (estimators.log_return_time(log, end_time) for log in (p.log_value, p.log_high, p.log_low))
+    with np.errstate(divide="ignore", invalid="ignore"):  # |dr/dp| = r^2 / (T (1 - p))
+        error = p.relative_error * numbers(p.log_value + value - math.log(end_time)) / (1.0 - p.value)
+    return Curve(z=p.z, log_value=value, relative_error=error, log_low=low, log_high=high)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.core.errors import ModelError
+from pytams.core.errors import ModelError, PytamsError
 from pytams.core.segments import chain
 from pytams.core.states import state_columns
 
@@ -22,21 +23,31 @@ if TYPE_CHECKING:
 
 
 def weighted_ensemble(
-    source: Source,
+    source: Source | None,
     runs: Sequence[RunResult],
     settings: Settings,
     *,
+    run: int | None = None,
     reached: bool = False,
     states: bool = False,
     n_most: int | None = None,
 ) -> Any:
-    """Put the final trajectories of runs into an `xarray.Dataset`: see `pytams.Result.ensemble`.
+    """Put the final trajectories of runs, or of one, into an `xarray.Dataset`: see `pytams.Result.ensemble`.
 
     Raises
     ------
+    PytamsError
+        Without a source.
+    KeyError
+        If the run is not among them.
     ModelError
         If the source gives other scores than the runs had.
     """
+    if source is None:
+        raise PytamsError("this result was made without a source of its trajectories")
+    runs = [one for one in runs if run in {None, one.run}]
+    if not runs:
+        raise KeyError(f"run {run} is not finished")
     finals = [(one, final) for one in runs for final in (one.reached if reached else one.members)]
     if n_most is not None:
         finals = [finals[i] for i in evenly(len(finals), n_most)]
@@ -52,6 +63,7 @@ def weighted_ensemble(
     return dataset(
         [final for _, final in finals],
         [one.weight / len(runs) for one, _ in finals],
+        [one.log_weight - math.log(one.n * len(runs)) for one, _ in finals],
         courses,
         step_size=settings.step_size,
         target_score=settings.target_score,
@@ -61,6 +73,7 @@ def weighted_ensemble(
 def dataset(
     finals: Sequence[Final],
     weights: Sequence[float],
+    log_weights: Sequence[float],
     courses: Sequence[Course],
     *,
     step_size: float,
@@ -80,6 +93,7 @@ def dataset(
     maxima = np.array([final.maximum for final in finals])
     variables: dict[str, Any] = {
         "weight": ("trajectory", np.array(weights)),
+        "log_weight": ("trajectory", np.array(log_weights)),
         "maximum": ("trajectory", maxima),
         "reached": ("trajectory", maxima >= target_score),
         "end_time": ("trajectory", np.array([final.last_step for final in finals]) * np.float64(step_size)),

@@ -1,38 +1,116 @@
-"""Numbers from finished runs: pure functions."""
+"""Numbers from finished runs: pure functions.
+
+Estimates come as logs, and errors relative to them, so that they are right whatever the size of the probability.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-9
+"""Relative differences below this are rounding: no study can tell an estimate so well."""
 
 
-def mean_and_error(estimates: Sequence[float]) -> tuple[float, float]:
-    """Mean of independent estimates and its standard error, NaN for a single one."""
-    values = np.asarray(estimates, dtype=float)
-    if len(values) < 2:
-        return float(values.mean()), math.nan
-    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+def log_mean_and_error(log_estimates: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Average independent estimates along the first axis: log of the mean, and its relative error by their spread.
+
+    The error is NaN where the spread does not tell it: of a single estimate, of several that `coincide`, and where
+    all are 0.
+    """
+    logs = np.asarray(log_estimates, dtype=float)
+    n = len(logs)
+    largest = logs.max(axis=0)
+    scale = np.where(np.isfinite(largest), largest, 0.0)
+    scaled = np.exp(logs - scale)
+    mean = scaled.mean(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where all are 0
+        log_mean = scale + np.log(mean)
+        error = scaled.std(axis=0, ddof=1) / math.sqrt(n) / mean if n > 1 else np.full_like(mean, math.nan)
+    return log_mean, np.where(coincide(logs), math.nan, error)
+
+
+def coincide(log_estimates: ArrayLike) -> NDArray[np.bool_]:
+    """Whether several estimates, along the first axis, are the same but for rounding, and not 0."""
+    logs = np.asarray(log_estimates, dtype=float)
+    with np.errstate(invalid="ignore"):  # where all are 0
+        return np.asarray((np.ptp(logs, axis=0) <= ROUNDING) & (len(logs) > 1))
+
+
+class LogMean(NamedTuple):
+    """Mean of independent estimates of something positive, with error and 95 % interval: arrays of one shape."""
+
+    log_value: NDArray[np.float64]
+    relative_error: NDArray[np.float64]
+    by_genealogy: NDArray[np.bool_]
+    """Whether the error is from the runs' genealogies: the spread does not tell it."""
+    log_low: NDArray[np.float64]
+    log_high: NDArray[np.float64]
+
+
+def mean_over_runs(log_estimates: ArrayLike, relative_variances: Callable[[NDArray[np.bool_]], ArrayLike]) -> LogMean:
+    """Average over runs, along the first axis: the error is from their spread, or else from their genealogies.
+
+    The interval is symmetric in the logarithm, so that it never reaches 0: estimates of rare events are skewed to the
+    right, and a plain interval around a low mean is too short on its upper side. The error of the logarithm is the
+    relative error (delta method).
+
+    Parameters
+    ----------
+    log_estimates
+        Shape ``(runs, ...)``.
+    relative_variances
+        Gives, where a mask of shape ``(...)`` is true, what each run knows of the variance of its own estimate, over
+        its square.
+    """
+    log_mean, error = log_mean_and_error(log_estimates)
+    by_genealogy = np.isnan(error)
+    error[by_genealogy] = genealogical_error(relative_variances(by_genealogy))
+    width = half_width(error, len(np.asarray(log_estimates)), by_genealogy)
+    return LogMean(log_mean, error, by_genealogy, log_mean - width, np.minimum(0.0, log_mean + width))
+
+
+def log_pair_factors(n: int, n_killed: Iterable[int]) -> list[float]:
+    """Log of what a pair of unrelated trajectories stands for, in units of the weight squared.
+
+    Parameters
+    ----------
+    n
+        N, the size of the ensemble.
+    n_killed
+        How many trajectories each iteration killed.
+
+    Returns
+    -------
+    list[float]
+        Before the first iteration (0), and after each; NaN once no pair has survived, for then nothing can be said.
+    """
+
+    def of_one(killed: int) -> float:
+        left = n - killed
+        if left < 2:
+            return math.nan
+        pairs_kept = (n * (n - 1) - 2 * killed - killed * (killed - 1) / left) / (n * (n - 1))
+        return math.log((left - 1) * n / (left * (n - 1)) / pairs_kept)
+
+    return list(accumulate(map(of_one, n_killed), initial=0.0))
 
 
 def genealogical_variance(
-    n: int,
-    n_killed: Iterable[int],
-    weight: float,
-    values: Sequence[float] | NDArray[np.float64],
-    roots: Sequence[int],
+    n: int, log_pair_factor: float, values: Sequence[float] | NDArray[np.float64], roots: Sequence[int]
 ) -> float:
-    """Estimate, from one run alone, the variance of its estimate ``weight / n * sum(values)``.
+    """Estimate, from one run alone, the variance of its estimate, in units of its weight: of ``sum(values) / n``.
 
     Pairs of final trajectories that descend from different initial ones stand for two independent copies; counted
     with the right factor they estimate the square of the expectation (Lee & Whiteley 2018,
@@ -43,10 +121,8 @@ def genealogical_variance(
     ----------
     n
         N, the size of the ensemble.
-    n_killed
-        How many trajectories each iteration killed.
-    weight
-        The ensemble's weight after the last iteration.
+    log_pair_factor
+        Of the iterations so far: the last of `log_pair_factors`.
     values, roots
         Of each final trajectory: its value (1 if it reached the target, else 0; or any functional of it) and the
         initial trajectory that it descends from.
@@ -56,37 +132,46 @@ def genealogical_variance(
     float
         The variance; it may come out negative.
     """
-    log_c = 0.0
-    for killed in n_killed:
-        left = n - killed
-        if left < 2:
-            return math.nan  # no pair survives: nothing can be said
-        log_c += math.log(left * (left - 1)) - math.log(n * (n - 1) - 2 * killed - killed * (killed - 1) / left)
+    if math.isnan(log_pair_factor):
+        return math.nan
     of_root: defaultdict[int, float] = defaultdict(float)
     for value, root in zip(values, roots, strict=True):
-        of_root[root] += value
-    total = math.fsum(values)
+        if value:
+            of_root[root] += value
+    total = math.fsum(of_root.values())
+    if len(of_root) < 2:  # the factor may be beyond a float where no pair is left
+        return (total / n) ** 2
     disjoint_pairs = total * total - math.fsum(part * part for part in of_root.values())
-    return (weight * total / n) ** 2 - math.exp(log_c) / (n * (n - 1)) * disjoint_pairs
+    return (total / n) ** 2 - math.exp(log_pair_factor) * disjoint_pairs / (n * (n - 1))
 
 
-def ideal_relative_error(probability: float, n: int) -> float:
+def genealogical_error(relative_variances: ArrayLike) -> NDArray[np.float64]:
+    """Relative standard error of the mean of runs, along the first axis, from what each knows of its own variance.
+
+    For runs whose estimates are alike. NaN if one knows nothing, or if the variance comes out as 0 or negative.
+    """
+    variances = np.asarray(relative_variances, dtype=float)
+    mean = variances.mean(axis=0)
+    return np.sqrt(np.where(mean > 1e-13, mean, math.nan) / len(variances))  # it is a difference of numbers near 1
+
+
+def ideal_relative_error(log_probability: float, n: int) -> float:
     """Relative error of one run with the best score there is: sqrt(-log(p) / N) (Cerou & Guyader 2007)."""
-    return math.sqrt(-math.log(probability) / n) if 0.0 < probability <= 1.0 else math.nan
+    return math.sqrt(abs(log_probability) / n) if math.isfinite(log_probability) else math.nan
 
 
-def exceedance(
+def in_force(
     n: int,
     levels: Sequence[float],
     log_weights: Sequence[float],
     killed_maxima: Sequence[Sequence[float]],
     maxima: Sequence[float],
     z: Sequence[float] | NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Estimate P(max of the score > z) for each z up to the target, from one run.
+) -> list[tuple[float, int]]:
+    """Find the ensemble that is in force at each z up to the target: its log weight, and how many of it get above z.
 
-    The ensemble in force at z is the one after all iterations with a level <= z; those of it that the next iteration
-    kills tell how many have their maximum above z. Unbiased at every z.
+    It is the one after all iterations with a level <= z; those of it that the next iteration kills tell how many have
+    their maximum above z. Weight times share is an unbiased estimate of P(max of the score > z).
 
     Parameters
     ----------
@@ -98,25 +183,19 @@ def exceedance(
         Of the final ensemble; anything if the run is extinct.
     z
         Where to estimate.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape ``(len(z),)``.
     """
-    found = np.empty(len(z))
-    for i, value in enumerate(z):
+    found = []
+    for value in z:
         k = bisect_right(levels, value)
-        weight = math.exp(log_weights[k - 1]) if k else 1.0
         if k < len(levels):
             above = n - sum(maximum <= value for maximum in killed_maxima[k])
         else:
             above = sum(maximum > value for maximum in maxima)
-        found[i] = weight * above / n
+        found.append((log_weights[k - 1] if k else 0.0, above))
     return found
 
 
-def return_time(probability: float | NDArray[np.float64], end_time: float) -> NDArray[np.float64]:
+def return_time(probability: ArrayLike, end_time: float) -> NDArray[np.float64]:
     """Mean time between events of which one happens within `end_time` with this probability.
 
     r = -T / log(1 - P) (Lestang et al. 2018, doi 10.1088/1742-5468/aab856): for a stationary process, with T longer
@@ -126,28 +205,28 @@ def return_time(probability: float | NDArray[np.float64], end_time: float) -> ND
         return np.asarray(-end_time / np.log1p(-np.asarray(probability, dtype=float)))
 
 
-def interval(mean: float, error: float, n: int | None, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Two-sided confidence interval of a positive mean: symmetric in its logarithm, so that it never reaches 0.
+def log_return_time(log_probability: ArrayLike, end_time: float) -> NDArray[np.float64]:
+    """Log of the `return_time`, given the log of the probability."""
+    log_p = np.asarray(log_probability, dtype=float)
+    with np.errstate(divide="ignore"):
+        log_rate = np.log(-np.log1p(-np.exp(log_p)))
+    return np.asarray(math.log(end_time) - np.where(log_p < -40.0, log_p, log_rate))  # there log(1 - P) is -P
 
-    Estimates of rare events are skewed to the right: a plain interval around a low mean is too short on its upper
-    side. The error of the logarithm is error / mean (delta method); Student's quantile for n estimates, the normal
-    one for n = None. NaN if the mean is 0 or there is no error.
+
+def half_width(
+    error: ArrayLike, n: int, by_genealogy: ArrayLike, confidence: float = CONFIDENCE
+) -> NDArray[np.float64]:
+    """Half-width of a two-sided interval whose standard error is known.
+
+    Student's quantile where it is from the spread of n estimates, the normal one where it is from genealogies.
     """
-    if not (mean > 0.0 and math.isfinite(error)):
-        return math.nan, math.nan
-    factor = math.exp(quantile(n, confidence) * error / mean)
-    return mean / factor, min(1.0, mean * factor)
-
-
-def quantile(n: int | None, confidence: float = CONFIDENCE) -> float:
-    """Half-width of a two-sided interval in standard errors: Student's for n estimates, the normal one for None."""
     from scipy.special import ndtri, stdtrit  # noqa: PLC0415 - keeps `import pytams` quick
 
     level = 0.5 + confidence / 2
-    return float(ndtri(level) if n is None else stdtrit(n - 1, level))
+    return np.asarray(error) * np.where(by_genealogy, ndtri(level), stdtrit(n - 1, level))
 
 
-def ratio(above: NDArray[np.float64], below: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def ratio(above: NDArray[np.float64], below: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ratio of two means over independent runs, and its standard error by the delta method.
 
     Parameters
@@ -184,9 +263,12 @@ def runs_for(relative_error: float, wanted: float, n_runs: int) -> int:
     return math.ceil(n_runs * (relative_error / wanted) ** 2)
 
 
-def saving(probability: float, relative_error: float, n_steps: int, steps_per_trajectory: int) -> float:
-    """Model steps that plain Monte Carlo takes for the same relative error, over those taken.
+def log_saving(log_probability: float, relative_error: float, n_steps: int, steps_per_trajectory: int) -> float:
+    """Log of the model steps that plain Monte Carlo takes for the same relative error, over those taken.
 
-    Plain Monte Carlo needs (1 - p) / (p e^2) trajectories for a relative error e.
+    Plain Monte Carlo needs (1 - p) / (p e^2) trajectories for a relative error e. NaN if that is not known.
     """
-    return (1.0 - probability) / (probability * relative_error**2) * steps_per_trajectory / n_steps
+    if math.isnan(relative_error):
+        return math.nan
+    trajectories = math.log1p(-math.exp(log_probability)) - log_probability - 2.0 * math.log(relative_error)
+    return trajectories + math.log(steps_per_trajectory / n_steps)

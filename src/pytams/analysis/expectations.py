@@ -10,7 +10,7 @@ import numpy as np
 from pytams.analysis import estimators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,6 +44,12 @@ def values(functional: Callable[[Any], Any], ensemble: Any) -> NDArray[np.float6
     return rows
 
 
+def reaching_time(runs: Sequence[RunResult], step_size: float) -> Estimate:
+    """Estimate the mean time at which reactive trajectories reach the target."""
+    steps = [final.last_step for run in runs for final in run.reached]
+    return mean_over_reached(runs, np.array(steps, dtype=float) * step_size)
+
+
 def mean_over_reached(runs: Sequence[RunResult], values: NDArray[np.float64]) -> Estimate:
     """Estimate the weighted mean of values of the trajectories that reached the target.
 
@@ -56,14 +62,35 @@ def mean_over_reached(runs: Sequence[RunResult], values: NDArray[np.float64]) ->
     """
     if not len(values):
         return Estimate(math.nan, math.nan, math.nan, math.nan)
-    n = len(runs)
-    estimates = [run.estimate for run in runs]
-    parts = np.split(values, np.cumsum([run.n_reached for run in runs])[:-1])
-    sums = np.array([run.weight * part.sum(axis=0) for run, part in zip(runs, parts, strict=True)])
-    mean, error = estimators.ratio(sums, estimates)
-    if n == 1:
-        variance = np.apply_along_axis(runs[0].variance_of, 0, values - mean)
-        error = np.sqrt(np.maximum(variance, 0.0)) / estimates[0]
-    half_width = estimators.quantile(n if n > 1 else None) * error
-    found = (mean, error, mean - half_width, mean + half_width)
-    return Estimate(*(value.item() if value.ndim == 0 else value for value in found))
+    columns = values.reshape(len(values), -1)
+    parts = np.split(columns, np.cumsum([run.n_reached for run in runs])[:-1])
+    largest = max(run.log_weight for run in runs if run.n_reached)
+    weights = [math.exp(run.log_weight - largest) / run.n if run.n_reached else 0.0 for run in runs]  # up to a factor
+    above = _sums(weights, parts)
+    below = np.array([weight * run.n_reached for weight, run in zip(weights, runs, strict=True)])
+    mean, error = estimators.ratio(above, below)
+    residuals = np.abs(above - np.multiply.outer(below, mean))
+    alike = (residuals <= estimators.ROUNDING * _sums(weights, map(np.abs, parts))).all(axis=0)
+    for i in np.flatnonzero(alike):
+        error[i] = _genealogical_error(runs, weights, [part[:, i] - mean[i] for part in parts]) / below.sum()
+    error[error <= 1e-12 * np.abs(columns).max(axis=0)] = math.nan  # trajectories that are all alike tell nothing
+    half_width = estimators.half_width(error, len(runs), alike)
+    found = [part.reshape(values.shape[1:]) for part in (mean, error, mean - half_width, mean + half_width)]
+    return Estimate(*(part.item() if part.ndim == 0 else part for part in found))
+
+
+def _sums(weights: Iterable[float], parts: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Of each run: its weight times the sum of values of its trajectories."""
+    return np.array([weight * part.sum(axis=0) for weight, part in zip(weights, parts, strict=True)])
+
+
+def _genealogical_error(
+    runs: Iterable[RunResult], weights: Iterable[float], parts: Iterable[NDArray[np.float64]]
+) -> float:
+    """Tell the standard error of the sum of `_sums` over runs from genealogies alone; 0 if they do not tell it."""
+    variances = [
+        (weight * run.n) ** 2 * run.variance_of(part)
+        for run, weight, part in zip(runs, weights, parts, strict=True)
+        if weight
+    ]
+    return math.sqrt(max(0.0, sum(variances)))

@@ -45,7 +45,7 @@ class Health:
     """Iterations that killed more than half of the ensemble at once, in all runs: their levels tie."""
     n_iterations: int
     spread: float
-    """Standard deviation of the runs' estimates over their mean; NaN for one run."""
+    """Standard deviation of the runs' estimates over their mean; 0 if they coincide, NaN for one run."""
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -102,6 +102,9 @@ def judge(
             f"in {n_collapsed} of {n_runs} runs all descend from one trajectory",
             larger,
         )
+    elif spread == 0.0:
+        word, reason = "weak", f"the {n_runs} runs coincide, so that their spread says nothing of the error"
+        advice = "take a larger ensemble, or more runs"
     elif n_extinct > _MOST_EXTINCT * n_runs:
         word, reason = "weak", f"{n_extinct} of {n_runs} runs went extinct"
         advice = "take a larger ensemble, or a score that ties less"
@@ -131,7 +134,8 @@ def judge_runs(runs: Sequence[RunResult]) -> Health:
     """Judge finished runs."""
     alive = [run for run in runs if not run.extinct]
     families = [run.families for run in alive]
-    mean, error = estimators.mean_and_error([run.estimate for run in runs])
+    estimates = [run.log_estimate for run in runs]
+    error = 0.0 if estimators.coincide(estimates) else float(estimators.log_mean_and_error(estimates)[1])
     return judge(
         n_runs=len(runs),
         n_reached=sum(run.n_reached for run in runs),
@@ -140,7 +144,7 @@ def judge_runs(runs: Sequence[RunResult]) -> Health:
         n_extinct=len(runs) - len(alive),
         n_stalled=sum(2 * len(i.killed) > run.n for run in runs for i in run.iterations),
         n_iterations=sum(len(run.iterations) for run in runs),
-        spread=error * math.sqrt(len(runs)) / mean if mean > 0.0 else math.nan,
+        spread=error * math.sqrt(len(runs)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pytams.analysis.ensemble import evenly
+from pytams.analysis.logs import LOG_10
 from pytams.core.errors import SettingsError
 
 try:
@@ -16,8 +17,10 @@ try:
 except ImportError as error:
     raise ImportError("pictures need matplotlib: pip install pytams[plot]") from error
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
+
+from pytams.analysis.axes import in_units, on_log_axis, power_of_ten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,10 +64,11 @@ def exceedance(result: Result, ax: Axes | None = None) -> Axes:
     """Draw P(max of the score > z) against z, with its 95 % interval."""
     ax = _axes(ax)
     curve = result.exceedance(_grid(result))
-    shown = curve.value > 0.0
-    if np.isfinite(curve.low).any():
-        ax.fill_between(curve.z[shown], curve.low[shown], curve.high[shown], **_SHADE, label="95 % interval")
-    ax.semilogy(curve.z[shown], curve.value[shown], color=BLUE, label=_mean(result))
+    shown = np.isfinite(curve.log_value)
+    value, low, high = on_log_axis(ax, "y", *(log[shown] for log in (curve.log_value, curve.log_low, curve.log_high)))
+    if np.isfinite(low).any():
+        ax.fill_between(curve.z[shown], low, high, **_SHADE, label="95 % interval")
+    ax.plot(curve.z[shown], value, color=BLUE, label=_mean(result))
     ax.axvline(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
     within = f"t ≤ {result.settings.end_time:g}"
     ax.set(xlabel="score z", ylabel=f"P(largest score > z, {within})", title="Probability of every level")
@@ -78,10 +82,11 @@ def return_times(result: Result, ax: Axes | None = None) -> Axes:
     """
     ax = _axes(ax)
     curve = result.return_times(_grid(result))
-    shown = np.isfinite(curve.value) & (curve.value > 0.0) & ~(curve.low <= 0.0)
-    if np.isfinite(curve.low).any():
-        ax.fill_betweenx(curve.z[shown], curve.low[shown], curve.high[shown], **_SHADE, label="95 % interval")
-    ax.semilogx(curve.value[shown], curve.z[shown], color=BLUE, label=_mean(result))
+    shown = np.isfinite(curve.log_value) & (curve.log_low != -math.inf)
+    value, low, high = on_log_axis(ax, "x", *(log[shown] for log in (curve.log_value, curve.log_low, curve.log_high)))
+    if np.isfinite(low).any():
+        ax.fill_betweenx(curve.z[shown], low, high, **_SHADE, label="95 % interval")
+    ax.plot(value, curve.z[shown], color=BLUE, label=_mean(result))
     ax.axhline(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
     ax.set(xlabel="return time (the model's unit)", ylabel="score", title="Return time of every level")
     return with_legend(ax)
@@ -90,14 +95,19 @@ def return_times(result: Result, ax: Axes | None = None) -> Axes:
 def estimates(result: Result, reference: float | None = None, ax: Axes | None = None) -> Axes:
     """Draw the estimate of each run, their mean with its 95 % interval, and a known value if there is one."""
     ax = _axes(ax)
-    ax.plot([run.run for run in result.runs], result.estimates, "o", color=GREY, markersize=4, label="one run")
-    low, high = result.interval
+    power = power_of_ten(result.log_probability)
+    each = [in_units(run.estimate, run.log_estimate, power) for run in result.runs]
+    ax.plot([run.run for run in result.runs], each, "o", color=GREY, markersize=4, label="one run")
+    low, high = (in_units(*end, power) for end in zip(result.interval, result.log_interval, strict=True))
     if math.isfinite(low):
         ax.axhspan(low, high, **_SHADE, label="95 % interval")
-    ax.axhline(result.probability, color=BLUE, label="mean")
+    ax.axhline(in_units(result.probability, result.log_probability, power), color=BLUE, label="mean")
     if reference is not None:
-        ax.axhline(reference, color=ORANGE, linestyle="--", label="reference")
-    ax.set(xlabel="run", ylabel="probability", title="Estimates of the runs", ylim=(0.0, None))
+        shown = in_units(reference, math.log(reference) if reference > 0.0 else -math.inf, power)
+        if math.isfinite(shown):
+            ax.axhline(shown, color=ORANGE, linestyle="--", label="reference")
+    label = "probability" + (f" (in units of $10^{{{power}}}$)" if power else "")
+    ax.set(xlabel="run", ylabel=label, title="Estimates of the runs", ylim=(0.0, None))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return with_legend(ax)
 
@@ -124,10 +134,10 @@ def scores(
     if run is None and colour == "generation":
         run = _run(result, None).run
     ensemble = result.ensemble(run=run, n_most=n_most)
+    colours = ensemble.generation if colour == "generation" else ensemble.log_weight / LOG_10
     lines = LineCollection(
         [np.column_stack([ensemble.time, score]) for score in ensemble.score.values],
-        array=ensemble[colour].values,
-        norm=LogNorm() if colour == "weight" else Normalize(),
+        array=np.ma.masked_invalid(colours.values),
         cmap=_COLOURS,
         linewidths=0.7,
         alpha=0.8,
@@ -135,7 +145,7 @@ def scores(
     ax.add_collection(lines)
     ax.autoscale_view()
     ax.axhline(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
-    label = "started by splitting iteration" if colour == "generation" else "weight"
+    label = "started by splitting iteration" if colour == "generation" else "weight (power of ten)"
     ax.get_figure(root=True).colorbar(lines, ax=ax, label=label)  # type: ignore[union-attr] # an Axes has a figure
     which = f"{ensemble.sizes['trajectory']} trajectories" + ("" if run is None else f" of run {run}")
     ax.set(xlabel="time (the model's unit)", ylabel="score", title=f"Final ensemble: {which}")

@@ -7,7 +7,7 @@ import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytams.analysis import plot
+from pytams.analysis import plot, summary
 from pytams.core.errors import PytamsError, SettingsError
 from pytams.core.text import printable
 
@@ -132,9 +132,12 @@ def write_report(
         "paths": {"potential": potential},
     }
     n_runs = len(result.runs) + result.n_unfinished
+    probability = summary.probability(result, ".3e")
     text = environment.get_template("report.html").render(
-        title=f"{result.model}: {result.probability:.3e}",
+        title=f"{result.model}: {probability}",
         result=result,
+        probability=probability,
+        interval=summary.interval(result, ".2e"),
         comparison=None if reference is None else result.compare(reference),
         figures=[_picture(result, kind, options.get(kind, {})) for kind in _CAPTIONS if paths or kind != "paths"],
         settings={**result.settings.to_dict(), "seed": result.seed, "runs": n_runs},

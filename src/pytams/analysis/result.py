@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,8 @@ import numpy as np
 from pytams.analysis import estimators, expectations, summary
 from pytams.analysis.curves import Curve, exceedance, return_times
 from pytams.analysis.ensemble import weighted_ensemble
-from pytams.analysis.expectations import Estimate, mean_over_reached
 from pytams.analysis.health import Health, judge_runs
-from pytams.core.errors import PytamsError
+from pytams.analysis.logs import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,44 +60,46 @@ class Result:
         return tuple(run.estimate for run in self.runs)
 
     @cached_property
-    def _mean_and_error(self) -> tuple[float, float]:
-        mean, error = estimators.mean_and_error(self.estimates)
-        if len(self.runs) == 1:
-            error = math.sqrt(max(0.0, variance)) if math.isfinite(variance := self.runs[0].variance) else math.nan
-        return mean, error
+    def _mean(self) -> estimators.LogMean:
+        return estimators.mean_over_runs(
+            [run.log_estimate for run in self.runs], lambda _: [run.relative_variance for run in self.runs]
+        )
 
     @property
     def probability(self) -> float:
-        """P(max over 0 <= t <= end_time of the score >= target): the mean over runs."""
-        return self._mean_and_error[0]
+        """P(max over 0 <= t <= end_time of the score >= target): the mean over runs. 0 below the smallest float."""
+        return float(np.mean(self.estimates))
 
     @property
-    def standard_error(self) -> float:
-        """Standard error of the probability: from the spread over runs; for a single run, from its genealogy.
-
-        See `estimators.genealogical_variance`. NaN if there is nothing to tell it from.
-        """
-        return self._mean_and_error[1]
-
-    @cached_property
-    def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the probability, symmetric in its logarithm; NaN if nothing was reached.
-
-        See `estimators.interval`: Student's quantile over runs, the normal one for a single run.
-        """
-        n = len(self.runs)
-        return estimators.interval(*self._mean_and_error, n if n > 1 else None)
+    def log_probability(self) -> float:
+        """Natural log of the probability, whatever its size; -inf if nothing has reached the target."""
+        return float(self._mean.log_value)
 
     @property
     def relative_error(self) -> float:
-        """Standard error over probability; NaN if the probability is 0."""
-        return self.standard_error / self.probability if self.probability else math.nan
+        """Standard error over probability: see `estimators.mean_over_runs`. NaN if nothing tells it."""
+        return float(self._mean.relative_error)
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the probability: see `relative_error`. 0 below the smallest float."""
+        return self.relative_error * self.probability
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the probability: see `estimators.mean_over_runs`. NaN if there is no error."""
+        low, high = self.log_interval
+        return number(low), number(high)
+
+    @property
+    def log_interval(self) -> tuple[float, float]:
+        """Natural logs of its ends."""
+        return float(self._mean.log_low), float(self._mean.log_high)
 
     @property
     def ideal_relative_error(self) -> float:
         """Relative error with the best score there is: sqrt(-log(p) / N) a run."""
-        ideal = estimators.ideal_relative_error(self.probability, self.settings.n_trajectories)
-        return ideal / math.sqrt(len(self.runs))
+        return estimators.ideal_relative_error(self.log_probability, self.settings.n_trajectories * len(self.runs))
 
     def runs_for(self, relative_error: float) -> int:
         """How many runs in all would give this relative error."""
@@ -108,10 +108,12 @@ class Result:
     @property
     def saving(self) -> float:
         """Cost of plain Monte Carlo at the same relative error, in units of this study's; NaN if that is unknown."""
-        if not (self.probability > 0.0 and self.relative_error > 0.0):
-            return math.nan
-        steps = round(self.settings.end_time / self.settings.step_size)
-        return estimators.saving(self.probability, self.relative_error, self.n_steps, steps)
+        return number(self.log_saving)
+
+    @property
+    def log_saving(self) -> float:
+        """Natural log of the saving."""
+        return estimators.log_saving(self.log_probability, self.relative_error, self.n_steps, self.settings.n_steps)
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
         """P(max of the score > z) for each z up to the target, from the same runs."""
@@ -144,9 +146,9 @@ class Result:
         Returns
         -------
         xarray.Dataset
-            Over `trajectory` (with coordinates `run`, `slot`, `branch`): `weight`, `maximum`, `reached`, `end_time`,
-            `root`, `generation`. Over `trajectory` and `time`: `score`, and `state` (or ``state.<name>`` for each
-            part of a dict). Past a trajectory's end they are NaN.
+            Over `trajectory` (with coordinates `run`, `slot`, `branch`): `weight` and its natural log `log_weight`,
+            `maximum`, `reached`, `end_time`, `root`, `generation`. Over `trajectory` and `time`: `score`, and `state`
+            (or ``state.<name>`` for each part of a dict). Past a trajectory's end they are NaN.
 
         Raises
         ------
@@ -157,14 +159,11 @@ class Result:
         ModelError, RunDirectoryError
             If the model gives other scores than it did, or cannot be had.
         """
-        if self.source is None:
-            raise PytamsError("this result was made without a source of its trajectories")
-        runs = [found for found in self.runs if run in {None, found.run}]
-        if not runs:
-            raise KeyError(f"run {run} is not finished")
-        return weighted_ensemble(self.source, runs, self.settings, reached=reached, states=states, n_most=n_most)
+        return weighted_ensemble(
+            self.source, self.runs, self.settings, run=run, reached=reached, states=states, n_most=n_most
+        )
 
-    def expectation(self, functional: Callable[[Any], Any], *, states: bool = False) -> Estimate:
+    def expectation(self, functional: Callable[[Any], Any], *, states: bool = False) -> expectations.Estimate:
         """Estimate the mean of a functional over reactive trajectories, those that reach the target.
 
         Parameters
@@ -180,13 +179,12 @@ class Result:
         >>> result.expectation(lambda e: (e.score > 0.5).sum("time"))  # doctest: +SKIP
         """
         ensemble = self.ensemble(reached=True, states=states)
-        return mean_over_reached(self.runs, expectations.values(functional, ensemble))
+        return expectations.mean_over_reached(self.runs, expectations.values(functional, ensemble))
 
     @property
-    def reaching_time(self) -> Estimate:
+    def reaching_time(self) -> expectations.Estimate:
         """Mean time at which reactive trajectories reach the target."""
-        steps = [final.last_step for run in self.runs for final in run.reached]
-        return mean_over_reached(self.runs, np.array(steps, dtype=float) * self.settings.step_size)
+        return expectations.reaching_time(self.runs, self.settings.step_size)
 
     @cached_property
     def health(self) -> Health:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pytams.analysis import estimators
 from pytams.core.segments import Final
-from pytams.core.splitting import all_starts
+from pytams.core.splitting import all_starts, log_estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,9 @@ class RunResult:
 
     run: int
     estimate: float
-    """W / N times the number of trajectories that reached the target."""
+    """W / N times the number of trajectories that reached the target; 0 if that is below the smallest float."""
+    log_estimate: float
+    """Its log, whatever its size; -inf if nothing reached the target."""
     log_weight: float
     """log W, -inf for an extinct run."""
     n_reached: int
@@ -49,6 +51,7 @@ class RunResult:
         return cls(
             run=run,
             estimate=splitting.estimate,
+            log_estimate=splitting.log_estimate,
             log_weight=splitting.log_weight,
             n_reached=splitting.n_reached,
             n_branchings=splitting.n_branchings,
@@ -68,7 +71,7 @@ class RunResult:
 
     @property
     def weight(self) -> float:
-        """What each trajectory of the final ensemble stands for: W / N, 0 for an extinct run."""
+        """What each trajectory of the final ensemble stands for: W / N, 0 for an extinct run or below all floats."""
         return math.exp(self.log_weight) / self.n
 
     @property
@@ -91,23 +94,37 @@ class RunResult:
         """Whether all trajectories were killed at once: the estimate is 0, and counts."""
         return self.log_weight == -math.inf
 
-    @cached_property
+    @property
     def variance(self) -> float:
         """Variance of the estimate, from this run's genealogy alone; NaN if it is extinct or nothing was reached."""
-        return self.variance_of([1.0] * self.n_reached) if self.n_reached else math.nan
+        return self.relative_variance * self.estimate**2
+
+    @cached_property
+    def relative_variance(self) -> float:
+        """Variance of the estimate over its square, likewise."""
+        if not self.n_reached:
+            return math.nan
+        return self.variance_of([1.0] * self.n_reached) / (self.n_reached / self.n) ** 2
 
     def variance_of(self, values: Sequence[float] | NDArray[np.float64]) -> float:
-        """Variance of W / N times the sum of values of the trajectories that `reached`, from the genealogy alone."""
+        """Variance of W / N times the sum of values of the trajectories that `reached`, over W**2: see `variance`."""
         roots = [final.root for final in self.reached]
-        return estimators.genealogical_variance(self.n, self._n_killed, math.exp(self.log_weight), values, roots)
+        return estimators.genealogical_variance(self.n, self._log_pair_factors[-1], values, roots)
 
-    @property
-    def _n_killed(self) -> list[int]:
-        return [len(iteration.killed) for iteration in self.iterations]
+    @cached_property
+    def _log_pair_factors(self) -> list[float]:
+        return estimators.log_pair_factors(self.n, [len(iteration.killed) for iteration in self.iterations])
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """P(max of the score > z) for each z up to the target."""
-        return estimators.exceedance(
+        """P(max of the score > z) for each z up to the target; 0 where that is below the smallest float."""
+        return np.array([math.exp(log_weight) * above / self.n for log_weight, above in self._in_force(z)])
+
+    def log_exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log of `exceedance`, whatever its size."""
+        return np.array([log_estimate(log_weight, above, self.n) for log_weight, above in self._in_force(z)])
+
+    def _in_force(self, z: Sequence[float] | NDArray[np.float64]) -> list[tuple[float, int]]:
+        return estimators.in_force(
             self.n,
             [iteration.level for iteration in self.iterations],
             [iteration.log_weight for iteration in self.iterations],
@@ -118,8 +135,12 @@ class RunResult:
 
     def exceedance_variance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Variance of each of `exceedance(z)`, from the genealogy alone."""
+        return self.relative_exceedance_variance(z) * self.exceedance(z) ** 2
+
+    def relative_exceedance_variance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Variance of each of `exceedance(z)` over its square, likewise."""
         levels = [iteration.level for iteration in self.iterations]
-        n_killed, roots = self._n_killed, list(range(self.n))
+        roots = list(range(self.n))
         variances = np.full(len(z), math.nan)
         n_done = 0
         for i in np.argsort(z).tolist():
@@ -129,10 +150,10 @@ class RunResult:
                 for key, root in zip(iteration.killed, of_ancestors, strict=False):  # extinction has no ancestors
                     roots[key.slot] = root
             n_done = k
-            weight = math.exp(self.iterations[k - 1].log_weight) if k else 1.0
             above = self._above(z[i], k)
-            if weight > 0.0 and any(above):
-                variances[i] = estimators.genealogical_variance(self.n, n_killed[:k], weight, above, roots)
+            if any(above):
+                variance = estimators.genealogical_variance(self.n, self._log_pair_factors[k], above, roots)
+                variances[i] = variance / (sum(above) / self.n) ** 2
         return variances
 
     def _above(self, z: float, k: int) -> list[float]:

@@ -6,6 +6,7 @@ import html
 import math
 from typing import TYPE_CHECKING, Any
 
+from pytams.analysis import estimators, logs
 from pytams.core.text import printable
 
 if TYPE_CHECKING:
@@ -14,24 +15,32 @@ if TYPE_CHECKING:
 
 def comparison(result: Result, reference: float) -> str:
     """Say how far the estimate is from a known probability."""
-    off = (result.probability - reference) / result.standard_error if result.standard_error else math.nan
-    return f"{reference:.4e}: the estimate is {off:+.1f} standard errors off"
+    if math.isnan(result.relative_error):
+        return f"{reference:.4e}: the estimate has no standard error to compare with"
+    ratio = logs.number(math.log(reference) - result.log_probability) if reference > 0.0 else 0.0
+    return f"{reference:.4e}: the estimate is {(1.0 - ratio) / result.relative_error:+.1f} standard errors off"
 
 
 def plain(result: Result) -> dict[str, Any]:
-    """Plain numbers and text, for JSON: what is not a number is None."""
-    low, high = result.interval
+    """Plain numbers and text, for JSON: what is not a number is None.
+
+    So is an error, or the end of an interval, that is below the smallest float: its log is a number.
+    """
     return {
         "model": result.model,
         "settings": result.settings.to_dict(),
         "seed": result.seed,
         "probability": result.probability,
-        "standard_error": _or_none(result.standard_error),
-        "interval": [_or_none(low), _or_none(high)],
+        "log_probability": _or_none(result.log_probability),
+        "standard_error": _or_none(result.standard_error or math.nan),
+        "interval": [_or_none(end or math.nan) for end in result.interval],
+        "log_interval": [_or_none(end) for end in result.log_interval],
         "estimates": list(result.estimates),
+        "log_estimates": [_or_none(run.log_estimate) for run in result.runs],
         "relative_error": _or_none(result.relative_error),
         "ideal_relative_error": _or_none(result.ideal_relative_error),
         "saving": _or_none(result.saving),
+        "log_saving": _or_none(result.log_saving),
         "health": {name: _or_none(getattr(result.health, name)) for name in result.health.__slots__},
         "n_runs": len(result.runs),
         "n_unfinished": result.n_unfinished,
@@ -42,28 +51,32 @@ def plain(result: Result) -> dict[str, Any]:
     }
 
 
+def probability(result: Result, form: str) -> str:
+    """Write the probability, whatever its size."""
+    is_plain = logs.is_plain(result.log_probability)
+    return format(result.probability, form) if is_plain else logs.text(result.log_probability, form)
+
+
+def interval(result: Result, form: str) -> str:
+    """Write the 95 % interval, whatever its size; nothing if there is none."""
+    low, high = result.log_interval
+    return "" if math.isnan(low) else f"{logs.text(low, form)} to {logs.text(high, form)}"
+
+
 def rows(result: Result) -> list[tuple[str, str]]:
     """Names and values, as people read them."""
     settings, n = result.settings, len(result.runs)
-    low, high = result.interval
-    error = interval = "unknown: nothing has reached the target"
-    if math.isfinite(low):
-        error = (
-            f"{result.standard_error:.2g} ({result.relative_error:.1%}, at best {result.ideal_relative_error:.1%})"
-        )
-        error += ", from one run's genealogy" if n == 1 else ""
-        interval = f"{low:.3e} to {high:.3e}"
     runs = f"{n} finished, {result.n_extinct} extinct"
     if result.n_unfinished:
         runs += f", {result.n_unfinished} unfinished and left out (the finished ones tend to be short: biased)"
     cost = f"{result.n_steps:,} model steps, {result.wall_time:.2f} s"
-    if math.isfinite(result.saving):
-        cost += f"; plain Monte Carlo: {result.saving:,.1f} times the steps"
+    if math.isfinite(result.log_saving):
+        cost += f"; plain Monte Carlo: {logs.text(result.log_saving, ',.1f')} times the steps"
     return [
         ("model", printable(result.model)),
-        ("probability", f"{result.probability:.4e}"),
-        ("standard error", error),
-        ("95 % interval", interval),
+        ("probability", probability(result, ".4e")),
+        ("standard error", _error(result)),
+        ("95 % interval", interval(result, ".3e") or _why_unknown(result)),
         ("event", f"score >= {settings.target_score:g} within t <= {settings.end_time:g}"),
         (
             "ensemble",
@@ -75,6 +88,30 @@ def rows(result: Result) -> list[tuple[str, str]]:
         ("health", str(result.health)),
         ("seed", str(result.seed)),
     ]
+
+
+def _error(result: Result) -> str:
+    """Write the standard error, and where it is from."""
+    if math.isnan(result.relative_error):
+        return _why_unknown(result)
+    error = logs.text(result.log_probability + math.log(result.relative_error), ".2g")
+    error += f" ({result.relative_error:.1%}, at best {result.ideal_relative_error:.1%})"
+    if _coincide(result):
+        return f"{error}, from the runs' genealogies: the runs coincide"
+    return error + (", from one run's genealogy" if len(result.runs) == 1 else "")
+
+
+def _why_unknown(result: Result) -> str:
+    """Say why there is no standard error."""
+    if result.log_probability == -math.inf:
+        return "unknown: nothing has reached the target"
+    if _coincide(result):
+        return "unknown: the runs coincide, and their genealogies do not tell it"
+    return "unknown: one run's genealogy does not tell it"
+
+
+def _coincide(result: Result) -> bool:
+    return bool(estimators.coincide([run.log_estimate for run in result.runs]))
 
 
 def text(result: Result) -> str:

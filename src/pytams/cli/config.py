@@ -16,7 +16,7 @@ from pytams.core.settings import Checked, Positive, RunArguments, Settings, join
 from pytams.engine.options import Cluster, Runner, engine_maker
 from pytams.models.loading import make_model
 from pytams.storage.options import Storage
-from pytams.tams import TAMS
+from pytams.tams.tams import TAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +35,7 @@ class Session(Checked):
     walltime: Positive | None = None
     loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     logfile: str | None = None
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
         "walltime": (Session, "walltime"),
         "loglevel": (Session, "loglevel"),
         "logfile": (Session, "logfile"),
+        "verify": (Session, "verify"),
     },
     "trajectory": {
         "end_time": (Settings, "end_time"),
@@ -126,7 +128,7 @@ class Config:
 
     @classmethod
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
-        """Read a TOML file; each override is ``section.key=value``, the value as in TOML (or a bare word)."""
+        """Read a TOML file; each override is ``section.key=value``: as in TOML, a bare word, or nothing."""
         table = _read(path)
         for override in overrides:
             _override(table, override)
@@ -310,4 +312,7 @@ def _override(table: dict[str, Any], override: str) -> None:
     part = table.setdefault(section, {})
     if not isinstance(part, dict):
         raise SettingsError("--set", f"{section} is not a section")
-    part[key] = value
+    if text.strip():
+        part[key] = value
+    else:  # as if it were not there
+        part.pop(key, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -14,16 +13,14 @@ from rich.console import Console
 
 import pytams
 from pytams.cli.config import Config, in_toml_names
-from pytams.cli.meter import Progress
+from pytams.cli.drive import InterruptError, drive, go_on
 from pytams.cli.new import write_example
-from pytams.cli.output import say, say_aside, set_up_logging
-from pytams.cli.signals import Stop
+from pytams.cli.output import say, say_aside
 from pytams.core.errors import RunDirectoryError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytams.storage.options import Storage
     from pytams.storage.reader import SavedStudy
 
 app = typer.Typer(
@@ -39,11 +36,14 @@ Url = Annotated[
     typer.Option("--url", help="Of the PostgreSQL database that its ledgers are in: what DIR says is not trusted."),
 ]
 
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings", metavar="INPUT.toml", help="Where [runner], [dask], [database], walltime and log come from."
+    ),
+]
+
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-
-class _InterruptedError(Exception):
-    """Ctrl-C, under a name that the command-line library leaves alone."""
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     debug = "--debug" in arguments
     try:
         app([argument for argument in arguments if argument != "--debug"], prog_name="pytams")
-    except _InterruptedError:
+    except InterruptError:
         _fail("interrupted", INTERRUPTED, debug=debug)
     except SettingsError as error:
         _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
@@ -103,7 +103,7 @@ def run(
     shared = config.runner.runs_at_once is not None
     if out is not None and (out / "study.json").exists() and not shared:
         raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
-    result = _drive(
+    result = drive(
         config,
         config.arguments.n_runs if runs is None else runs,
         config.arguments.seed if seed is None else seed,
@@ -123,27 +123,30 @@ def resume(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], or raise tams.nsplititer."),
     ] = None,
-    settings_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--settings", metavar="INPUT.toml", help="Where [runner], [dask], [database], walltime and log come from."
-        ),
-    ] = None,
+    settings_file: SettingsFile = None,
     url: Url = None,
-    force: Annotated[bool, typer.Option("--force", help="Go on although the model's source has changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on with another model than that of the study.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
-    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
-    from pytams.storage.manifest import read_manifest  # noqa: PLC0415 - what only run directories need
+    _print_result(go_on(directory, runs, settings or (), settings_file, url, force=force), as_json=as_json)
 
-    overrides = [*(settings or ()), *([] if url is None else [f"database.url={url}"])]
-    config = Config.of_study(read_manifest(directory / "study.json"), overrides, settings_file)
-    n_runs = config.arguments.n_runs if runs is None else runs
-    storage = config.storage(directory, force=force)
-    RunDirectory(directory, storage.database_url)  # what is refused is refused before the model is imported
-    result = _drive(config, n_runs, config.arguments.seed, storage, settings_file)
-    _print_result(result, as_json=as_json)
+
+@app.command()
+def repair(
+    directory: Directory,
+    settings_file: SettingsFile = None,
+    url: Url = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Set damaged files aside, and compute again what was in them, to the same bits."""
+    from pytams.core.selection import Variant  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - likewise
+    from pytams.storage.repair import repair  # noqa: PLC0415 - likewise
+
+    for line in repair(RunDirectory(directory, url), Variant()) or ["nothing is damaged"]:
+        say_aside(line)
+    _print_result(go_on(directory, None, (), settings_file, url, force=False), as_json=as_json)
 
 
 @app.command()
@@ -250,62 +253,6 @@ def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
         return None
     potential: Callable[..., Any] | None = getattr(saved.make_model(), "potential", None)
     return potential
-
-
-def _drive(
-    config: Config, n_runs: int, seed: int | None, storage: Storage | None, settings_file: Path | None
-) -> pytams.Result:
-    """Run a study until it ends or is to stop, and say how to go on if it has not ended."""
-    set_up_logging(config.session.loglevel, config.session.logfile)
-    stop = Stop(config.session.walltime)
-    console = Console(stderr=True)
-    tams = config.make_tams()
-    progress = Progress(console)
-    try:
-        with (
-            stop.listening(),
-            tams.study(n_runs, seed, engine=config.engine, out=storage, observers=[progress]) as study,
-        ):
-            if study.note:
-                say_aside(study.note)
-            with progress:
-                for _ in study:
-                    if stop.reason:
-                        break
-    except KeyboardInterrupt:
-        raise _InterruptedError from None
-    if study.n_finished < len(study.runs):
-        file = settings_file if config.must_be_said_again else None
-        _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, file))
-    if storage is not None and storage.runs_at_once is not None:  # others may have finished runs, too
-        with pytams.load(storage.path, database_url=storage.database_url) as saved:
-            if any(splitting.finished for splitting in saved.splittings.values()):
-                return saved.result
-            console.print("no run is free, and none is finished yet: other drivers are at work", highlight=False)
-            raise typer.Exit
-    return study.result()
-
-
-def _resuming(storage: Storage, settings_file: Path | None) -> list[str]:
-    """Make the command that goes on with a study: with what is not taken from its directory, but for passwords."""
-    from pytams.sqldb.urls import without_password  # noqa: PLC0415 - what only run directories need
-
-    words = ["pytams", "resume", str(storage.path)]
-    if storage.database_url is not None:
-        words += ["--url", without_password(storage.database_url)]
-    return words if settings_file is None else [*words, "--settings", str(settings_file)]
-
-
-def _say_how_to_go_on(stop: Stop, study: pytams.Study, command: list[str]) -> None:
-    """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
-    text = f"stopped by {stop.reason}, {study.n_finished} of {len(study.runs)} runs finished"
-    if command:
-        text += f"; everything is on disk, go on with:  {shlex.join(command)}"
-    say_aside(text)
-    if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
-    if not study.n_finished:
-        raise typer.Exit
 
 
 def _print_result(result: pytams.Result, *, as_json: bool) -> None:

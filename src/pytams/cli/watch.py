@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pytams.analysis import estimators
+from pytams.analysis import estimators, logs
 from pytams.cli.meter import Meter
 from pytams.core.text import printable
 from pytams.storage.claims import STALE_SECONDS
@@ -46,6 +46,11 @@ class WatchedRun(NamedTuple):
     def level(self) -> float:
         """The last level, -inf before the first iteration."""
         return -math.inf if self.status is None or self.status.level is None else self.status.level
+
+    @property
+    def log_estimate(self) -> float:
+        """Log of what it estimates so far, -inf if nothing has reached the target."""
+        return -math.inf if self.status is None or self.status.log_estimate is None else self.status.log_estimate
 
 
 class WatchedStudy:
@@ -133,11 +138,14 @@ class WatchedStudy:
         return list(found.values())
 
     @property
-    def estimate(self) -> tuple[float, float]:
-        """Mean and error of what the begun runs estimate so far: W / N times those that have reached the target."""
-        statuses = (run.status for run in self._begun.values())
-        found = [0.0 if status is None else status.estimate for status in statuses]
-        return estimators.mean_and_error(found or [0.0])
+    def log_estimate(self) -> tuple[float, float]:
+        """Log of the mean of what the runs estimate so far, -inf if nothing has reached the target, and its error.
+
+        An estimate is W / N times the trajectories that have reached the target. The error is relative, and NaN where
+        the spread of the runs does not tell it: before anything has reached the target, and if the runs coincide.
+        """
+        mean, error = estimators.log_mean_and_error([run.log_estimate for run in self._begun.values()] or [-math.inf])
+        return float(mean), float(error)
 
 
 def _look_at(directory: RunDirectory, run: int) -> WatchedRun:
@@ -165,8 +173,11 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
 
 
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
-    mean, error = study.estimate
-    estimate = f"running estimate {mean:.3e}" + (f" +- {error:.1e}" if math.isfinite(error) else "")
+    mean, error = study.log_estimate
+    estimate = "running estimate: nothing has reached the target yet"
+    if mean > -math.inf:
+        estimate = f"running estimate {logs.text(mean, '.3e')}"
+        estimate += "" if math.isnan(error) else f" +- {logs.text(mean + math.log(error), '.1e')}"
     drivers = {run.driver for run in study.unfinished.values() if run.driver}
     workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
     return [Text(meter.line()), Text(f"{estimate}, {workers}")]
@@ -180,7 +191,8 @@ def _table(study: WatchedStudy) -> Table:
         status = run.status
         numbers = ["0", "0", "-"]
         if status is not None:
-            numbers = [str(status.n_branchings), str(status.n_running), f"{status.estimate:.2e}"]
+            estimate = logs.text(run.log_estimate, ".2e") if run.log_estimate > -math.inf else "-"
+            numbers = [str(status.n_branchings), str(status.n_running), estimate]
         level = f"{run.level:.4g}" if math.isfinite(run.level) else "-"
         table.add_row(str(number), level, *numbers, Text(_driver(run)))
     n_more = max(0, len(rows) - _MOST_ROWS) + study.n_to_come

@@ -6,13 +6,15 @@ and makes the same decisions again; one that is read has an engine that computes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pytams.core.ports import Activity, Due
 from pytams.core.splitting import Splitting
+from pytams.core.verification import check_recorded, check_twice, n_steps_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +76,7 @@ class Driver:
         """The state of each run, by number."""
         self.finished: set[int] = set()
         """Runs whose estimate is known."""
-        self.wall_time = self._earlier_wall_time = journal.wall_time
-        """Seconds spent, in all sessions."""
+        self._seconds = 0.0
 
     @property
     def n_steps(self) -> int:
@@ -83,10 +84,14 @@ class Driver:
         return self._engine.n_steps
 
     @property
+    def wall_time(self) -> float:
+        """Seconds spent, in all sessions."""
+        return self._journal.wall_time + self._seconds
+
+    @property
     def activity(self) -> Activity:
         """What there is to say of the driver."""
-        seconds = max(self.wall_time - self._earlier_wall_time, 1e-9)
-        return Activity(self._engine.n_busy, self.n_steps / seconds, self.wall_time)
+        return Activity(self._engine.n_busy, self.n_steps / max(self._seconds, 1e-9), self.wall_time)
 
     @property
     def is_done(self) -> bool:
@@ -94,6 +99,21 @@ class Driver:
         return len(self.finished) == len(self.splittings)
 
     # --- going on -----------------------------------------------------------------------------------------------
+
+    def verify(self, runs: Sequence[int]) -> None:
+        """Compute a part of the study again, to the bit, before these runs begin or go on.
+
+        Raises
+        ------
+        ModelError
+            If something else comes out.
+        """
+        with self._timed():
+            witnesses = self._journal.witnesses(runs, n_steps_again(self._settings))
+            if witnesses:
+                check_recorded(self._engine, witnesses, self._settings)
+            elif not self._begun:
+                check_twice(self._engine, runs[0], self._settings)
 
     def begin(self, runs: Sequence[int]) -> list[Event]:
         """Start the initial ensembles of runs, and decide again what follows from what was recorded of them."""
@@ -122,7 +142,7 @@ class Driver:
     def _timed(self) -> Iterator[None]:
         start = perf_counter()
         yield
-        self.wall_time += perf_counter() - start
+        self._seconds += perf_counter() - start
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -195,8 +215,8 @@ class Driver:
         with self._all_or_nothing():
             self._journal.write(self.splittings, points, self.activity, closing=closing)
 
-    def close(self, *, can_checkpoint: bool = True) -> None:
-        """Record everything, and let go of journal and engine.
+    def close(self, *, can_checkpoint: bool = True) -> list[Event]:
+        """Record everything, and let go of journal and engine; return what was decided on the way.
 
         Parameters
         ----------
@@ -204,7 +224,7 @@ class Driver:
             False if the engine was left in the middle of a step: then running segments are not recorded.
         """
         if self._closed:
-            return
+            return []
         self._closed = True
         try:
             if self._begun and not self._broken:
@@ -212,5 +232,13 @@ class Driver:
                 self._take(reports)
                 self._write(points, closing=True)
         finally:
-            self._journal.close()
-            self._engine.close()
+            with closing(self._engine):  # whatever becomes of the journal
+                self._journal.close()
+        return self._new_events()
+
+
+def lowest_level(splittings: Iterable[Splitting], target_score: float) -> float:
+    """Find the level that all unfinished runs have passed: -inf if one has none yet, the target if there are none."""
+    splittings = list(splittings)
+    levels = (splitting.level for splitting in splittings if not splitting.finished)
+    return min(levels, default=target_score) if splittings else -math.inf

@@ -9,13 +9,14 @@ study that is read).
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytams.core.segments import Course, Link, Past, Point, Problem, Progress, SegmentKey, Start
     from pytams.core.splitting import Iteration, Splitting
+    from pytams.core.verification import Beginning, Outline, Witness
 
 BLOCK_LENGTH = 64
 """Steps in a block where Python makes each of them."""
@@ -29,6 +30,10 @@ class Steppable(Protocol):
     @property
     def name(self) -> str:
         """What messages and results call it."""
+
+    @property
+    def made_of(self) -> Mapping[str, str]:
+        """What it was made with, described, by name: a study goes on with the same only."""
 
     def validate(self) -> None:
         """Raise `pytams.SettingsError` if it cannot be used."""
@@ -64,6 +69,14 @@ class Stepper(Protocol):
         """Let go of every resource."""
 
 
+@runtime_checkable
+class Locatable(Protocol):
+    """What a stepper may be beside: one that can say where it is while it advances."""
+
+    def where(self) -> str:
+        """Say what it is at: model, run, slot and step. Called from another thread, if a block takes very long."""
+
+
 class Engine(Protocol):
     """Advances segments and keeps the states that later branches may start from."""
 
@@ -78,6 +91,12 @@ class Engine(Protocol):
     @property
     def note(self) -> str:
         """What users may want to know, such as where its dashboard is; mostly nothing."""
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        """Compute the beginnings of initial trajectories, on the side: nothing is kept or counted of them.
+
+        Those in one list one after the other, with one fresh copy of the model.
+        """
 
     def start(self, starts: Iterable[Start]) -> None:
         """Take in segments to advance, in the order of the decisions that made them."""
@@ -122,6 +141,14 @@ class Activity(NamedTuple):
     """Seconds spent, in all sessions."""
 
 
+class Elsewhere(NamedTuple):
+    """Runs of a study that are not driven here, by number."""
+
+    finished: Mapping[int, Splitting]
+    unfinished: Mapping[int, str]
+    """And who drives them, or what is wrong with them."""
+
+
 class Journal(Protocol):
     """Where a driver records what happens, and finds what was recorded before."""
 
@@ -134,6 +161,18 @@ class Journal(Protocol):
 
     def past(self, start: Start) -> Past | None:
         """Find what was recorded of a segment; None if there is nothing."""
+
+    def awaited(self, runs: Sequence[int]) -> dict[int, str]:
+        """Say who drives the runs that are neither driven here nor finished: these, and others that are driven."""
+
+    def elsewhere(self) -> Elsewhere:
+        """Find what became of the runs of the study that are not driven here, also after `close`."""
+
+    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
+        """Choose beginnings that were recorded, of `n_steps` at most, to be computed again before these runs go on.
+
+        One of each run that was begun and is not finished; if there is none, one of any run of the study.
+        """
 
     def begin(self, starts: Iterable[Start]) -> None:
         """Take note of new members of the ensemble."""
@@ -203,6 +242,18 @@ class NoJournal:
         """Look it up elsewhere, if there is a place."""
         return None if self._past is None else self._past(start)
 
+    def awaited(self, runs: Sequence[int]) -> dict[int, str]:  # noqa: ARG002 - nobody else drives
+        """There are no others."""
+        return {}
+
+    def elsewhere(self) -> Elsewhere:
+        """There are no others."""
+        return Elsewhere({}, {})
+
+    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:  # noqa: ARG002 - nothing is recorded
+        """Remember none."""
+        return []
+
     def begin(self, starts: Iterable[Start]) -> None:
         """Forget it."""
 
@@ -233,6 +284,11 @@ class NoEngine:
 
     n_steps = n_busy = 0
     note = ""
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        """Compute nothing: there may be nothing to compute."""
+        assert not lists
+        return []
 
     def start(self, starts: Iterable[Start]) -> None:
         """Start nothing."""

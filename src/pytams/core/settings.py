@@ -125,6 +125,11 @@ class RunArguments(Checked):
         if self.first_run + self.n_runs > MAX_32:
             raise SettingsError("n_runs", f"run numbers end at {MAX_32 - 1}")
 
+    @property
+    def runs(self) -> range:
+        """Numbers of the runs."""
+        return range(self.first_run, self.first_run + self.n_runs)
+
 
 def joined(errors: Iterable[SettingsError]) -> SettingsError:
     """Make one error of several, a line each."""

@@ -79,6 +79,11 @@ def all_starts(run: int, n: int, iterations: Iterable[Iteration]) -> dict[Segmen
     return starts | {start.key: start for iteration in iterations for start in iteration.starts}
 
 
+def log_estimate(log_weight: float, n_above: int, n: int) -> float:
+    """Log of an estimate: of the weight W times the share `n_above` / `n` of the ensemble. -inf for 0."""
+    return log_weight + math.log(n_above / n) if n_above else -math.inf
+
+
 class _Generations:
     """The largest maximum of the ensemble that each iteration started from.
 
@@ -206,6 +211,11 @@ class Splitting:
     def estimate(self) -> float:
         """W / N times the number of trajectories that reached the target: final once `finished`."""
         return math.exp(self.log_weight) * self.n_reached / self._n
+
+    @property
+    def log_estimate(self) -> float:
+        """Log of the estimate, also where that is below the smallest float; -inf if nothing reached the target."""
+        return log_estimate(self.log_weight, self.n_reached, self._n)
 
     def report(self, progress: Progress) -> list[Iteration]:
         """Take in a segment's progress and return the iterations that this decides, often none.

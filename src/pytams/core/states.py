@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
@@ -27,10 +28,17 @@ def as_state(value: Any) -> State:
 
 
 def _as_array(value: Any) -> NDArray[Any]:
-    array = np.array(value)
-    if array.dtype.kind not in "biufcSU":
-        raise TypeError(f"a state is an array of numbers or a dict of such, not {type(value).__name__}")
+    try:
+        array = np.array(value)
+    except Exception as error:  # ragged lists, and what other libraries' arrays raise
+        raise TypeError(f"{_WANTED}, not {type(value).__name__}: {error}") from error
+    is_text = array.dtype.kind in "SU" and isinstance(value, np.ndarray)  # text only where it is meant
+    if array.dtype.kind not in "biufc" and not is_text:
+        raise TypeError(f"{_WANTED}, not {type(value).__name__}")
     return array
+
+
+_WANTED = "a state is an array of numbers or a dict of such"
 
 
 def describe_state(value: Any) -> str:
@@ -59,6 +67,16 @@ def equal_states(a: State, b: State) -> bool:
             and all(equal_states(a[name], b[name]) for name in a)
         )
     return bool(np.array_equal(a, b))
+
+
+def digest(state: State) -> str:
+    """Hash a state: its names, shapes, dtypes and bits."""
+    parts = sorted(state.items()) if isinstance(state, dict) else [("", state)]
+    found = hashlib.sha256()
+    for name, part in parts:
+        found.update(f"{name} {part.shape} {part.dtype.str} ".encode())
+        found.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+    return found.hexdigest()
 
 
 def n_bytes(state: State) -> int:

@@ -10,8 +10,8 @@ from distributed import Client, LocalCluster, Security
 
 from pytams.core.errors import SettingsError
 
-_FAILURES = 10_000
-"""Workers that a task may lose before Dask gives up on it: queues kill workers that did nothing wrong."""
+_FAILURES = 10
+"""Workers that a task may lose before it has failed: queues kill workers that did nothing wrong, models their own."""
 _LOCAL = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
 """A cluster on this machine is for this machine: its dashboard is not seen from others, nor are its ports."""
 
@@ -56,7 +56,7 @@ def connect(
         return Client(address, security=tls)
     options = {"security": tls, **(options or {})}
     if backend == "local":
-        if "interface" not in options:
+        if "interface" not in options and options.get("processes", True):  # threads talk in memory
             options = {"host": "127.0.0.1"} | options
         cluster: Any = LocalCluster(**{"n_workers": n_workers, **_LOCAL, **options})
     else:

@@ -8,23 +8,29 @@ held is computed again by Dask, to the same bits.
 from __future__ import annotations
 
 import hashlib
+import math
+import os
+import signal
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from distributed import Client, KilledWorker
+from distributed import Client, KilledWorker, wait
 
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
+from pytams.engine.beginnings import on_workers
 from pytams.engine.local import LARGE_STATE, Keeping
-from pytams.engine.tasks import TASK_SECONDS, Answer, Outcome, TaskQueue, advance, pack
+from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
+from pytams.engine.worker import TASK_SECONDS, Answer, advance, begin_again, pack
 
 if TYPE_CHECKING:
     from distributed import Future
 
     from pytams.core.segments import Point, Problem
+    from pytams.core.verification import Beginning, Outline
 
 
 class RemoteState:
@@ -71,7 +77,13 @@ def without_states(answer: Answer) -> Answer:
         [report._replace(states=()) for report in answer.reports],
         [point._replace(state=None) for point in answer.points],
         answer.n_steps,
+        answer.seconds,
     )
+
+
+def end_worker(dask_worker: Any) -> None:
+    """End a worker that hangs, on its nanny, which starts another one as it does when one is lost."""
+    os.kill(dask_worker.process.pid, signal.SIGKILL)
 
 
 # --- on the driver ----------------------------------------------------------------------------------------------
@@ -93,6 +105,9 @@ class DaskWorkers:
     owns_cluster
         Whether to end client and cluster afterwards.
     """
+
+    is_up = True
+    """Dask sends nothing to workers that are not."""
 
     def __init__(
         self, problem: Problem, client: Client, n_workers: int, seconds: float, *, owns_cluster: bool
@@ -140,12 +155,27 @@ class DaskWorkers:
             raise WorkersLostError(f"the Dask cluster is gone (a task is {small.status}): resume the run directory")
         return Outcome(small, None, error, is_lost=isinstance(error, KilledWorker))
 
+    def begun(self, tasks: Sequence[Hashable]) -> Sequence[Hashable]:
+        """Those that workers have; of several that wait for one thread, the first."""
+        sent = {self._answers[task].key: task for task in tasks if task in self._answers}
+        n_threads = self._client.nthreads()
+        found: list[Hashable] = []
+        for address, keys in self._client.processing().items():
+            here = set(keys)
+            found += [task for key, task in sent.items() if key in here][: n_threads.get(address, 1)]
+        return found
+
     def recover(self, hung: Sequence[Hashable]) -> bool:
-        """Restart the workers of hung tasks; Dask sends what they had to others."""
-        keys = {self._answers[task].key for task in hung if task in self._answers}
-        if keys:
+        """End the workers of hung tasks; Dask sends what else they had to others."""
+        answers = [self._answers.pop(task) for task in hung if task in self._answers]
+        if answers:
+            keys = {answer.key for answer in answers}
             workers = [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
-            self._client.restart_workers(workers)
+            self._client.cancel([*hung, *answers])  # or Dask would send them to others
+            try:
+                self._client.run(end_worker, workers=workers, nanny=True)
+            except Exception as error:
+                raise WorkersLostError(f"its worker cannot be ended; has it a nanny? {error}") from error
         return False
 
     def fetch(self, points: list[Point]) -> list[Point]:
@@ -154,6 +184,17 @@ class DaskWorkers:
         wanted = [self._client.submit(state_in, state.answer, state.where, pure=False) for state in remote.values()]
         states = dict(zip(remote, self._client.gather(wanted), strict=True))
         return [point._replace(state=states.get(i, point.state)) for i, point in enumerate(points)]
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]], timeout: float) -> list[list[Outline]]:
+        """Have beginnings computed again, each list by one worker; Dask sends what is lost to others."""
+        tasks = [self._client.submit(begin_again, self._name, self._packed, one, pure=False) for one in lists]
+        try:
+            wait(tasks, None if math.isinf(timeout) else timeout)
+            found: list[list[Outline]] = self._client.gather(tasks)
+        except (KilledWorker, TimeoutError) as error:
+            self._client.cancel(tasks)
+            raise BreakdownError(f"{type(error).__name__} {error}") from error
+        return found
 
     def close(self) -> None:
         """Leave the cluster; end it if it is ours."""
@@ -179,6 +220,7 @@ def _with_remote_states(answer: Answer, full: Future) -> Answer:
         ],
         [point._replace(state=state(i)) for i, point in enumerate(answer.points)],
         answer.n_steps,
+        answer.seconds,
     )
 
 
@@ -213,5 +255,6 @@ class OnDask(Keeping):
         client: Any = connect() if ours else connect
         n_workers = n_workers or max(1, sum(client.nthreads().values()))
         workers = DaskWorkers(problem, client, n_workers, seconds, owns_cluster=ours)
-        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
+        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        super().__init__(queue, partial(on_workers, workers, timeout))
         self.note = f"Dask dashboard: {client.dashboard_link}"

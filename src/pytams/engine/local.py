@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytams.core.ports import Locatable
 from pytams.core.segments import Past, Point, Progress
 from pytams.core.states import n_bytes
+from pytams.engine.again import outlines
+from pytams.engine.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytams.core.ports import Stepper
     from pytams.core.segments import Problem, SegmentKey, Start
     from pytams.core.states import States
+    from pytams.core.verification import Beginning, Outline
 
 
 LARGE_STATE = 2**12
@@ -41,15 +47,22 @@ class Keeping:
     ----------
     stepper
         What advances the segments.
+    begin_again
+        Computes beginnings again: `pytams.Engine.begin_again`.
     block_length
         Steps in a block of the stepper's; None: as many as suit it.
     """
 
     note = ""
 
-    def __init__(self, stepper: Stepper, block_length: int | None = None) -> None:
+    def __init__(
+        self,
+        stepper: Stepper,
+        begin_again: Callable[[Sequence[Sequence[Beginning]]], list[list[Outline]]],
+        block_length: int | None = None,
+    ) -> None:
         self._block_length = block_length
-        self._stepper = stepper
+        self._stepper, self._begin_again = stepper, begin_again
         self.kept: dict[SegmentKey, list[Records]] = {}
         """Where branches can start on each segment."""
         self._states_are_large = False
@@ -63,6 +76,10 @@ class Keeping:
     def n_busy(self) -> int:
         """Workers that have something to do."""
         return self._stepper.n_busy
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        """Compute the beginnings of initial trajectories, on the side, those in one list with one fresh model."""
+        return self._begin_again(lists)
 
     def start(self, starts: Iterable[Start]) -> None:
         """Take in segments to advance, in the order of the decisions that made them."""
@@ -143,4 +160,22 @@ class InProcess(Keeping):
     """
 
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
-        super().__init__(problem.model.make_stepper(problem, threads), block_length)
+        stepper = problem.model.make_stepper(problem, threads)
+        super().__init__(stepper, partial(self._outlines, problem), block_length)
+        where = stepper.where if isinstance(stepper, Locatable) else partial(str, f"a block of {problem.model.name}")
+        self._watchdog = Watchdog(where)
+
+    def _outlines(self, problem: Problem, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+        watchdog = Watchdog(partial(str, f"the beginnings of {problem.model.name}, computed again"))
+        with closing(watchdog), watchdog:
+            return [outlines(problem, beginnings) for beginnings in lists]
+
+    def advance(self) -> list[Progress]:
+        """Advance all segments by a block; one that takes far longer than those before it is said aloud."""
+        with self._watchdog:
+            return super().advance()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._watchdog.close()
+        super().close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytams.core.errors import SettingsError
+from pytams.core.errors import Name, SettingsError
 from pytams.core.settings import Checked, Count, NotNegative, Positive
 from pytams.engine.local import InProcess
 
@@ -30,6 +30,15 @@ class Runner(Checked):
     block_seconds: Positive = 0.5
     block_timeout: Positive | None = None
     runs_at_once: Count | None = None
+
+    def __post_init__(self) -> None:
+        if self.type == "inprocess" and self.block_timeout is not None:
+            raise SettingsError(
+                "block_timeout",
+                "only workers can be ended, this process cannot: choose ",
+                Name("type"),
+                " = 'process' or 'dask', or leave it away (on the command line: --set runner.block_timeout=)",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

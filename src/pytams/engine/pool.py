@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import WorkersLostError
+from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
-from pytams.engine.tasks import TASK_SECONDS, Answer, BreakdownError, Outcome, TaskQueue, advance, pack
+from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
+from pytams.engine.worker import TASK_SECONDS, advance, begin_again, pack, set_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from pytams.core.segments import Point, Problem
+    from pytams.core.verification import Beginning, Outline
 
 
 class ExecutorWorkers:
@@ -44,15 +50,25 @@ class ExecutorWorkers:
         self._name = hashlib.sha256(self._packed).hexdigest()
         self._seconds = seconds
         self._make_executor = None if isinstance(make_executor, Executor) else make_executor
-        self._executor = (
-            make_executor if isinstance(make_executor, Executor) else make_executor(self._name, self._packed)
-        )
-        self._out: set[Future[Answer]] = set()
+        executor = make_executor if isinstance(make_executor, Executor) else make_executor(self._name, self._packed)
+        self._begin(executor)
+
+    def _begin(self, executor: Executor) -> None:
+        """Use an executor. The first thing that it gets does nothing but show that its workers are up."""
+        self._executor = executor
+        self.is_up = False
+        """Whether workers have answered since they were started."""
+        self._out: set[Future[Any]] = set()
+        with suppress(BreakdownError):  # the first task will say so
+            self._submit(set_problem, self._name, self._packed)
 
     def submit(self, points: list[Point]) -> Hashable:
         """Send a task out."""
+        return self._submit(advance, self._name, self._packed, points, self._seconds)
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Hashable:
         try:
-            future = self._executor.submit(advance, self._name, self._packed, points, self._seconds)
+            future = self._executor.submit(function, *arguments)
         except (BrokenExecutor, RuntimeError) as error:  # shut down behind our back
             raise BreakdownError(str(error)) from error
         self._out.add(future)
@@ -61,20 +77,35 @@ class ExecutorWorkers:
     def wait(self, seconds: float) -> list[Outcome]:
         """Wait for tasks, no longer than this."""
         done, self._out = wait(self._out, timeout=seconds, return_when=FIRST_COMPLETED)
-        return [_outcome(future) for future in done]
+        outcomes = [_outcome(future) for future in done]
+        self.is_up = self.is_up or any(not outcome.is_lost for outcome in outcomes)
+        return outcomes
+
+    def begun(self, tasks: Sequence[Hashable]) -> Sequence[Hashable]:
+        """Those that workers have, once they are up."""
+        return [task for task in tasks if self.is_up and isinstance(task, Future) and task.running()]
 
     def recover(self, hung: Sequence[Hashable]) -> bool:  # noqa: ARG002 - nobody knows which process has which task
         """Replace the executor: all that is out is lost."""
         if self._make_executor is None:
             raise WorkersLostError("the executor broke down, or a task hangs in it: make a new one, and resume")
-        self._out.clear()
         _end(self._executor)
-        self._executor = self._make_executor(self._name, self._packed)
+        self._begin(self._make_executor(self._name, self._packed))
         return True
 
     def fetch(self, points: list[Point]) -> list[Point]:
         """Return them: their states are here."""
         return points
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]], timeout: float) -> list[list[Outline]]:
+        """Have beginnings computed again, each list by one worker."""
+        try:
+            futures = [self._executor.submit(begin_again, self._name, self._packed, one) for one in lists]
+            if wait(futures, None if math.isinf(timeout) else timeout).not_done:
+                raise BreakdownError(f"not done within {timeout:g} s")
+            return [future.result() for future in futures]
+        except BrokenExecutor as error:
+            raise BreakdownError(str(error)) from error
 
     def close(self) -> None:
         """End the workers, if they are ours."""
@@ -85,7 +116,7 @@ class ExecutorWorkers:
             _end(self._executor)
 
 
-def _outcome(future: Future[Answer]) -> Outcome:
+def _outcome(future: Future[Any]) -> Outcome:
     error = CancelledError() if future.cancelled() else future.exception()
     if error is None:
         return Outcome(future, future.result())
@@ -131,4 +162,5 @@ class OnExecutor(Keeping):
         timeout: float | None = None,
     ) -> None:
         workers = ExecutorWorkers(problem, executor, n_workers, seconds)
-        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
+        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        super().__init__(queue, partial(on_workers, workers, timeout))

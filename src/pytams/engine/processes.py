@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
 from pytams.engine.pool import ExecutorWorkers
-from pytams.engine.tasks import TASK_SECONDS, TaskQueue, set_problem
+from pytams.engine.tasks import TaskQueue
+from pytams.engine.worker import TASK_SECONDS, set_problem
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -36,7 +41,8 @@ class Processes(Keeping):
     seconds
         About how long a task takes.
     timeout
-        Seconds after which a task is taken for hung and its process killed; None: never.
+        Seconds after which a task is taken for hung: its process is ended, and it is tried again, three times in all.
+        None: never.
     """
 
     def __init__(
@@ -50,7 +56,8 @@ class Processes(Keeping):
     ) -> None:
         n_workers = n_workers or len(os.sched_getaffinity(0))
         workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, seconds)
-        super().__init__(TaskQueue(workers, batch=batch, timeout=timeout))
+        queue = TaskQueue(workers, batch=batch, timeout=timeout)
+        super().__init__(queue, partial(on_workers, workers, timeout))
 
 
 def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:
@@ -64,7 +71,10 @@ def _set_up_worker(name: str, packed: bytes) -> None:
     """Leave Ctrl-C to the driver, and do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    set_problem(name, packed)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what a model prints is not lost with its process
+    with suppress(Exception):  # the first task will say what is wrong
+        set_problem(name, packed)
 
 
 def _follow_parent() -> None:

@@ -3,91 +3,41 @@
 A task is some segments, each from its point, for about so many seconds. It answers with the segments' reports and the
 points they have got to, so that branches can start from a segment that is still running. Noise is keyed, so a task
 that is sent again gives the same bits. Workers of any kind are a `Workers`: processes, other executors, Dask.
+
+A task that fails is tried three times. It has failed if it raised, if it took longer than the timeout, or if its
+worker was lost while no other task was out: where several were, any of them may have been the cause, and one that is
+suspected again is sent out alone, so that it shows. What was lost because another task failed has not been tried.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
+import math
 from collections.abc import Hashable
 from heapq import heappop, heappush
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import cloudpickle
-
-from pytams.core.errors import ModelError, WorkersLostError
-from pytams.models.loading import import_file, model_file
+from pytams.core.errors import PytamsError, WorkersLostError
+from pytams.engine.trouble import MAX_TRIES, Trouble, named
+from pytams.engine.watchdog import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytams.core.segments import Point, Problem, Progress, SegmentKey
+    from pytams.core.segments import Point, Progress, SegmentKey
+    from pytams.core.verification import Beginning, Outline
+    from pytams.engine.worker import Answer
 
 _logger = logging.getLogger("pytams")
 
-TASK_SECONDS = 0.5
-"""A task takes about this long, unless a single step takes longer."""
 _POLL_SECONDS = 0.5
-_MAX_TRIES = 3
-"""Times that a task whose model raises is sent out."""
+_LOOK_SECONDS = 0.1
+"""For hung tasks it is looked as often."""
 _MAX_BREAKDOWNS = 20
 """Times in a row that the workers may break down without finishing a task."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 30.0
 """Seconds before something is sent out again: they double with every failure."""
-
-
-# --- on the worker ----------------------------------------------------------------------------------------------
-
-
-class Answer(NamedTuple):
-    """What a task says."""
-
-    reports: list[Progress]
-    """In order."""
-    points: list[Point]
-    """Where the segments are that have not ended."""
-    n_steps: int
-
-
-_problems: dict[str, Problem] = {}
-
-
-def pack(problem: Problem) -> bytes:
-    """Make bytes of a problem; a model from a file goes with the file's path, which workers import it from."""
-    packed: bytes = cloudpickle.dumps((model_file(problem.model), cloudpickle.dumps(problem)))
-    return packed
-
-
-def set_problem(name: str, packed: bytes) -> None:
-    """Build the problem and its model, once in a worker."""
-    if name not in _problems:
-        file, pickled = cloudpickle.loads(packed)
-        if file is not None:
-            import_file(file)
-        _problems[name] = cloudpickle.loads(pickled)
-
-
-def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> Answer:
-    """Advance some segments for some seconds: this is a task."""
-    set_problem(name, packed)
-    problem = _problems[name]
-    stepper = problem.model.make_stepper(problem)
-    for point in points:
-        stepper.join(point)
-    reports: list[Progress] = []
-    n_ended = 0
-    deadline = perf_counter() + seconds
-    while n_ended < len(points) and perf_counter() < deadline:
-        new = stepper.advance(None)
-        n_ended += sum(report.ended for report in new)
-        reports += new
-    more, left = stepper.checkpoint()
-    stepper.close()
-    return Answer(reports + more, left, stepper.n_steps)
-
-
-# --- on the driver ----------------------------------------------------------------------------------------------
 
 
 class Outcome(NamedTuple):
@@ -112,23 +62,39 @@ class Workers(Protocol):
     def n_workers(self) -> int:
         """Tasks that are out at once."""
 
+    @property
+    def is_up(self) -> bool:
+        """Whether workers have answered since they were started: one that is lost now was lost at a task."""
+
     def submit(self, points: list[Point]) -> Hashable:
         """Send a task out and return what to call it. Raise `BreakdownError` if that cannot be done."""
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Wait for tasks, no longer than this, and say what became of them."""
 
+    def begun(self, tasks: Sequence[Hashable]) -> Sequence[Hashable]:
+        """Which of these tasks, the first sent first, a worker has begun with, as far as anybody knows."""
+
     def recover(self, hung: Sequence[Hashable]) -> bool:
-        """After a breakdown, or of hung tasks: end workers and start new ones.
+        """After a breakdown: start new workers. If tasks hang: end their workers, and start new ones.
 
         Returns
         -------
         bool
-            Whether all that is out is lost, and has to be sent again.
+            Whether the other tasks that are out are lost, too.
         """
 
     def fetch(self, points: list[Point]) -> list[Point]:
         """Bring the states of points to the driver."""
+
+    def begin_again(self, lists: Sequence[Sequence[Beginning]], timeout: float) -> list[list[Outline]]:
+        """Have beginnings computed again, each list by one worker. Raise `BreakdownError` if that does not come back.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait, maybe infinitely many.
+        """
 
     def close(self) -> None:
         """End the workers, if they are ours."""
@@ -137,6 +103,8 @@ class Workers(Protocol):
 class _Task(NamedTuple):
     points: list[Point]
     since: float
+    is_noticed: bool = False
+    """Whether it was said that it takes long."""
 
 
 class TaskQueue:
@@ -153,12 +121,14 @@ class TaskQueue:
     """
 
     def __init__(self, workers: Workers, *, batch: int = 1, timeout: float | None = None) -> None:
-        self._workers, self._batch, self._timeout = workers, batch, timeout
+        self._workers, self._batch, self._timeout = workers, batch, math.inf if timeout is None else timeout
         self._waiting: list[tuple[float, SegmentKey, Point]] = []
         self._later: list[tuple[float, SegmentKey, Point]] = []  # by the time at which they may go out again
         self._out: dict[Hashable, _Task] = {}
-        self._tries: Counter[SegmentKey] = Counter()
+        self._trouble = Trouble()
         self._n_breakdowns = 0
+        self._patience = Patience()
+        self._last_look = 0.0
         self.n_steps = 0
 
     @property
@@ -172,39 +142,40 @@ class TaskQueue:
 
     def advance(self, block_length: int | None) -> list[Progress]:  # noqa: ARG002 - a task goes by time
         """Send out what is waiting, and return what has come back, after a while nothing."""
+        broken, lost = "", []
         try:
             self._send()
         except BreakdownError as error:
-            self._recover(str(error))
+            broken = str(error)
         if not self._out:  # all of it is to be sent later
             sleep(_FIRST_PAUSE)
-            return []
         reports: list[Progress] = []
-        broken = ""
-        for outcome in self._workers.wait(_POLL_SECONDS):
+        for outcome in self._wait(_POLL_SECONDS if self._out else 0.0):
             task = self._out.pop(outcome.task, None)
-            if task is None:  # too late: it was sent again
-                continue
-            if outcome.answer is not None:
-                reports += self._take(outcome.answer)
-            elif outcome.is_lost:
+            if outcome.is_lost:
                 broken = f"{type(outcome.error).__name__} {outcome.error}"
-                self._send_later(task.points, self._n_breakdowns)
+                lost += [] if task is None else [task]
+            elif task is None:  # too late: it was sent again
+                continue
+            elif outcome.answer is not None:
+                reports += self._take(task, outcome.answer)
             else:
                 assert outcome.error is not None
                 self._try_again(task, outcome.error)
         if broken:
-            self._recover(broken)
+            self._recover(broken, lost)
         else:
-            self._recover_hung()
+            self._look_for_hung()
         return reports
+
+    # --- out and back -------------------------------------------------------------------------------------------
 
     def _send(self) -> None:
         now = perf_counter()
         while self._later and self._later[0][0] <= now:
             self.join(heappop(self._later)[2])
-        while self._waiting and len(self._out) < self._workers.n_workers:
-            points = [heappop(self._waiting)[2] for _ in range(min(self._batch, len(self._waiting)))]
+        while self._waiting and len(self._out) < self._workers.n_workers and self._may_send():
+            points = self._next_points()
             try:
                 name = self._workers.submit(points)
             except BreakdownError:
@@ -212,55 +183,122 @@ class TaskQueue:
                 raise
             self._out[name] = _Task(points, perf_counter())
 
+    def _may_send(self) -> bool:
+        """Whether what is next may go out beside what is out: a suspect goes alone."""
+        if len(self._out) == 1 and self._trouble.is_suspect(next(iter(self._out.values())).points[0].key):
+            return False
+        return not self._trouble.is_suspect(self._waiting[0][1]) or (not self._out and self._workers.is_up)
+
+    def _next_points(self) -> list[Point]:
+        """Choose the segments of a task: those furthest behind; one that is in trouble goes by itself."""
+        points = [heappop(self._waiting)[2]]
+        while self._waiting and len(points) < self._batch:
+            if self._trouble.has(points[0].key) or self._trouble.has(self._waiting[0][1]):
+                break
+            points.append(heappop(self._waiting)[2])
+        return points
+
+    def _wait(self, seconds: float) -> list[Outcome]:
+        """Wait for tasks; their time begins when workers are up."""
+        were_up = self._workers.is_up
+        outcomes = self._workers.wait(seconds)
+        if self._workers.is_up and not were_up:
+            now = perf_counter()
+            self._out = {name: task._replace(since=now) for name, task in self._out.items()}
+        return outcomes
+
     def _send_later(self, points: Iterable[Point], n_failures: int) -> None:
         """Send points out again, after a pause that doubles with every failure."""
         due = perf_counter() + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**n_failures)
         for point in points:
             heappush(self._later, (due, point.key, point))
 
-    def _take(self, answer: Answer) -> list[Progress]:
+    def _take(self, task: _Task, answer: Answer) -> list[Progress]:
         self._n_breakdowns = 0
         self.n_steps += answer.n_steps
+        self._patience.took(answer.seconds)
+        self._trouble.is_over(task.points)
         for point in answer.points:
-            self._tries.pop(point.key, None)
             self.join(point)
         return answer.reports
 
+    # --- what does not come back --------------------------------------------------------------------------------
+
     def _try_again(self, task: _Task, error: BaseException) -> None:
-        """Send a task out again that failed; give up after some tries."""
-        self._tries.update(point.key for point in task.points)
-        n_tries = max(self._tries[point.key] for point in task.points)
-        if n_tries >= _MAX_TRIES:
-            if isinstance(error, ModelError | WorkersLostError):
+        """Send a task out again that raised; give up after some tries."""
+        n_tries = self._trouble.failed(task.points)
+        if n_tries >= MAX_TRIES:
+            if isinstance(error, PytamsError):
                 raise error
-            raise WorkersLostError(
-                f"{task.points[0].key} failed {n_tries} times: {type(error).__name__}: {error}"
-            ) from error
+            text = f"{named(task.points)}: failed {n_tries} times: {type(error).__name__}: {error}"
+            raise WorkersLostError(text) from error
         _logger.warning("trying again: %s", error)
         self._send_later(task.points, n_tries)
 
-    def _recover(self, reason: str, hung: Sequence[Hashable] = ()) -> None:
+    def _recover(self, reason: str, lost: list[_Task]) -> None:
         """Get new workers, and send them what was lost."""
+        was_at_task = self._workers.is_up
         self._n_breakdowns += 1
         if self._n_breakdowns > _MAX_BREAKDOWNS:
             raise WorkersLostError(f"the workers broke down {self._n_breakdowns} times in a row: {reason}")
-        if self._workers.recover(hung):
-            _logger.warning("workers lost (%s): %d tasks are sent again", reason, len(self._out))
-            for task in self._out.values():
-                self._send_later(task.points, self._n_breakdowns)
+        if self._workers.recover(()):
+            lost += self._out.values()
             self._out.clear()  # answers that come late are nobody's
-        else:
-            _logger.warning("workers lost (%s): others go on", reason)
-            now = perf_counter()
-            self._out |= {name: self._out[name]._replace(since=now) for name in hung}
+        _logger.warning("workers lost (%s): %d tasks are sent again", reason, len(lost))
+        points = [point for task in lost for point in task.points]
+        if was_at_task and self._trouble.lost(points) >= MAX_TRIES:
+            raise WorkersLostError(
+                f"{named(points)}: its worker ended, {MAX_TRIES} times ({reason}). Does the model end its process "
+                "there (os._exit, a crash in C or Fortran), or use up the memory? Mend it, and resume"
+            )
+        self._send_later(points, self._n_breakdowns)
 
-    def _recover_hung(self) -> None:
-        if self._timeout is None:
-            return
+    def _look_for_hung(self) -> None:
+        """Say which tasks take long, and end those that have taken longer than the timeout."""
         now = perf_counter()
-        hung = [name for name, task in self._out.items() if now - task.since > self._timeout]
+        if now - self._last_look < _LOOK_SECONDS:
+            return
+        self._last_look = now
+        late = {name: task for name, task in self._out.items() if self._is_late(task, now)}
+        begun = set(self._workers.begun(list(late))) if late else set()
+        hung: dict[Hashable, _Task] = {}
+        for name, task in late.items():
+            if name not in begun:  # it waits for a worker
+                self._out[name] = task._replace(since=now)
+            elif now - task.since > self._timeout:
+                hung[name] = task
+            else:
+                advice = "" if self._timeout < math.inf else "[runner] block_timeout (timeout=) would end it"
+                self._patience.warn(named(task.points), "task", now - task.since, advice)
+                self._out[name] = task._replace(is_noticed=True)
         if hung:
-            self._recover(f"a task has taken more than {self._timeout:g} s", hung)
+            self._end(hung)
+
+    def _is_late(self, task: _Task, now: float) -> bool:
+        limit = self._timeout if task.is_noticed else min(self._timeout, self._patience.seconds)
+        return now - task.since > limit
+
+    def _end(self, hung: dict[Hashable, _Task]) -> None:
+        """End the workers of hung tasks, and try these again; the others go on, or are sent again as they were."""
+        points = [point for task in hung.values() for point in task.points]
+        problem = f"{named(points)}: a task has taken more than {self._timeout:g} s"
+        try:
+            others_are_lost = self._workers.recover(list(hung))
+        except WorkersLostError as error:
+            raise WorkersLostError(f"{problem}; {error}") from error
+        _logger.warning("%s: its worker is ended, and it is tried again", problem)
+        self._out = {name: task for name, task in self._out.items() if name not in hung}
+        if others_are_lost:
+            self._send_later((point for task in self._out.values() for point in task.points), 0)
+            self._out.clear()
+        for task in hung.values():
+            n_tries = self._trouble.failed(task.points)
+            if n_tries >= MAX_TRIES:
+                raise WorkersLostError(
+                    f"{named(task.points)}: not done within {self._timeout:g} s, {n_tries} times. Does the model "
+                    "hang there? Mend it, or raise [runner] block_timeout (timeout=), and resume"
+                )
+            self._send_later(task.points, n_tries)
 
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Give the point that every segment was at when it last reported."""

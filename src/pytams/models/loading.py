@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import SettingsError
 from pytams.core.settings import nearest
+from pytams.models.fingerprint import constructor
+from pytams.models.plain.answers import RAISED
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -52,17 +54,8 @@ def make_model(reference: str, arguments: dict[str, Any], folder: Path) -> Stepp
     check_arguments(model_class, arguments)
     try:
         return model_class(**arguments)
-    except Exception as error:
+    except RAISED as error:
         raise SettingsError("[model]", f"{reference} raised {type(error).__name__}: {error}") from error
-
-
-def source_sha256(model: Steppable) -> str | None:
-    """Hash the file that defines a model; None if there is none (a notebook, a prompt)."""
-    try:
-        path = inspect.getsourcefile(type(model))
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None
-    except (OSError, TypeError):
-        return None
 
 
 def find_class(reference: str, folder: Path) -> type[Steppable]:
@@ -118,7 +111,7 @@ def import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent))  # a model may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except RAISED as error:
         del sys.modules[name]
         raise SettingsError("[model] class", f"importing {path} raised {type(error).__name__}: {error}") from error
     finally:
@@ -132,13 +125,13 @@ def _import_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise SettingsError("[model] class", f"there is no module {error.name}; is it installed?") from error
-    except Exception as error:
+    except RAISED as error:
         raise SettingsError("[model] class", f"importing {name} raised {type(error).__name__}: {error}") from error
 
 
 def check_arguments(model_class: type[Steppable], arguments: dict[str, Any]) -> None:
     """Name the key that the model's constructor does not know, or misses."""
-    parameters = inspect.signature(model_class).parameters.values()
+    parameters = constructor(model_class).parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [parameter.name for parameter in parameters]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytams.core.errors import PytamsError
@@ -15,9 +17,38 @@ class NoLedgerError(LedgerError):
     """There is a database, and no ledger in it."""
 
 
+class DamagedLedgerError(LedgerError):
+    """The ledger is not as it was written."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}. `pytams repair DIR` computes a ledger of the run directory DIR again")
+        self.what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what,)
+
+
+class NoAccessError(LedgerError):
+    """The database did not do what it was asked, and would if the cause were gone. Nothing of it was written."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}; {remedy}, and try again")
+        self.what, self.remedy = what, remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.remedy)
+
+
+class LostConnectionError(NoAccessError):
+    """The connection was lost on the way."""
+
+
 class NoTrajectoryError(LedgerError, ValueError):
     """There is no trajectory with this id: the documented interface promises the one kind of error or the other."""
 
     def __init__(self, traj_id: int) -> None:
         super().__init__(f"there is no trajectory with id {traj_id}")
         self.traj_id = traj_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.traj_id,)

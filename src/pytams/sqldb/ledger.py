@@ -4,118 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, inspect, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from pytams.sqldb.errors import LedgerError, NoLedgerError, NoTrajectoryError
-from pytams.sqldb.opening import open_database
-from pytams.sqldb.owner import Owner
-from pytams.sqldb.tables import (
-    IDLE,
-    LOCKED,
-    SCHEMA_VERSION,
-    ArchivedTrajectory,
-    Base,
-    LedgerInfo,
-    SplittingIterations,
-    Trajectory,
-    TrajectoryLock,
-)
+from pytams.sqldb.errors import DamagedLedgerError, NoTrajectoryError
+from pytams.sqldb.openledger import OpenLedger, repeated
+from pytams.sqldb.tables import IDLE, LOCKED, ArchivedTrajectory, SplittingIterations, Trajectory, TrajectoryLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Row, ScalarSelect
     from sqlalchemy.orm import InstrumentedAttribute
 
 _logger = logging.getLogger("pytams.sqldb")
+_N_NUMBERS = {"split_id": 1, "bias": 1, "weight": 1, "min_max": 2}
+"""In columns of the splitting iterations."""
 
 
-class Ledger:
-    """A ledger's life, transactions, bulk adds and lock owners."""
-
-    def __init__(self, file_name: str, *, in_memory: bool, read_only: bool) -> None:
-        if in_memory and read_only:
-            raise ValueError("in_memory and ro_mode: a ledger in memory starts empty, so it must be written to")
-        self._arguments = (file_name, in_memory, read_only)
-        self._database = open_database(file_name, in_memory=in_memory, read_only=read_only)
-        self.owner = str(Owner.here())
-        """Whose the locks are that this object takes."""
-        try:
-            self._open()
-        except BaseException:
-            self._database.close()
-            raise
-
-    def _open(self) -> None:
-        """Make the tables in an empty database; refuse one that is not ours or not of our time."""
-        database = self._database
-        try:
-            version = self._schema_version()
-            if version is None and not database.read_only:
-                self._make_tables()
-                version = self._schema_version()
-        except LedgerError:
-            raise
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", error)
-            raise LedgerError(f"{database.name} is not a pytams ledger, or out of reach: {cause}") from error
-        if version is None:
-            raise NoLedgerError(f"{database.name} is not a pytams ledger: it has no schema version")
-        if version != str(SCHEMA_VERSION):
-            raise LedgerError(
-                f"{database.name} has schema version {version}; this pytams reads version {SCHEMA_VERSION}: "
-                "open it with the pytams that made it, or a newer one"
-            )
-        database.prepare()
-
-    def _schema_version(self) -> str | None:
-        """Look it up; None if the table is not there."""
-        with self._database.read() as connection:
-            if not inspect(connection).has_table(LedgerInfo.__tablename__, schema=self._database.schema):
-                return None
-            return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == "schema_version"))
-
-    def _make_tables(self) -> None:
-        """Make the tables, if the database is empty."""
-        database = self._database
-        with database.write() as connection:
-            database.make_room(connection)
-            if not inspect(connection).get_table_names(schema=database.schema):
-                Base.metadata.create_all(connection)
-                connection.execute(insert(LedgerInfo).values(key="schema_version", value=str(SCHEMA_VERSION)))
-
-    def close(self) -> None:
-        """Close every connection. A ledger on SQLite is then one file, which can be moved or read anywhere."""
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[type[Self], tuple[str, bool, bool]]:
-        """Send it to another process: it opens the same ledger there."""
-        if self._arguments[1]:
-            raise TypeError("a ledger in memory cannot be shared with another process")
-        return type(self), self._arguments
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make the calls inside one transaction: one commit, all or nothing.
-
-        Other writers wait until it ends. Belongs to the calling thread.
-        """
-        with self._database.write():
-            yield
+class Ledger(OpenLedger):
+    """Bulk adds, lock owners, and what the documented interface is made of."""
 
     # --- bulk adds, metadata ------------------------------------------------------------------------------------
 
@@ -141,6 +51,7 @@ class Ledger:
 
     # --- owners of locks ----------------------------------------------------------------------------------------
 
+    @repeated
     def heartbeat(self) -> None:
         """Say that the owner of this object's locks is alive, by the database's clock."""
         with self._database.write() as connection:
@@ -148,6 +59,7 @@ class Ledger:
                 update(TrajectoryLock).where(TrajectoryLock.owner == self.owner).values(heartbeat=self._database.now)
             )
 
+    @repeated
     def release_stale(self, older_than: float) -> list[int]:
         """Release the trajectories whose owner has not been heard of for this many seconds, and return their ids."""
         with self._database.write() as connection:
@@ -159,6 +71,7 @@ class Ledger:
             connection.execute(delete(TrajectoryLock).where(TrajectoryLock.id.in_(ids)))
         return [i - 1 for i in ids]
 
+    @repeated
     def lock_owner(self, traj_id: int) -> str | None:
         """Who holds a trajectory; None if nobody does."""
         with self._database.read() as connection:
@@ -166,6 +79,7 @@ class Ledger:
 
     # --- what the documented interface is made of ---------------------------------------------------------------
 
+    @repeated
     def _add(self, table: type[Trajectory | ArchivedTrajectory], rows: list[dict[str, Any]]) -> None:
         if not rows:
             return
@@ -175,6 +89,7 @@ class Ledger:
                 row["id"] = i
             connection.execute(insert(table), rows)
 
+    @repeated
     def _update_trajectory(self, traj_id: int, **values: str) -> None:
         with self._database.write() as connection:
             done = connection.execute(update(Trajectory).where(Trajectory.id == traj_id + 1).values(**values))
@@ -192,6 +107,7 @@ class Ledger:
             raise NoTrajectoryError(traj_id)
         return False
 
+    @repeated
     def _unlock(self, traj_id: int, status: str) -> None:
         with self._database.write() as connection:
             if self._change_status(connection, traj_id, [LOCKED], status):
@@ -199,6 +115,7 @@ class Ledger:
             else:
                 _logger.warning("trajectory %d is not locked: it does not become %s", traj_id, status)
 
+    @repeated
     def _fetch(self, table: type[Trajectory | ArchivedTrajectory], traj_id: int) -> tuple[str, str]:
         """Get the file and the metadata of a trajectory."""
         with self._database.read() as connection:
@@ -209,20 +126,24 @@ class Ledger:
             raise NoTrajectoryError(traj_id)
         return row.traj_file, row.t_metadata
 
+    @repeated
     def _count(self, table: type[Trajectory | ArchivedTrajectory]) -> int:
         with self._database.read() as connection:
             return connection.scalar(select(func.count()).select_from(table)) or 0
 
+    @repeated
     def _clear(self, table: type[ArchivedTrajectory | SplittingIterations]) -> int:
         with self._database.write() as connection:
             return connection.execute(delete(table)).rowcount
 
+    @repeated
     def _update_last_iteration(self, values: dict[str, Any]) -> bool:
         """Change the last splitting row; False if there is none."""
         last = SplittingIterations.id == last_id(SplittingIterations)
         with self._database.write() as connection:
             return connection.execute(update(SplittingIterations).where(last).values(**values)).rowcount == 1
 
+    @repeated
     def _iterations(
         self, *columns: InstrumentedAttribute[Any] | ColumnElement[Any], last: bool = False
     ) -> Sequence[Row[Any]]:
@@ -233,6 +154,26 @@ class Ledger:
         with self._database.read() as connection:
             return connection.execute(statement).all()
 
+    def _numbers(self, *columns: InstrumentedAttribute[Any], last: bool = False) -> list[list[Any]]:
+        """Get the numbers in columns of all splitting rows in order, or of the last one: one list a row."""
+        names = [column.key for column in columns]
+        return [
+            [number for name in names for number in self._parsed(name, row.id, getattr(row, name))]
+            for row in self._iterations(SplittingIterations.id, *columns, last=last)
+        ]
+
+    def _parsed(self, column: str, row_id: int, value: Any) -> list[Any]:
+        """Read numbers: an integer, or JSON of one number or of a list of them."""
+        found = value
+        with suppress(TypeError, ValueError):
+            found = json.loads(value)
+        numbers = found if isinstance(found, list) else [found]
+        is_complete = _N_NUMBERS.get(column, len(numbers)) == len(numbers)
+        if not is_complete or not all(isinstance(number, int | float) for number in numbers):
+            where = f"{self._database.label}: {column} of splitting iteration {row_id - 1}"
+            raise DamagedLedgerError(f"{where} is {value!r}, which is not what was written")
+        return numbers
+
 
 def last_id(table: type[Trajectory | ArchivedTrajectory | SplittingIterations]) -> ScalarSelect[int]:
     """Largest id of a table, 0 if it is empty: ids are given out in order, without gaps."""
@@ -242,17 +183,20 @@ def last_id(table: type[Trajectory | ArchivedTrajectory | SplittingIterations]) 
 def splitting_row(
     k: int,
     bias: int,
-    weight: float,
+    weight: float | str,
     discarded_ids: list[int],
     ancestor_ids: list[int],
     min_vals: list[float],
     min_max: list[float],
 ) -> dict[str, Any]:
-    """Columns of a splitting iteration: lists and floats as JSON, which keeps every bit of a double."""
+    """Columns of a splitting iteration: lists and floats as JSON, which keeps every bit of a double.
+
+    A weight that no float is small enough for comes as JSON.
+    """
     return {
         "split_id": int(k),
         "bias": int(bias),
-        "weight": json.dumps(float(weight)),
+        "weight": weight if isinstance(weight, str) else json.dumps(float(weight)),
         "discarded_traj_ids": json.dumps([int(i) for i in discarded_ids]),
         "ancestor_traj_ids": json.dumps([int(i) for i in ancestor_ids]),
         "min_vals": json.dumps([float(value) for value in min_vals]),

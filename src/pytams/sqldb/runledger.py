@@ -8,10 +8,12 @@ from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.ledger import splitting_row
+from pytams.sqldb.openledger import repeated
 from pytams.sqldb.owner import Owner
 from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import (
     COMPLETED,
+    IDLE,
     LOCKED,
     ArchivedTrajectory,
     DiscardedTrajectory,
@@ -23,7 +25,7 @@ from pytams.sqldb.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 
 class TrajectoryRow(NamedTuple):
@@ -39,7 +41,8 @@ class IterationRow(NamedTuple):
 
     k: int
     bias: int
-    weight: float
+    weight: str
+    """As JSON: it may be smaller than a float can be."""
     discarded_ids: list[int]
     ancestor_ids: list[int]
     min_vals: list[float]
@@ -52,6 +55,7 @@ class RunLedger(SQLFile):
 
     # --- the driver ---------------------------------------------------------------------------------------------
 
+    @repeated
     def claim(self, stale_after: float) -> bool:
         """Become the driver, if there is none, or if it is known to be dead or unheard of for `stale_after` seconds.
 
@@ -72,6 +76,7 @@ class RunLedger(SQLFile):
             taken = connection.execute(update(RunLock).where(free).values(owner=self.owner, heartbeat=now))
             return taken.rowcount == 1
 
+    @repeated
     def renew(self) -> None:
         """Say that the driver is alive. To be called in every transaction of the driver's: it fences off others.
 
@@ -85,11 +90,13 @@ class RunLedger(SQLFile):
             if connection.execute(mine).rowcount != 1:
                 raise LedgerError(f"{self.name()}: another driver has taken over this run; nothing was written")
 
+    @repeated
     def disclaim(self) -> None:
         """Stop being the driver."""
         with self._database.write() as connection:
             connection.execute(delete(RunLock).where(RunLock.owner == self.owner))
 
+    @repeated
     def driver(self) -> Owner | None:
         """Who drives the run; None if nobody does, or if the driver is known to be dead."""
         with self._database.read() as connection:
@@ -97,6 +104,7 @@ class RunLedger(SQLFile):
         owner = None if text is None else Owner.parse(text)
         return None if owner is None or owner.is_dead else owner
 
+    @repeated
     def silence(self) -> float | None:
         """Seconds since the driver was last heard of; None if there is none."""
         with self._database.read() as connection:
@@ -104,6 +112,7 @@ class RunLedger(SQLFile):
 
     # --- what it is, and where its segments are -----------------------------------------------------------------
 
+    @repeated
     def put_info(self, key: str, value: str) -> None:
         """Note something about the run."""
         with self._database.write() as connection:
@@ -111,35 +120,61 @@ class RunLedger(SQLFile):
             if not old.rowcount:
                 connection.execute(insert(LedgerInfo).values(key=key, value=value))
 
+    @repeated
     def get_info(self, key: str) -> str | None:
         """Look up what was noted."""
         with self._database.read() as connection:
             return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == key))
 
+    @repeated
     def add_file(self, name: str, sha256: str) -> None:
         """Note a segment file."""
         with self._database.write() as connection:
             connection.execute(insert(SegmentFile).values(name=name, sha256=sha256))
 
+    @repeated
     def files(self) -> dict[str, str]:
         """Every segment file and its SHA-256."""
         with self._database.read() as connection:
             return {row.name: row.sha256 for row in connection.execute(select(SegmentFile.name, SegmentFile.sha256))}
 
-    def note_discarded(self, metadata: Iterable[str]) -> None:
+    @repeated
+    def note_discarded(self, metadata: Sequence[str]) -> None:
         """Note discarded trajectories that are not archived: a resumed run does not compute them again."""
         rows = [{"t_metadata": text} for text in metadata]
         if rows:
             with self._database.write() as connection:
                 connection.execute(insert(DiscardedTrajectory), rows)
 
+    @repeated
     def discarded(self) -> list[str]:
         """Read what was noted of discarded trajectories that are not archived."""
         with self._database.read() as connection:
             return list(connection.scalars(select(DiscardedTrajectory.t_metadata).order_by(DiscardedTrajectory.id)))
 
+    @repeated
+    def forget(self, is_bad: Callable[[str], bool], blank: Callable[[int], str]) -> int:
+        """Forget trajectories whose metadata are bad, and that the run is finished; count them.
+
+        Archived ones lose their row; the others, of which there is one a slot, get blank metadata.
+        """
+        n_bad = 0
+        with self._database.write() as connection:
+            for table in (Trajectory, ArchivedTrajectory, DiscardedTrajectory):
+                rows = connection.execute(select(table.id, table.t_metadata)).all()
+                bad = [row.id for row in rows if is_bad(row.t_metadata)]
+                for number in bad:
+                    here = table.id == number
+                    change = update(table).values(t_metadata=blank(number - 1), traj_file="", status=IDLE)
+                    connection.execute((change if table is Trajectory else delete(table)).where(here))
+                n_bad += len(bad)
+            if n_bad:
+                connection.execute(delete(LedgerInfo).where(LedgerInfo.key == "finished"))
+        return n_bad
+
     # --- rows in bulk -------------------------------------------------------------------------------------------
 
+    @repeated
     def put_trajectories(self, rows: dict[int, TrajectoryRow]) -> None:
         """Replace, or add, the rows of these slots."""
         if not rows:
@@ -156,6 +191,7 @@ class RunLedger(SQLFile):
                 ],
             )
 
+    @repeated
     def put_iterations(self, first: int, rows: Sequence[IterationRow]) -> None:
         """Replace all splitting rows from number `first` on, none of which may be completed.
 
@@ -182,18 +218,21 @@ class RunLedger(SQLFile):
                     ],
                 )
 
+    @repeated
     def trajectories(self) -> list[TrajectoryRow]:
         """Every active trajectory, in slot order."""
         columns = Trajectory.traj_file, Trajectory.t_metadata, Trajectory.status
         with self._database.read() as connection:
             return [TrajectoryRow(*row) for row in connection.execute(select(*columns).order_by(Trajectory.id))]
 
+    @repeated
     def archived_trajectories(self) -> list[tuple[str, str]]:
         """File and metadata of every archived trajectory."""
         columns = ArchivedTrajectory.traj_file, ArchivedTrajectory.t_metadata
         with self._database.read() as connection:
             return [(row[0], row[1]) for row in connection.execute(select(*columns).order_by(ArchivedTrajectory.id))]
 
+    @repeated
     def iterations(self) -> list[dict[str, Any]]:
         """Every splitting row, as it is in the table."""
         with self._database.read() as connection:

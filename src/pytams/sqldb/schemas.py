@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import SQLAlchemyError
 
-from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.postgres import Postgres
 from pytams.sqldb.urls import parsed
 
@@ -22,7 +20,5 @@ def schemas(url: str) -> list[str]:
     try:
         with database.read() as connection:
             return list(inspect(connection).get_schema_names())
-    except SQLAlchemyError as error:
-        raise LedgerError(f"{database.name} is out of reach: {getattr(error, 'orig', error)}") from error
     finally:
         database.close()

@@ -11,6 +11,7 @@ from sqlalchemy import delete, insert, select, update
 
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.ledger import Ledger, last_id, splitting_row
+from pytams.sqldb.openledger import repeated
 from pytams.sqldb.tables import (
     COMPLETED,
     IDLE,
@@ -98,6 +99,7 @@ class SQLFile(Ledger):
         """
         self._update_trajectory(traj_id, traj_file=traj_file)
 
+    @repeated
     def lock_trajectory(self, traj_id: int, allow_completed_lock: bool = False) -> bool:
         """Set the status of a trajectory to "locked" if possible.
 
@@ -185,6 +187,7 @@ class SQLFile(Ledger):
         """
         return self._fetch(Trajectory, traj_id)[0]
 
+    @repeated
     def release_all_trajectories(self) -> None:
         """Release all trajectories in the DB."""
         with self._database.write() as connection:
@@ -233,6 +236,7 @@ class SQLFile(Ledger):
 
     # --- the contract: splitting iterations ---------------------------------------------------------------------
 
+    @repeated
     def add_splitting_data(
         self,
         k: int,
@@ -318,8 +322,8 @@ class SQLFile(Ledger):
 
     def get_k_split(self) -> int:
         """Get the current splitting iteration counter."""
-        rows = self._iterations(SplittingIterations.split_id + SplittingIterations.bias, last=True)
-        return int(rows[0][0]) if rows else 0
+        rows = self._numbers(SplittingIterations.split_id, SplittingIterations.bias, last=True)
+        return sum(rows[0]) if rows else 0
 
     def get_ongoing(self) -> list[int] | None:
         """Get the list of ongoing trajectories if any.
@@ -329,11 +333,11 @@ class SQLFile(Ledger):
         list[int] | None
             Either a list trajectories or None if nothing was left to do
         """
-        rows = self._iterations(SplittingIterations.discarded_traj_ids, SplittingIterations.status, last=True)
+        ids, status = SplittingIterations.discarded_traj_ids, SplittingIterations.status
+        rows = self._iterations(SplittingIterations.id, ids, status, last=True)
         if not rows or rows[0].status != LOCKED:
             return None
-        ids: list[int] = json.loads(rows[0].discarded_traj_ids)
-        return ids
+        return self._parsed(ids.key, rows[0].id, rows[0].discarded_traj_ids)
 
     def get_weights(self) -> npt.NDArray[np.number]:
         """Read the weights from the database.
@@ -343,8 +347,7 @@ class SQLFile(Ledger):
         numpy.typing.NDArray[numpy.number]
             the weight for each splitting iteration as a numpy array
         """
-        rows = self._iterations(SplittingIterations.weight)
-        return np.array([json.loads(row.weight) for row in rows], dtype=np.float64)
+        return np.array(self._numbers(SplittingIterations.weight), dtype=np.float64).reshape(-1)
 
     def get_biases(self) -> npt.NDArray[np.number]:
         """Read the biases from the database.
@@ -354,8 +357,7 @@ class SQLFile(Ledger):
         numpy.typing.NDArray[numpy.number]
             the bias for each splitting iteration as a numpy array
         """
-        rows = self._iterations(SplittingIterations.bias)
-        return np.array([row.bias for row in rows], dtype=np.int64)
+        return np.array(self._numbers(SplittingIterations.bias), dtype=np.int64).reshape(-1)
 
     def get_minmax(self) -> npt.NDArray[np.number]:
         """Read the min/max from the database.
@@ -365,14 +367,14 @@ class SQLFile(Ledger):
         numpy.typing.NDArray[numpy.number]
             the 2D Numpy array with k_index, min, max
         """
-        rows = self._iterations(SplittingIterations.split_id, SplittingIterations.min_max)
-        table = [[row.split_id, *json.loads(row.min_max)] for row in rows]
+        table = self._numbers(SplittingIterations.split_id, SplittingIterations.min_max)
         return np.array(table, dtype=np.float64).reshape(-1, 3)
 
     def clear_splitting_data(self) -> int:
         """Delete the content of the splitting data table."""
         return self._clear(SplittingIterations)
 
+    @repeated
     def dump_file_json(self, json_file: str | None = None) -> None:
         """Dump the content of the trajectory table to a json file.
 
@@ -392,4 +394,7 @@ class SQLFile(Ledger):
                 ]
                 for model in models
             }
-        path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        try:
+            path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        except OSError as error:
+            raise LedgerError(f"{path} cannot be written: {error.strerror}") from error

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
-from contextlib import suppress
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sqlalchemy import create_engine, literal_column
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from pytams.sqldb.database import BUSY_TIMEOUT, Database
-from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.database import Database, refused
+from pytams.sqldb.errors import DamagedLedgerError, LedgerError
+from pytams.sqldb.failures import BUSY_TIMEOUT
+from pytams.sqldb.forks import gate
 from pytams.sqldb.untrusted import check_journal, check_schema
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import PoolProxiedConnection
+
+_logger = logging.getLogger("pytams.sqldb")
 
 SHARED_FILE_SYSTEMS = frozenset(
     {
@@ -39,6 +46,12 @@ SHARED_FILE_SYSTEMS = frozenset(
 )
 """File systems on which several machines may see one file, but not each other's shared memory."""
 
+_NO_LOG = "its log (`-wal`) is not beside it; if the file was copied without it, the last rows are missing"
+
+_Identity = tuple[int, int]
+_inherited: set[_Identity] = set()
+"""Files that were in use when this process was forked."""
+
 
 class _SQLite(Database):
     def _begin(self, connection: Connection, *, write: bool) -> None:
@@ -58,13 +71,24 @@ class Memory(_SQLite):
     def __init__(self) -> None:
         engine = create_engine(
             "sqlite://",
-            creator=lambda: _connect(":memory:"),
+            creator=lambda: _connect(":memory:", BUSY_TIMEOUT),
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
             pool_timeout=BUSY_TIMEOUT,
         )
         super().__init__(engine, read_only=False)
+
+    def after_fork(self, *, was_in_use: bool) -> None:  # noqa: ARG002 - it makes no difference
+        """In a child: do without the ledger, of which it has a copy that nobody else would ever see."""
+        super().after_fork(was_in_use=True)
+
+    def _refuse_in_child(self) -> None:
+        if self._is_refused:
+            raise LedgerError(
+                "a ledger in memory belongs to the process that made it: what a forked one wrote would be lost. "
+                "Use a file, or send the results to the parent"
+            )
 
 
 class File(_SQLite):
@@ -78,55 +102,79 @@ class File(_SQLite):
     def __init__(self, path: Path, *, read_only: bool, synchronous: str | None = None) -> None:
         self.name = str(path)
         self.stem = path.stem
-        self._path = path
-        self._shared = file_system(path) in SHARED_FILE_SYSTEMS
-        self._synchronous = synchronous or ("FULL" if self._shared else "NORMAL")
-        mode = "ro" if read_only else "rw"
-        if read_only:
-            if not path.is_file():
-                raise LedgerError(f"{path}: there is no such ledger")
-            if _is_left_in_wal_mode(path) and not os.access(path.parent, os.W_OK):
-                mode = "ro&immutable=1"  # nobody can write here, and SQLite would want to make its log
-        else:
-            check_journal(path)
-            try:
-                path.touch()
-            except OSError as error:
-                raise LedgerError(f"{path} cannot be written: {error.strerror}") from error
-        uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-        engine = create_engine("sqlite://", creator=lambda: self._connect(uri), poolclass=QueuePool)
+        self._path, self._log = path, Path(f"{path}-wal")
+        is_shared = file_system(path) in SHARED_FILE_SYSTEMS
+        self._synchronous = synchronous or ("FULL" if is_shared else "NORMAL")
+        try:
+            is_immutable = self._look(read_only=read_only)
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"{path} cannot be opened: {getattr(error, 'strerror', error)}") from error
+        self._uri = f"file:{quote(str(path.absolute()))}?mode="
+        mode = ("ro&immutable=1" if is_immutable else "ro") if read_only else "rw"
+        self.identity = _identity(path)
+        """Tells it from another file of the same name."""
+        self.is_open = False
+        """Whether there may be connections."""
+        self._log_identity: _Identity | None = None
+        self._may_have_log = not is_shared and not read_only
+        self._is_ready = False
+        self._refuse_in_child()
+        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=QueuePool)
         super().__init__(engine, read_only=read_only)
-        self._log = Path(f"{path}-wal")
-        self._identity, self._log_identity = _identity(path), _identity(self._log)
 
-    def _connect(self, uri: str) -> sqlite3.Connection:
-        connection = _connect(uri)
+    def _look(self, *, read_only: bool) -> bool:
+        """Look at the file, make it if it may be made, and say whether nobody can change it."""
+        path = self._path
+        if path.is_dir():
+            raise LedgerError(f"{path} is a folder: a ledger is a file")
+        if not read_only:
+            check_journal(path)
+            path.touch()
+        elif not path.is_file():
+            raise LedgerError(f"{path}: there is no such ledger")
+        self._log_is_missing = _log_is_missing(path, self._log)
+        if self._log_is_missing and read_only and not os.access(path.parent, os.W_OK):
+            return True  # SQLite would want to make its log
+        if self._log_is_missing:
+            _logger.warning("%s: %s", path, _NO_LOG)
+        return False
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        connection = _connect(self._uri + mode, BUSY_TIMEOUT)
+        self.is_open = True
         try:
             check_schema(connection, self.name)
         except BaseException:
             connection.close()
             raise
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        if self._is_ready:
+            _switch_to_log(connection)
         return connection
 
     def prepare(self) -> None:
         """Switch to WAL mode, where the file system allows it."""
-        if self._shared or self.read_only:
+        if not self._may_have_log:
             return
-        with self._engine.connect() as connection, suppress(SQLAlchemyError):
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # somebody busy: another one has or will
-            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # makes the log
-            self._log_identity = _identity(self._log)
+        connection = self._connected()
+        try:
+            _switch_to_log(connection.connection)
+        finally:
+            self._end(connection)
+        self._is_ready = True
 
-    def _check(self) -> None:
+    def _commit(self, connection: Connection) -> None:
+        """Commit, if it will be found again."""
         found = _identity(self._path)
         if found is None:
             raise LedgerError(f"{self._path} is gone or out of reach: what is written to it would be lost")
-        if found != self._identity:
+        if found != self.identity:
             self._remove_orphaned_log()
             raise LedgerError(
                 f"{self._path} was replaced by another file while it was open: nothing was written to it"
             )
+        self._log_identity = _identity(self._log)
+        super()._commit(connection)
 
     def _remove_orphaned_log(self) -> None:
         """Remove the log of a file that was replaced: left there, SQLite would apply it to the new file."""
@@ -134,26 +182,51 @@ class File(_SQLite):
             for suffix in ("-wal", "-shm"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
-    def close(self) -> None:
+    def _explain(self, error: SQLAlchemyError) -> LedgerError:
+        explained = super()._explain(error)
+        if self._log_is_missing and isinstance(explained, DamagedLedgerError):
+            return DamagedLedgerError(f"{explained.what}; {_NO_LOG}")
+        return explained
+
+    def before_fork(self) -> None:
+        """Close the file: a child would inherit SQLite's record of the locks on it, but not the locks."""
+        if self.is_open:
+            self._close()
+
+    def after_fork(self, *, was_in_use: bool) -> None:
+        """In a child: begin anew, or do without this file if a connection to it was in use."""
+        super().after_fork(was_in_use=was_in_use)
+        if was_in_use and self.identity is not None:
+            _inherited.add(self.identity)
+
+    def _refuse_in_child(self) -> None:
+        if self.identity in _inherited:
+            raise refused(self.name)
+
+    def _close(self) -> None:
         """Close every connection; the last one to leave folds the log into the file, which is then whole."""
-        super().close()
-        if self.read_only or self._shared:
-            return
-        if _identity(self._path) != self._identity:
-            self._remove_orphaned_log()
-            return
-        with suppress(sqlite3.Error):
-            connection = sqlite3.connect(f"file:{quote(str(self._path.absolute()))}?mode=rw", uri=True, timeout=0)
-            connection.execute("PRAGMA journal_mode=DELETE")
-            connection.close()
+        super()._close()
+        if self._is_ready:
+            if _identity(self._path) == self.identity:
+                with suppress(sqlite3.Error), closing(_connect(f"{self._uri}rw", 0.0)) as connection:
+                    connection.execute("PRAGMA journal_mode=DELETE")
+            else:
+                self._remove_orphaned_log()
+        self.is_open = False
 
 
-def _connect(target: str) -> sqlite3.Connection:
+def _connect(target: str, timeout: float) -> sqlite3.Connection:
     """Connect so that we say when transactions begin, and any thread may take the connection over."""
-    return sqlite3.connect(target, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(target, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _switch_to_log(connection: sqlite3.Connection | PoolProxiedConnection) -> None:
+    with suppress(sqlite3.Error), closing(connection.cursor()) as cursor:  # busy: another one has, or will
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("SELECT count(*) FROM sqlite_master")  # makes the log
+
+
+def _identity(path: Path) -> _Identity | None:
     """Tell a file from another of the same name; None if there is none."""
     try:
         status = path.stat()
@@ -162,11 +235,20 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _is_left_in_wal_mode(path: Path) -> bool:
+def _log_is_missing(path: Path, log: Path) -> bool:
     """Whether the file says that it has a log, and there is none."""
-    with path.open("rb") as file:
-        header = file.read(20)
-    return header[18:20] == b"\x02\x02" and not Path(f"{path}-wal").exists()
+    identity = _identity(path)
+    if any(isinstance(file, File) and file.is_open and file.identity == identity for file in gate.databases()):
+        return False  # and closing a file drops all locks that this process has on it
+    for pause in (0.1, 0.0):
+        if log.exists():
+            return False
+        with path.open("rb") as file:
+            header = file.read(20)
+        if header[18:20] != b"\x02\x02":
+            return False
+        time.sleep(pause)  # somebody may be just closing it
+    return True
 
 
 def file_system(path: Path) -> str:

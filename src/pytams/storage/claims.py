@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytams.core.errors import RunDirectoryError
-from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.errors import LedgerError, NoAccessError
 
 if TYPE_CHECKING:
     from pytams.sqldb.runledger import RunLedger
@@ -34,7 +34,9 @@ class Claims:
 
     def __init__(self, directory: RunDirectory, runs_at_once: int | None) -> None:
         self._directory, self._runs_at_once = directory, runs_at_once
-        self._settled: set[int] = set()  # ours, or finished by others
+        self.ours: set[int] = set()
+        """Runs that are, or were, driven here."""
+        self._finished: set[int] = set()  # by others
         self._is_first = True
         self._last_heartbeat = perf_counter()
 
@@ -52,14 +54,15 @@ class Claims:
             for run in runs:
                 if len(taken) == self._runs_at_once:
                     break
-                if run in self._settled:
+                if run in self.ours | self._finished:
                     continue
                 ledger = self._directory.ledger(run)
                 if self._runs_at_once is not None and self.is_finished(ledger):
-                    self._settled.add(run)
+                    self._finished.add(run)
                 elif ledger.claim(STALE_SECONDS):
-                    self._settled.add(run)
                     taken[run] = ledger
+                    self._directory.save()  # before any ledger has it
+                    self._directory.note(ledger)
                     continue
                 else:
                     busy = f"run {run} is driven by {ledger.driver()}"
@@ -73,16 +76,12 @@ class Claims:
                 f"after {STALE_SECONDS:g} s"
             )
         self._is_first = False
+        self.ours |= taken.keys()
         return taken
 
     def is_finished(self, ledger: RunLedger) -> bool:
         """Whether a run is finished, under the cap on branchings that the study has now."""
-        return ledger.get_info("finished") == self.cap
-
-    @property
-    def cap(self) -> str:
-        """What a run is finished under: it may be extended by a higher one."""
-        return repr(self._directory.info.settings.max_branchings)
+        return ledger.get_info("finished") == self._directory.info.cap
 
     def is_heartbeat_due(self) -> bool:
         """Whether it is time to say that this driver is alive; asking counts as saying so."""
@@ -101,15 +100,16 @@ def release(ledgers: Iterable[RunLedger]) -> None:
         ledger.close()
 
 
-@contextmanager
-def explained(ledger: RunLedger) -> Iterator[None]:
-    """Say what it means that a ledger cannot be written."""
+def record(ledger: RunLedger, calls: Callable[[], None]) -> None:
+    """Make the calls one transaction, as its driver, and say what it means if the ledger cannot be written."""
+
+    def as_driver() -> None:
+        ledger.renew()
+        calls()
+
     try:
-        yield
-    except LedgerError:
-        raise
-    except SQLAlchemyError as error:
+        ledger.atomically(as_driver)
+    except NoAccessError as error:
         raise LedgerError(
-            f"{ledger.name()} cannot be written: {getattr(error, 'orig', error)}. Everything before it is on disk; "
-            "make room, and resume the run"
+            f"{error.what}. Everything before it is on disk; {error.remedy}, and resume the run"
         ) from error

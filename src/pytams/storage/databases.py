@@ -92,7 +92,7 @@ def as_named(folder: Path, stored: str | None, given: str | None) -> str | None:
         command = shlex.join(["pytams", "show", str(folder), "--url", url])
         raise RunDirectoryError(
             f"{folder / 'study.json'} says that its ledgers are in {url}. A database is connected to only if you "
-            f"name it yourself:\n\n    {command}\n\nand likewise resume, plot, report and watch; in Python, "
+            f"name it yourself:\n\n    {command}\n\nand likewise resume, repair, plot, report and watch; in Python, "
             f"database_url=...; or once for all in {_VARIABLE}, or in the trusted_databases of {_settings_file()}"
         )
     return found

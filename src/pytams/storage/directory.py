@@ -14,20 +14,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 from pytams.core.errors import RunDirectoryError, SettingsError
-from pytams.sqldb.errors import NoLedgerError
 from pytams.sqldb.runledger import RunLedger
-from pytams.sqldb.schemas import schemas
-from pytams.sqldb.urls import parsed
 from pytams.storage.databases import as_named
-from pytams.storage.files import why_not, write_atomically
+from pytams.storage.files import why_not
+from pytams.storage.ledgers import Ledgers
 from pytams.storage.manifest import StudyInfo, facts_from, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
 
@@ -54,11 +49,12 @@ class RunDirectory:
     def __init__(self, path: Path, database_url: str | None = None) -> None:
         self.path = path
         self.info = read_manifest(path / "study.json")
-        for name in ("ledgers", SegmentFiles.subfolder):
-            self._refuse_what_leads_out(path / name)
+        for folder in (path / Ledgers.subfolder, path / SegmentFiles.subfolder):
+            problem = why_not(folder, path)
+            if problem is not None:
+                raise RunDirectoryError(f"{folder} {problem}: nothing is read from it, or written to it")
         self.segment_files = SegmentFiles(path)
-        self._template: bytes | None = None
-        self._database_url = as_named(path, self.info.database_url, database_url)
+        self._ledgers = Ledgers(path, self.info, as_named(path, self.info.database_url, database_url))
 
     @classmethod
     def create(cls, path: Path, info: StudyInfo, database_url: str | None = None) -> RunDirectory:
@@ -74,7 +70,7 @@ class RunDirectory:
         if path.exists() and not (path.is_dir() and all(map(_is_ours, os.listdir(path)))):
             raise RunDirectoryError(f"{path} exists and is no run directory: choose another one")
         try:
-            (path / "ledgers").mkdir(parents=True, exist_ok=True)
+            (path / Ledgers.subfolder).mkdir(parents=True, exist_ok=True)
             (path / SegmentFiles.subfolder).mkdir(exist_ok=True)
             write_manifest(path / "study.json", info, new=True)
         except FileExistsError:
@@ -84,7 +80,7 @@ class RunDirectory:
         return cls(path, database_url)
 
     def extend(self, *, n_runs: int, max_branchings: int | None) -> None:
-        """Ask for more runs, or for more branchings in each.
+        """Ask for more runs, or for more branchings in each; `save` makes it last.
 
         Raises
         ------
@@ -97,76 +93,68 @@ class RunDirectory:
         if settings.cap < self.info.settings.cap:
             old = self.info.settings.max_branchings
             raise SettingsError("max_branchings", f"{self.path} was made with {old}; it can only be raised")
-        changed = replace(self.info, n_runs=n_runs, settings=settings)
-        if changed != self.info:
-            write_manifest(self.path / "study.json", changed)
-            self.info = changed
+        self.info = replace(self.info, n_runs=n_runs, settings=settings)
+
+    def save(self) -> None:
+        """Write down what was asked for, if it is more than the study has by now: others may ask for more, too."""
+        path = self.path / "study.json"
+        if _extended(read_manifest(path), self.info) is None:
+            return
+        with self.ledger(0) as ledger, ledger.transaction():  # one driver at a time
+            extended = _extended(read_manifest(path), self.info)
+            if extended is not None:
+                write_manifest(path, extended)
+
+    def n_runs_now(self) -> int:
+        """Read how many runs the study has by now: somebody may have asked for more."""
+        return read_manifest(self.path / "study.json").n_runs
 
     def ledger(self, run: int, *, read_only: bool = False) -> RunLedger:
         """Open the ledger of a run, and make sure that it is of this study."""
-        if self._database_url is None:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                self._refuse_what_leads_out(Path(self._location(run) + suffix))
-            if not read_only and not self.has_ledger(run):
-                self._copy_template(Path(self._location(run)))
-        ledger = RunLedger(self._location(run), ro_mode=read_only)
+        ledger = self._ledgers.open(run, read_only=read_only)
         try:
-            self._check(ledger, run, read_only=read_only)
+            self._check(ledger, run)
         except BaseException:
             ledger.close()
             raise
         return ledger
 
-    def _copy_template(self, path: Path) -> None:
-        """Put an empty ledger of this study in place: quicker than to make its tables again for every run."""
-        if self._template is None:
-            temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
-            with RunLedger(str(temporary)) as ledger:
-                ledger.put_info("study", json.dumps(self.info.facts()))
-            self._template = temporary.read_bytes()
-            temporary.unlink()
-        with suppress(FileExistsError):  # another driver was quicker
-            write_atomically(path, self._template, replace=False, sync=False)
-
     def begun(self) -> list[int]:
         """List the runs that have been begun: those that have a ledger."""
-        if self._database_url is None:
-            names = os.listdir(self.path / "ledgers") if (self.path / "ledgers").is_dir() else []
-            pattern = r"run(\d{5,})\.db"
-        else:
-            names = schemas(self._database_url)
-            pattern = rf"{re.escape(self._schema)}_run(\d{{5,}})"
-        runs = [int(found[1]) for name in names if (found := re.fullmatch(pattern, name))]
-        return sorted(run for run in runs if run < self.info.n_runs)
+        return [run for run in self._ledgers.numbers() if run < self.info.n_runs]
 
     def has_ledger(self, run: int) -> bool:
         """Whether a run has been begun."""
-        if self._database_url is None:
-            return os.path.lexists(self._location(run))
-        try:
-            RunLedger(self._location(run), ro_mode=True).close()
-        except NoLedgerError:
-            return False
-        return True
+        return self._ledgers.exists(run)
 
-    def _location(self, run: int) -> str:
-        if self._database_url is None:
-            return str(self.path / "ledgers" / f"run{run:05d}.db")
-        url = parsed(self._database_url).update_query_dict({"schema": f"{self._schema}_run{run:05d}"})
-        return url.render_as_string(hide_password=False)
+    def ledger_files(self, run: int) -> list[Path]:
+        """List the files of a ledger that are there; none in a database."""
+        return self._ledgers.files(run)
 
-    @property
-    def _schema(self) -> str:
-        """What the schemas of its ledgers begin with."""
-        assert self.info.database_url is not None
-        return f"{parsed(self.info.database_url).query.get('schema', 'pytams')}_{self.info.identity}"
+    def check_runs(self) -> None:
+        """Make sure that no more runs were computed than the study has.
 
-    def _refuse_what_leads_out(self, path: Path) -> None:
-        problem = why_not(path, self.path)
-        if problem is not None:
-            raise RunDirectoryError(f"{path} {problem}: nothing is read from it, or written to it")
+        Raises
+        ------
+        RunDirectoryError
+            If there is a ledger of another one: ``study.json`` was edited, or is damaged.
+        """
+        others = [run for run in self._ledgers.numbers() if run >= self.info.n_runs]
+        for run in others:
+            with self.ledger(run, read_only=True) as ledger:
+                if run >= self.n_runs_now() and ledger.get_info("wall_time") is not None:
+                    raise RunDirectoryError(
+                        f"{self.path / 'study.json'} says that there are {self.info.n_runs} runs, but "
+                        f"{ledger.name()} was computed, too: put the number back"
+                    )
 
-    def _check(self, ledger: RunLedger, run: int, *, read_only: bool) -> None:
+    def note(self, ledger: RunLedger) -> None:
+        """Note in a ledger that is driven here what the study is now."""
+        facts = json.dumps(self.info.facts())
+        if ledger.get_info("study") != facts:
+            ledger.put_info("study", facts)
+
+    def _check(self, ledger: RunLedger, run: int) -> None:
         """Compare the settings with those of the ledger; only the cap on branchings may have risen."""
         facts = self.info.facts()
         n_rows, n = ledger.get_trajectory_count(), self.info.settings.n_trajectories
@@ -190,14 +178,37 @@ class RunDirectory:
                     f"{self.path / 'study.json'}: {name} is {facts.get(name)!r}, but run {run} was made with "
                     f"{made_with.get(name)!r}: put it back, or start a new study"
                 )
-        if not read_only and text != json.dumps(facts):
-            ledger.put_info("study", json.dumps(facts))
 
-    def clean_up(self, ledgers: Iterable[RunLedger]) -> list[str]:
-        """Remove segment files that none of these ledgers, which must be all there are, points at."""
-        return self.segment_files.remove_others(name for ledger in ledgers for name in ledger.files())
+    def clean_up(self, ledgers: Iterable[RunLedger]) -> list[Path]:
+        """Remove what nothing points at: left behind between a file and its commit, or half written.
+
+        Parameters
+        ----------
+        ledgers
+            Of all runs, none of which anybody else drives. If the study has more runs by now, nothing is removed:
+            what was found may belong to one of them, and what was found before they were asked for does not.
+        """
+        found = [
+            *self.segment_files.paths(),
+            *self.path.glob("*.tmp"),
+            *(self.path / Ledgers.subfolder).glob("*.tmp"),
+        ]
+        if self.n_runs_now() != self.info.n_runs:
+            return []
+        known = {self.path / name for ledger in ledgers for name in ledger.files()}
+        unused = [path for path in found if path not in known]
+        for path in unused:
+            path.unlink(missing_ok=True)
+        return unused
+
+
+def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
+    """Merge what a study has with what is asked for; None if it has as much."""
+    settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
+    extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings)
+    return None if extended == there else extended
 
 
 def _is_ours(name: str) -> bool:
     """Whether another driver may have made this just now."""
-    return name in {"ledgers", SegmentFiles.subfolder} or name.startswith("study.json")
+    return name in {Ledgers.subfolder, SegmentFiles.subfolder} or name.startswith("study.json")

@@ -7,6 +7,14 @@ import stat
 from pathlib import Path
 from uuid import uuid4
 
+REPAIR = "`pytams repair` computes it again"
+"""What helps against damage."""
+
+
+def temporary_name(path: Path) -> Path:
+    """Name what is to become a file: if it is left, `RunDirectory.clean_up` finds it."""
+    return path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+
 
 def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool = True, sync: bool = True) -> None:
     """Write a whole file or nothing: under a temporary name, synced, renamed, and the folder synced.
@@ -29,7 +37,7 @@ def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool =
     OSError
         If it cannot be written; then nothing is left of it.
     """
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -41,7 +49,7 @@ def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool =
         else:
             path.hardlink_to(temporary)
             temporary.unlink()
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if sync:

@@ -12,6 +12,7 @@ import numpy as np
 from pytams.core.errors import StoreError
 from pytams.core.segments import Past, Point, Progress
 from pytams.core.states import LazySequence
+from pytams.storage.files import REPAIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,6 @@ class History:
 
     start: Start
     pieces: Sequence[Piece]
-    ended: bool
 
     def __post_init__(self) -> None:
         expected = self.first_step
@@ -43,9 +43,20 @@ class History:
             if piece.key != self.start.key or piece.first_step != expected:
                 raise StoreError(
                     f"the ledger of run {self.start.key.run} says that slot {self.start.key.slot} goes on at step "
-                    f"{expected}, but its file has slot {piece.key.slot}, step {piece.first_step}: was it edited?"
+                    f"{expected}, but its file has slot {piece.key.slot}, step {piece.first_step}: was it edited? "
+                    f"{REPAIR}"
+                )
+            if piece.ended and piece is not self.pieces[-1]:
+                raise StoreError(
+                    f"run {self.start.key.run}, slot {self.start.key.slot} has ended in one file, and goes on in "
+                    f"another: was its ledger edited? {REPAIR}"
                 )
             expected += len(piece.scores)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it goes no further: its last piece says so."""
+        return self.pieces[-1].ended
 
     @property
     def first_step(self) -> int:
@@ -90,7 +101,13 @@ class History:
         """What there is to go on with: this reads the last state of a segment that has not ended."""
         if self.ended:
             return Past(self.progress, None)
-        state = self.pieces[-1].states[-1]
+        last = self.pieces[-1]
+        if not len(last.steps) or last.steps[-1] != self.step:
+            raise StoreError(
+                f"run {self.start.key.run}, slot {self.start.key.slot} was going on at step {self.step}, but its "
+                f"file has no state there: {REPAIR}"
+            )
+        state = last.states[-1]
         return Past(self.progress, Point(self.start.key, self.start.step, self.step, self.best, state))
 
     def _state_at(self, step: int) -> State:

@@ -8,27 +8,27 @@ again from what is on disk (and checks them against the ledger), and computes wh
 from __future__ import annotations
 
 import logging
-import math
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pytams.core.errors import RunDirectoryError
 from pytams.core.ports import Due
-from pytams.sqldb.runledger import TrajectoryRow, splitting_columns
-from pytams.storage.claims import Claims, explained, release
-from pytams.storage.pending import PendingRun, PendingSegment, iteration_rows
+from pytams.storage.claims import Claims, record, release
+from pytams.storage.others import Others
+from pytams.storage.pending import PendingRun
 from pytams.storage.recorded import Recorded
-from pytams.storage.segment_files import PieceName
 from pytams.storage.status import RunStatus
+from pytams.storage.writing import commit, write_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytams.core.ports import Activity
-    from pytams.core.segments import Past, Point, Progress, SegmentKey, Start
+    from pytams.core.ports import Activity, Elsewhere
+    from pytams.core.segments import Past, Point, Progress, Start
+    from pytams.core.selection import Variant
     from pytams.core.splitting import Iteration, Splitting
+    from pytams.core.verification import Witness
     from pytams.storage.directory import RunDirectory
-    from pytams.storage.segment_files import Piece
 
 _logger = logging.getLogger("pytams")
 
@@ -44,6 +44,8 @@ class RunJournal:
     ----------
     directory
         Where to.
+    variant
+        The splitting variant.
     checkpoint_interval
         Seconds after which running segments are written, too.
     runs_at_once
@@ -51,13 +53,19 @@ class RunJournal:
     """
 
     def __init__(
-        self, directory: RunDirectory, *, checkpoint_interval: float = 60.0, runs_at_once: int | None = None
+        self,
+        directory: RunDirectory,
+        variant: Variant,
+        *,
+        checkpoint_interval: float = 60.0,
+        runs_at_once: int | None = None,
     ) -> None:
         self._directory = directory
         self._settings = directory.info.settings
         self._claims = Claims(directory, runs_at_once)
         self._keeps_finished = runs_at_once is None
         self._checkpoint_interval = checkpoint_interval
+        self._others = Others(directory, variant, self._claims)
         self._runs: dict[int, PendingRun] = {}
         self._finished: set[int] = set()
         self.wall_time = 0.0
@@ -80,17 +88,43 @@ class RunJournal:
             release(self._runs.pop(run).ledger for run in self._finished & self._runs.keys())
         ledgers = self._claims.take(runs)
         try:
-            claimed = {run: PendingRun(ledger, Recorded.read(ledger)) for run, ledger in ledgers.items()}
+            claimed = {run: PendingRun(ledger, Recorded.read(ledger, run)) for run, ledger in ledgers.items()}
         except BaseException:
             release(ledgers.values())
             raise
         self._runs |= claimed
         self.wall_time = max([self.wall_time, *(run.recorded.wall_time for run in claimed.values())])
         if len(ledgers) == len(runs):
-            orphans = self._directory.clean_up(ledgers.values())
-            if orphans:
-                _logger.info("removed %d segment files that no ledger points at", len(orphans))
+            unused = self._directory.clean_up(list(ledgers.values()))
+            if unused:
+                _logger.info("removed %d files that no ledger points at", len(unused))
         return list(ledgers)
+
+    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
+        """Choose beginnings that were recorded, to be computed again before these runs go on.
+
+        One of each run that was begun and is not finished; if there is none, one of any run of the study.
+        """
+        files = self._directory.segment_files
+        here = [self._runs[run].recorded for run in runs]
+        unfinished = [recorded for recorded in here if recorded.finished_under != self._directory.info.cap]
+        found = [witness for recorded in unfinished if (witness := recorded.witness(n_steps, files))]
+        if unfinished and not found:
+            finished = (recorded.witness(n_steps, files) for recorded in here)
+            of_any = next(filter(None, finished), None) or self._others.witness(n_steps)
+            found = [] if of_any is None else [of_any]
+        return found
+
+    def awaited(self, runs: Sequence[int]) -> dict[int, str]:
+        """Say who drives the runs that are neither driven here nor finished: these, and others that are driven.
+
+        Drivers that share a study by `runs_at_once` do not wait for each other.
+        """
+        return self._others.awaited(runs) if self._keeps_finished else {}
+
+    def elsewhere(self) -> Elsewhere:
+        """Find what became of the runs of the study that are not driven here, also after `close`."""
+        return self._others.elsewhere()
 
     def past(self, start: Start) -> Past | None:
         """Find what is on disk of a segment; None if there is nothing."""
@@ -123,7 +157,7 @@ class RunJournal:
         run = self._runs[iteration.killed[0].run]
         if iteration.starts:
             run.kill(iteration.killed)
-        run.weight = math.exp(iteration.log_weight)
+        run.log_weight = iteration.log_weight
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -147,11 +181,11 @@ class RunJournal:
         """
         start = perf_counter()
         where = {point.key: point for point in points}
-        file, runs_in_file = self._write_segments(where)
+        file, runs_in_file = write_segments(self._directory, self._runs, where)
         for number, run in self._runs.items():
             if run.changed or run.killed:
                 in_file = file if number in runs_in_file else None
-                self._commit(run, splittings[number], in_file, activity, closing=closing)
+                commit(self._directory, run, splittings[number], in_file, activity, closing=closing)
             if splittings[number].finished:
                 self._finished.add(number)
         now = perf_counter()
@@ -159,96 +193,16 @@ class RunJournal:
         if where:
             self._last_checkpoint = now
 
-    def _write_segments(self, where: Mapping[SegmentKey, Point]) -> tuple[str, set[int]]:
-        """Write one file of all that is to be written, and return its name, and whose segments are in it."""
-        segments: list[PendingSegment] = []
-        pieces: list[Piece] = []
-        for run in self._runs.values():
-            if not self._directory.info.archive_discarded:
-                run.drop_states()
-            for segment in [*run.killed, *run.segments.values()]:
-                point = where.get(segment.start.key)
-                if segment.scores and (segment.ended or (point is not None and point.step == segment.step)):
-                    segments.append(segment)
-                    pieces.append(segment.piece(None if segment.ended else point))
-        if not pieces:
-            return "", set()
-        name, sha256 = self._directory.segment_files.write(pieces, self._settings.step_size)
-        for i, segment in enumerate(segments):
-            segment.pieces = [*segment.pieces, PieceName(name, i)]
-            segment.clear()
-        runs_in_file = {segment.start.key.run for segment in segments}
-        for number in runs_in_file:
-            self._runs[number].recorded.files[name] = sha256
-        return name, runs_in_file
-
-    def _commit(
-        self, run: PendingRun, splitting: Splitting, file: str | None, activity: Activity, *, closing: bool
-    ) -> None:
-        """Write what has changed of one run: one transaction, one fact."""
-        if not run.is_checked:
-            _check_iterations(run, splitting)
-        ledger, settings = run.ledger, self._settings
-        rows = {}
-        weight = math.exp(splitting.log_weight)
-        for slot in range(len(splitting.members)) if splitting.finished else run.changed:
-            segment = run.segments[splitting.members[slot].start.key]
-            status = "completed" if segment.ended else ("idle" if closing else "locked")
-            rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(weight, settings), status)
-        killed = [(run.file(segment), segment.metadata(segment.weight, settings)) for segment in run.killed]
-        with explained(ledger), ledger.transaction():
-            ledger.renew()
-            if file is not None:
-                ledger.add_file(file, run.recorded.files[file])
-            if self._directory.info.archive_discarded:
-                ledger.archive_trajectories(killed)
-            else:
-                ledger.note_discarded([metadata for _, metadata in killed])
-            ledger.put_trajectories(rows)
-            ledger.put_iterations(run.n_complete, iteration_rows(splitting, run.n_complete))
-            ledger.put_info("wall_time", repr(activity.wall_time))
-            ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
-            if splitting.finished:
-                ledger.put_info("finished", self._claims.cap)
-        run.recorded.archived.update(segment.start.key for segment in run.killed)
-        run.killed, run.changed = [], set()
-        run.n_complete = splitting.n_complete
-
     def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
         """Say that this driver is alive, and how its runs go, if it is time to."""
         if not self._claims.is_heartbeat_due():
             return
         for number, run in self._runs.items():
-            with explained(run.ledger), run.ledger.transaction():
-                run.ledger.renew()
-                run.ledger.put_info("progress", RunStatus.of(splittings[number], activity).to_json())
+            status = RunStatus.of(splittings[number], activity).to_json()
+            record(run.ledger, partial(run.ledger.put_info, "progress", status))
 
     def close(self) -> None:
         """Leave the runs to others. What has not been written is forgotten."""
         release(run.ledger for run in self._runs.values())
         self._runs.clear()
         self._directory.segment_files.close()
-
-
-def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
-    """Make sure, once, that the completed iterations on disk are those that the trajectories on disk give."""
-    found = [
-        {name: row[name] for name in row if name != "id"}
-        for row in run.recorded.iterations
-        if row["status"] == "completed"
-    ]
-    expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
-    if len(expected) < len(found):
-        raise RunDirectoryError(
-            f"{run.ledger.name()} has {len(found)} completed splitting iterations, but the trajectories give "
-            f"{len(expected)}: was the ledger edited, or the model changed?"
-        )
-    for i, (there, here) in enumerate(zip(found, expected, strict=False)):
-        for column, value in here.items():
-            if there[column] != value:
-                raise RunDirectoryError(
-                    f"{run.ledger.name()}: {column} of splitting iteration {i} is {there[column]}, but the "
-                    f"trajectories give {value}: was the ledger edited, or the model changed?"
-                )
-    run.n_complete, run.is_checked = len(found), True
-    run.recorded.iterations = []

@@ -22,8 +22,8 @@ from pytams.sqldb.urls import without_password
 from pytams.storage.files import why_not, write_atomically
 from pytams.storage.strict_json import strict_json
 
-FORMAT = 2
-"""Version of the layout of a run directory. 1: before variants."""
+FORMAT = 3
+"""Version of the layout of a run directory. 1: before variants. 2: before what a model is made of was recorded."""
 _MOST_BYTES = 2**24
 """Of a ``study.json``: more is none."""
 
@@ -37,8 +37,12 @@ class ModelSource(Checked):
     """``path/to/file.py:Class`` (an absolute path) or ``package.module:Class``; None if it was made in Python."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """What its constructor was given."""
+    made_of: dict[str, str] | None = None
+    """What its constructor was given, described: `pytams.models.fingerprint`. None before format 3."""
+    sources: dict[str, str] | None = None
+    """SHA-256 of its source files, by name: `pytams.models.sources`. None before format 3."""
     sha256: str | None = None
-    """Hash of the file that defines it; None if there is no such file."""
+    """Before format 3: hash of the one file that defines it; None if there is no such file."""
 
 
 def _versions() -> dict[str, str]:
@@ -80,15 +84,25 @@ class StudyInfo(Checked):
         }
 
     @property
+    def cap(self) -> str:
+        """What a run is finished under, as its ledger has it: a higher cap on branchings may extend it."""
+        return repr(self.settings.max_branchings)
+
+    @property
     def provenance(self) -> list[tuple[str, str]]:
         """Where it comes from: names and values, as people read them."""
         return [
             ("study", f"{self.identity}, begun {self.created}"),
             ("model", self.model.reference or f"{self.model.name} (made in Python)"),
             ("its arguments", json.dumps(self.model.arguments)),
-            ("SHA-256 of its source", self.model.sha256 or "none"),
+            ("SHA-256 of its sources", self._sources),
             ("versions", ", ".join(f"{name} {version}" for name, version in self.versions.items())),
         ]
+
+    @property
+    def _sources(self) -> str:
+        sources = self.model.sources or {"its file": self.model.sha256 or "none"}
+        return ", ".join(f"{name} {sha256}" for name, sha256 in sources.items())
 
 
 def facts_from(text: str) -> dict[str, Any]:
@@ -150,5 +164,5 @@ def _as_it_is(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-_READERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _as_it_is, 2: _as_it_is}
-"""Turn what an older format has into what this one has. Format 1 has no `variant`, whose default is what it was."""
+_READERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _as_it_is, 2: _as_it_is, 3: _as_it_is}
+"""Turn what an older format has into what this one has. What it lacks has defaults that say so."""

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError, SettingsError
+from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
-from pytams.models.loading import source_sha256
 from pytams.sqldb.urls import without_password
 from pytams.storage.directory import RunDirectory
+from pytams.storage.identity import check_model, sources_of
+from pytams.storage.journal import RunJournal
 from pytams.storage.manifest import ModelSource, StudyInfo
+from pytams.storage.options import Storage
 
 if TYPE_CHECKING:
     from pytams.core.ports import Steppable
+    from pytams.core.selection import Variant
     from pytams.core.settings import RunArguments, Settings
-    from pytams.storage.options import Storage
+
+
+def open_study(
+    model: Steppable, settings: Settings, variant: Variant, arguments: RunArguments, out: str | Path | Storage
+) -> tuple[Problem, range, RunJournal]:
+    """Open a run directory to write to: what to solve, which runs there are, and the journal.
+
+    Raises
+    ------
+    RunDirectoryError, SettingsError
+        As `make_or_open`.
+    """
+    storage = out if isinstance(out, Storage) else Storage(path=Path(out))
+    storage = Storage.checked({name: getattr(storage, name) for name in Storage.names()})
+    directory = make_or_open(model, settings, arguments, storage)
+    info = directory.info
+    problem = Problem.of(model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq)
+    journal = RunJournal(
+        directory, variant, checkpoint_interval=storage.checkpoint_interval, runs_at_once=storage.runs_at_once
+    )
+    return problem, range(info.n_runs), journal
 
 
 def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage) -> RunDirectory:
@@ -23,7 +48,7 @@ def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, 
     Raises
     ------
     RunDirectoryError
-        If it holds another study, is in use, or the model's source has changed.
+        If it holds another study, or is of another model.
     SettingsError
         If it was made with another seed, or with more runs.
     """
@@ -49,7 +74,8 @@ def _info(model: Steppable, settings: Settings, arguments: RunArguments, storage
             name=model.name,
             reference=storage.model_reference,
             arguments=storage.model_arguments,
-            sha256=source_sha256(model),
+            made_of=dict(model.made_of),
+            sources=sources_of(model, storage.model_reference),
         ),
         sparse_freq=storage.sparse_freq,
         archive_discarded=storage.archive_discarded,
@@ -69,10 +95,8 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
             raise SettingsError(name, f"{storage.path} was made with {made_with!r}, not {asked[name]!r}")
     if model.name != info.model.name:
         raise RunDirectoryError(f"{storage.path} is of the model {info.model.name}, not {model.name}")
-    if source_sha256(model) != info.model.sha256 and not storage.force:
-        raise RunDirectoryError(
-            f"the source of {info.model.name} has changed since {storage.path} was made: put it back, start a new "
-            "study, or go on at your own risk with --force (Storage(force=True))"
-        )
+    if not storage.force:
+        check_model(storage.path, info.model, model, storage.model_reference)
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
+    directory.check_runs()
     return directory

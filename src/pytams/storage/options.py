@@ -33,7 +33,7 @@ class Storage(Checked):
     """Claim so many runs at a time, those that nobody drives and that are not finished, until there are none: for
     drivers that share a study. None: all that nobody drives."""
     force: bool = False
-    """Go on although the model's source has changed."""
+    """Go on although the model is made of something else than the study's was."""
 
     def __post_init__(self) -> None:
         if self.database_url is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.analysis import logs
 from pytams.core.states import as_state
 from pytams.sqldb.runledger import IterationRow
 from pytams.storage.segment_files import Piece
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class PendingSegment:
     """A segment, and what of it is not on disk yet."""
 
-    __slots__ = ("best", "ended", "history", "pieces", "scores", "start", "states", "step", "steps", "weight")
+    __slots__ = ("best", "ended", "history", "log_weight", "pieces", "scores", "start", "states", "step", "steps")
 
     def __init__(self, start: Start, history: tuple[int, ...]) -> None:
         self.start = start
@@ -38,8 +39,8 @@ class PendingSegment:
         self.step = start.step if start.parent is not None else -1
         self.best = start.score if start.parent is not None else -math.inf
         self.ended = start.ended
-        self.weight: float | None = None
-        """The ensemble's weight when it was killed."""
+        self.log_weight = 0.0
+        """Log of the ensemble's weight when it was killed."""
         self.clear()
 
     def clear(self) -> None:
@@ -78,7 +79,7 @@ class PendingSegment:
             ended=self.ended,
         )
 
-    def metadata(self, weight: float | None, settings: Settings) -> str:
+    def metadata(self, log_weight: float, settings: Settings) -> str:
         """Say everything about it: the JSON of its row."""
         start, dt = self.start, settings.step_size
         step = max(self.step, 0)
@@ -91,7 +92,8 @@ class PendingSegment:
                 "parent": None if start.parent is None else [start.parent.slot, start.parent.branch],
                 "branch_step": start.step,
                 "branch_score": None if start.parent is None else start.score,
-                "weight": weight,
+                "weight": math.exp(log_weight),
+                "log_weight": None if math.isinf(log_weight) else log_weight,
                 "t_end": settings.n_steps * dt,
                 "t_cur": step * dt,
                 "dt": dt,
@@ -120,8 +122,8 @@ class PendingRun:
         """Not in the archive yet."""
         self.changed: set[int] = set()
         """Slots."""
-        self.weight = 1.0
-        """The ensemble's weight after the last iteration."""
+        self.log_weight = 0.0
+        """Log of the ensemble's weight after the last iteration."""
         self.is_checked = not recorded.iterations
         """Whether the iterations on disk have been compared with those that follow from the trajectories on disk."""
         self.n_complete = 0
@@ -141,7 +143,7 @@ class PendingRun:
         """Take note that members were killed, and others are in their places."""
         for key in keys:
             segment = self.segments.pop(key)
-            segment.weight = self.weight
+            segment.log_weight = self.log_weight
             if key not in self.recorded.archived:
                 self.killed.append(segment)
 
@@ -170,7 +172,7 @@ def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
         IterationRow(
             k=iteration.n_branchings,
             bias=len(iteration.killed),
-            weight=math.exp(iteration.log_weight),
+            weight=weight_text(iteration.log_weight),
             discarded_ids=[key.slot for key in iteration.killed],
             ancestor_ids=[key.slot for key in iteration.ancestors],
             min_vals=iteration.killed_maxima,
@@ -179,6 +181,11 @@ def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
         )
         for iteration in splitting.iterations[first:]
     ]
+
+
+def weight_text(log_weight: float) -> str:
+    """Write a weight as JSON, to the last bit; one below the smallest float in as many digits."""
+    return json.dumps(math.exp(log_weight)) if logs.is_plain(log_weight) else logs.text(log_weight, ".16e")
 
 
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:

@@ -11,17 +11,17 @@ import numpy as np
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
-from pytams.core.driver import Driver
 from pytams.core.errors import RunDirectoryError
-from pytams.core.ports import NoEngine, NoJournal
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
 from pytams.core.selection import Variant
 from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.engine.replay import Replay
-from pytams.models.loading import make_model, source_sha256
+from pytams.models.loading import make_model
+from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
-from pytams.storage.recorded import Recorded
+from pytams.storage.identity import check_model, check_sources
+from pytams.storage.recorded import DAMAGED, Recorded
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pytams.core.ports import Steppable
-    from pytams.core.segments import Past, Start
+    from pytams.core.segments import Start
     from pytams.core.splitting import Splitting
     from pytams.core.states import State
     from pytams.sqldb.owner import Owner
     from pytams.storage.history import History
+    from pytams.storage.manifest import StudyInfo
 
 
 class SavedStudy:
@@ -57,6 +58,7 @@ class SavedStudy:
 
     def __init__(self, path: str | Path, variant: Variant | None = None, *, database_url: str | None = None) -> None:
         self.directory = RunDirectory(Path(path), database_url)
+        self.directory.check_runs()
         self._recorded: dict[int, Recorded] = {}
         self._owners: dict[int, Owner | None] = {}
         info, variant = self.directory.info, variant or Variant()
@@ -67,21 +69,19 @@ class SavedStudy:
             )
         for run in self.directory.begun():
             with self.directory.ledger(run, read_only=True) as ledger:
-                self._recorded[run], self._owners[run] = Recorded.read(ledger), ledger.driver()
-        driver = Driver(info.settings, info.seed, variant, NoEngine(), NoJournal(self._past))
-        driver.begin([run for run, recorded in self._recorded.items() if recorded.pieces])
-        self.splittings: dict[int, Splitting] = driver.splittings
+                self._recorded[run], self._owners[run] = Recorded.read(ledger, run), ledger.driver()
+        begun = {run: recorded for run, recorded in self._recorded.items() if recorded.pieces}
+        self.splittings: dict[int, Splitting] = decided(self.directory, variant, begun)
         """The state of each run of which something is recorded."""
+        finished = [run for run, recorded in self._recorded.items() if recorded.finished_under == info.cap]
+        self.damaged = [run for run in finished if run not in begun or not self.splittings[run].finished]
+        """Runs that were finished, and of which something is missing."""
         self._starts: dict[SegmentKey, Start] = {}
         for run, splitting in self.splittings.items():
             self._starts |= all_starts(run, len(splitting.members), splitting.iterations)
 
     def _history(self, start: Start) -> History | None:
         return self._recorded[start.key.run].history(start, self.directory.segment_files)
-
-    def _past(self, start: Start) -> Past | None:
-        history = self._history(start)
-        return None if history is None else history.past_without_point
 
     @cached_property
     def result(self) -> Result:
@@ -120,6 +120,7 @@ class SavedStudy:
         return {
             "run": run,
             "finished": splitting is not None and splitting.finished,
+            "damaged": run in self.damaged,
             "level": splitting.level if splitting is not None and splitting.iterations else None,
             "n_iterations": 0 if splitting is None else len(splitting.iterations),
             "n_branchings": 0 if splitting is None else splitting.n_branchings,
@@ -183,26 +184,11 @@ class SavedStudy:
             return [Course(trajectory.scores, []) for trajectory in found]
         if self.directory.info.sparse_freq == 1:
             return [Course(trajectory.scores, trajectory.states) for trajectory in found]
-        return self._replayed(found, self.make_model())
+        return replayed(found, self.make_model(), self.directory.info)
 
     def _states_of(self, trajectory: SavedTrajectory, model: Steppable | None) -> Sequence[State]:
-        [course] = self._replayed([trajectory], model or self.make_model())
+        [course] = replayed([trajectory], model or self.make_model(), self.directory.info)
         return course.states
-
-    def _replayed(self, trajectories: Sequence[SavedTrajectory], model: Steppable) -> list[Course]:
-        """Compute trajectories again, and make sure that their scores are those on disk."""
-        info = self.directory.info
-        problem = Problem.of(model, info.settings, info.seed)
-        chains = [[Link(link.start, link.last_step) for link in trajectory.links] for trajectory in trajectories]
-        courses = Replay(problem).courses(chains, states=True)
-        for trajectory, course in zip(trajectories, courses, strict=True):
-            if not np.array_equal(course.scores, trajectory.scores):
-                key = trajectory.key
-                raise RunDirectoryError(
-                    f"replaying run {key.run}, slot {key.slot}, branch {key.branch} gives other scores: "
-                    "is it the same model, on the same library versions?"
-                )
-        return courses
 
     def make_model(self) -> Steppable:
         """Import the model by its recorded reference: this runs the user's code.
@@ -210,14 +196,14 @@ class SavedStudy:
         Raises
         ------
         RunDirectoryError
-            If there is no reference, or the source has changed.
+            If there is no reference, or its source has changed.
         """
         source = self.directory.info.model
         if source.reference is None:
             raise RunDirectoryError(f"{source.name} was made in Python: pass the model")
+        check_sources(self.directory.path, source)
         model = make_model(source.reference, source.arguments, Path())
-        if source_sha256(model) != source.sha256:
-            raise RunDirectoryError(f"the source of {source.name} has changed since {self.directory.path} was made")
+        check_model(self.directory.path, source, model, source.reference)
         return model
 
     def close(self) -> None:
@@ -233,11 +219,31 @@ class SavedStudy:
         self.close()
 
 
+def replayed(trajectories: Sequence[SavedTrajectory], model: Steppable, info: StudyInfo) -> list[Course]:
+    """Compute trajectories again, and make sure that their scores are those on disk.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they are not.
+    """
+    chains = [[Link(link.start, link.last_step) for link in trajectory.links] for trajectory in trajectories]
+    courses = Replay(Problem.of(model, info.settings, info.seed)).courses(chains, states=True)
+    for trajectory, course in zip(trajectories, courses, strict=True):
+        if not np.array_equal(course.scores, trajectory.scores):
+            key = trajectory.key
+            raise RunDirectoryError(
+                f"replaying run {key.run}, slot {key.slot}, branch {key.branch} gives other scores: "
+                "is it the same model, on the same library versions?"
+            )
+    return courses
+
+
 def _table(runs: Sequence[dict[str, Any]], target: float) -> list[str]:
     """Say how far runs are, a line each."""
     lines = ["", f"{'run':>5}  {'level':>10} of {target:g}  {'branchings':>10}  driver"]
     for run in runs:
         level = "-" if run["level"] is None else f"{run['level']:.4g}"
-        driver = printable(run["driver"] or "none: pytams resume goes on with it")
+        driver = DAMAGED if run["damaged"] else printable(run["driver"] or "none: pytams resume goes on with it")
         lines.append(f"{run['run']:>5}  {level:>10} of {target:g}  {run['n_branchings']:>10}  {driver}")
     return lines

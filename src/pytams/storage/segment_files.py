@@ -26,11 +26,11 @@ import numpy as np
 from pytams.core.errors import StoreError
 from pytams.core.segments import SegmentKey
 from pytams.core.states import LazySequence, state_columns
-from pytams.storage.files import why_not, write_atomically
+from pytams.storage.files import REPAIR, why_not, write_atomically
 from pytams.storage.plain_hdf5 import open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+    from collections.abc import Callable, Sequence, Sized
 
     from numpy.typing import NDArray
 
@@ -115,17 +115,18 @@ class SegmentFiles:
         file = partial(self._open, name.file, sha256)
         return file().piece(name.row, file)
 
-    def remove_others(self, known: Iterable[str]) -> list[str]:
-        """Remove files that no ledger knows: left behind between a file and its commit, or half written."""
-        keep = set(known)
-        orphans = [path for path in self._files() if f"{self.subfolder}/{path.name}" not in keep]
-        for path in orphans:
-            path.unlink(missing_ok=True)
-        return [path.name for path in orphans]
+    def is_whole(self, name: str, sha256: str) -> bool:
+        """Whether a file is there, and the one that was written."""
+        try:
+            self._open(name, sha256)
+        except StoreError:
+            return False
+        return True
 
-    def _files(self) -> Iterator[Path]:
+    def paths(self) -> list[Path]:
+        """List the files that are there, half written ones too."""
         folder = self._folder / self.subfolder
-        return (path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"})
+        return [path for path in folder.glob("*") if path.suffix in {".nc", ".tmp"}]
 
     def close(self) -> None:
         """Close every file."""
@@ -149,10 +150,10 @@ class _File:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+            raise StoreError(f"{path} cannot be read: {error.strerror}; {REPAIR}") from error
         if found != sha256:
             raise StoreError(
-                f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]})"
+                f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]}); {REPAIR}"
             )
         self._path = path
         try:
@@ -188,7 +189,7 @@ class _File:
     def piece(self, row: int, this: Callable[[], _File]) -> Piece:
         """Get one row; `this` finds this file again later on."""
         if not 0 <= row < len(self._obs) - 1:
-            raise StoreError(f"{self._path} has no piece {row}, which a ledger points at: was it edited?")
+            raise StoreError(f"{self._path} has no piece {row}, which a ledger points at: was it edited? {REPAIR}")
         stored = range(self._stored[row], self._stored[row + 1])
         return Piece(
             key=SegmentKey(*(self._rows[name][row] for name in ("run", "slot", "branch"))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -25,8 +26,8 @@ class RunStatus(Checked):
     """The last level; None before the first iteration."""
     progress: float
     """How far the level has risen from the first to the target: 0 to 1."""
-    estimate: float
-    """W / N times the number of trajectories that have reached the target so far."""
+    log_estimate: float | None
+    """Log of W / N times the number of trajectories that have reached the target so far; None if none has."""
     n_branchings: NotNegative
     n_running: NotNegative
     """Segments running."""
@@ -42,7 +43,7 @@ class RunStatus(Checked):
             finished=splitting.finished,
             level=splitting.level if splitting.iterations else None,
             progress=splitting.progress,
-            estimate=splitting.estimate,
+            log_estimate=splitting.log_estimate if splitting.n_reached else None,
             n_branchings=splitting.n_branchings,
             n_running=splitting.n_running,
             n_busy=activity.n_busy,
@@ -55,7 +56,7 @@ class RunStatus(Checked):
 
     @classmethod
     def from_json(cls, text: str, ledger_name: str) -> Self:
-        """Read it.
+        """Read it, also as earlier versions wrote it: with the estimate itself.
 
         Raises
         ------
@@ -63,6 +64,10 @@ class RunStatus(Checked):
             If it is not what a driver notes: the message names the key.
         """
         try:
-            return cls.checked(strict_json(text))
-        except (SettingsError, ValueError) as error:
+            values = dict(strict_json(text))
+            if "estimate" in values:
+                estimate = values.pop("estimate")
+                values["log_estimate"] = math.log(estimate) if estimate else None
+            return cls.checked(values)
+        except (SettingsError, TypeError, ValueError) as error:
             raise RunDirectoryError(f"{ledger_name}: its driver's note is not what was written: {error}") from error

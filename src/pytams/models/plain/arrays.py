@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.core.errors import ModelError
-from pytams.core.states import describe_state, empty_batch, put_rows, rows_of, same_layout
+from pytams.core.states import empty_batch, put_rows, rows_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytams.core.segments import SegmentKey
     from pytams.core.states import State
 
 
@@ -49,17 +47,10 @@ class Arrays:
         """Whether no state has been seen yet."""
         return self._states is None
 
-    def put_state(self, i: int, state: State, key: SegmentKey) -> None:
-        """Write the state of a member, which must be laid out like the others'."""
+    def put_state(self, i: int, state: State) -> None:
+        """Write the state of a member, which is laid out like the others'."""
         if self._states is None:
             self._states = empty_batch(state, self.capacity)
-        room = rows_of(self._states, i)
-        if not same_layout(room, state):
-            raise ModelError(
-                f"initial_state returned {describe_state(state)} for run {key.run}, slot {key.slot}, "
-                f"but {describe_state(room)} for others: all members must have the same shapes and dtypes",
-                "initial_state",
-            )
         put_rows(self._states, i, state)
 
     def put_noise(self, i: int, chunk: NDArray[Any]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytams.core.segments import Problem, SegmentKey
     from pytams.core.states import State
-    from pytams.models.plain.checked import Where
+    from pytams.models.plain.answers import Where
     from pytams.models.plain.functions import Functions
 
 MAX_MEMBERS = 4096
@@ -103,6 +103,10 @@ class Batch:
         ]
         return self._report_all(), points + [point for _, point in self._waiting]
 
+    def where(self) -> str:
+        """Say what the model was asked last."""
+        return self._model.where()
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -131,7 +135,8 @@ class Batch:
             if state is None:
                 initial.append(i)
                 state = self._model.initial_state(point.key)
-            self._arrays.put_state(i, state, point.key)
+            self._model.check_layout(state, (point.key, point.step))
+            self._arrays.put_state(i, state)
             self._refill(i)
         self._count_to_refill()
         if not initial:
@@ -230,7 +235,7 @@ class Batch:
         """Draw the chunk of noise that member i is about to use."""
         row = self._members[i]
         chunk = (int(self._arrays.steps[i]) - row.start_step) // self._model.chunk
-        self._arrays.put_noise(i, self._model.noise(row.key, chunk))
+        self._arrays.put_noise(i, self._model.noise(row.key, chunk, int(self._arrays.steps[i])))
 
     def _count_to_refill(self) -> None:
         n = len(self._members)

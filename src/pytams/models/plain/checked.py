@@ -1,4 +1,4 @@
-"""A model whose every answer is checked: what is wrong is said once, with slot, step and time."""
+"""A model whose every answer is checked."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pytams.core.errors import ModelError, Place
-from pytams.core.states import State, as_state, describe_state, same_layout
+from pytams.core.errors import ModelError
+from pytams.core.states import State, describe_state, same_layout
 from pytams.core.streams import Streams, chunk_length
+from pytams.models.plain.answers import RAISED, Answers, Asked, Where
 from pytams.models.plain.functions import Functions
 
 if TYPE_CHECKING:
     from pytams.core.segments import Problem, SegmentKey
-
-Where = tuple["SegmentKey", int]
-"""A segment and the step it is at."""
 
 
 class CheckedModel:
@@ -32,71 +30,92 @@ class CheckedModel:
         self._name = model.name
         self._dt = problem.step_size
         self._streams = Streams(problem.seed)
+        self._answers = Answers(model.name, problem.step_size)
         self.noise_shape = model.noise_shape
         self.chunk = chunk_length(self.noise_shape)
         self.may_stop = model.may_stop
         self._last_noise: tuple[SegmentKey | None, int, NDArray[Any]] = (None, 0, np.empty(0))
+        self._first_state: State | None = None
+        self._asked: tuple[str, Asked, int] | None = None
+
+    def where(self) -> str:
+        """Say what the model was asked last, and where; another thread may wonder what takes so long."""
+        if self._asked is None:
+            return self._name
+        method, where, n_members = self._asked
+        with suppress(IndexError):  # a batch that has gone on meanwhile
+            return f"{self._name}.{method}{self._answers.at(where, n_members)}"
+        return f"{self._name}.{method}"
 
     def initial_state(self, key: SegmentKey) -> State:
         """Draw the initial state of a slot."""
         rng = self._streams.initial_state(key.run, key.slot)
+        where = key, 0
+        self._asked = "initial_state", where, 1
         try:
-            return as_state(self._model.initial_state(rng))
-        except Exception as error:
-            raise self._raised("initial_state", error, (key, 0)) from error
+            found = self._model.initial_state(rng)
+        except RAISED as error:
+            raise self._answers.raised("initial_state", error, where) from error
+        state = self._answers.initial_state(found, where)
+        self.check_layout(state, where)
+        return state
 
-    def noise(self, key: SegmentKey, chunk: int) -> NDArray[Any]:
+    def check_layout(self, state: State, where: Where) -> None:
+        """Make sure that the state of a new member is laid out like the others'."""
+        if self._first_state is None:
+            self._first_state = state
+        elif not same_layout(self._first_state, state):
+            others = describe_state(self._first_state)
+            wanted = f"others have {others}: all members must have the same shapes and dtypes"
+            raise self._answers.wrong("initial_state", describe_state(state), wanted, where)
+
+    def noise(self, key: SegmentKey, chunk: int, step: int) -> NDArray[Any]:
         """Draw one chunk of a segment's noise, of shape ``(self.chunk, *noise_shape)``."""
-        if self._last_noise[:2] == (key, chunk):
-            return self._last_noise[2]
+        last_key, last_chunk, last = self._last_noise
+        if (last_key, last_chunk) == (key, chunk):
+            return last
         rng = self._streams.noise(*key, chunk)
+        where = key, step
+        self._asked = "draw_noise", where, 1
         try:
-            noise = np.asarray(self._model.draw_noise(rng, self.chunk))
-        except Exception as error:
-            raise self._raised("draw_noise", error) from error
-        if noise.shape != (self.chunk, *self.noise_shape):
-            raise ModelError(
-                f"{self._name}.draw_noise returned shape {noise.shape} for n = {self.chunk}; "
-                f"noise_shape = {self.noise_shape} asks for {(self.chunk, *self.noise_shape)}",
-                "draw_noise",
-            )
+            found = self._model.draw_noise(rng, self.chunk)
+        except RAISED as error:
+            raise self._answers.raised("draw_noise", error, where) from error
+        noise = self._answers.noise(found, (self.chunk, *self.noise_shape), self.noise_shape, where)
+        if last_key is not None and noise.dtype != last.dtype:
+            wanted = f"it was {last.dtype} before: noise must always have the same dtype"
+            raise self._answers.wrong("draw_noise", str(noise.dtype), wanted, where)
         self._last_noise = (key, chunk, noise)
         return noise
 
     # --- one member ---------------------------------------------------------------------------------------------
 
-    def step(self, state: State, noise: NDArray[Any], key: SegmentKey, step: int) -> State:
-        """Advance one member from `step` to the next."""
+    def step(self, state: State, noise: NDArray[Any], where: Where) -> State:
+        """Advance one member by a step."""
+        self._asked = "step", where, 1
         try:
-            new = self._model.step(state, noise, step * self._dt, self._dt)
-        except Exception as error:
-            raise self._raised("step", error, (key, step)) from error
-        return self._checked_step(state, new, lambda _: (key, step))
+            found = self._model.step(state, noise, where[1] * self._dt, self._dt)
+        except RAISED as error:
+            raise self._answers.raised("step", error, where) from error
+        return self._answers.next_state(state, found, where)
 
-    def score(self, state: State, key: SegmentKey, step: int) -> float:
+    def score(self, state: State, where: Where) -> float:
         """Score one member."""
+        self._asked = "score", where, 1
         try:
-            score = self._model.score(state, step * self._dt)
-        except Exception as error:
-            raise self._raised("score", error, (key, step)) from error
-        if np.ndim(score) != 0:
-            place = self._place((key, step))
-            raise ModelError(
-                f"{self._name}.score returned shape {np.shape(score)} at {place}; it must return one number",
-                "score",
-                place,
-            )
-        value = float(score)
-        if not np.isfinite(value):
-            raise self.not_finite(value, (key, step))
-        return value
+            found = self._model.score(state, where[1] * self._dt)
+        except RAISED as error:
+            raise self._answers.raised("score", error, where) from error
+        return self._answers.score(found, where)
 
-    def stopped(self, state: State, key: SegmentKey, step: int) -> bool:
+    def stopped(self, state: State, where: Where) -> bool:
         """Whether one member ends here."""
+        self._asked = "stopped", where, 1
         try:
-            return bool(self._model.stopped(state, step * self._dt))
-        except Exception as error:
-            raise self._raised("stopped", error, (key, step)) from error
+            found = self._model.stopped(state, where[1] * self._dt)
+        except RAISED as error:
+            raise self._answers.raised("stopped", error, where) from error
+        return self._answers.truth(found, where)
 
     # --- a batch ------------------------------------------------------------------------------------------------
 
@@ -104,82 +123,35 @@ class CheckedModel:
         self, batch: State, noise: NDArray[Any], steps: NDArray[np.int64], where: Callable[[int], Where]
     ) -> State:
         """Advance a batch from `steps`; ``where(i)`` tells where member i is."""
+        self._asked = "step", where, len(steps)
         try:
-            new = self._model.step(batch, noise, steps * self._dt, self._dt)
-        except Exception as error:
-            raise self._raised("step", error, where(0), len(steps)) from error
-        return self._checked_step(batch, new, where)
+            found = self._model.step(batch, noise, steps * self._dt, self._dt)
+        except RAISED as error:
+            raise self._answers.raised("step", error, where, len(steps)) from error
+        return self._answers.next_state(batch, found, where, len(steps))
 
     def score_batch(
         self, batch: State, steps: NDArray[np.int64], where: Callable[[int], Where]
     ) -> NDArray[np.float64]:
         """Score a batch: an array of shape ``(members,)``."""
+        self._asked = "score", where, len(steps)
         try:
-            scores = np.asarray(self._model.score(batch, steps * self._dt), dtype=np.float64)
-        except Exception as error:
-            raise self._raised("score", error, where(0), len(steps)) from error
-        if scores.shape != steps.shape:
-            raise ModelError(
-                f"{self._name}.score returned shape {scores.shape} for {len(steps)} members; "
-                f"it must return one number a member, shape {steps.shape}",
-                "score",
-            )
-        if not np.isfinite(scores).all():
-            bad = int(np.flatnonzero(~np.isfinite(scores))[0])
-            raise self.not_finite(float(scores[bad]), where(bad))
-        return scores
+            found = self._model.score(batch, steps * self._dt)
+        except RAISED as error:
+            raise self._answers.raised("score", error, where, len(steps)) from error
+        return self._answers.scores(found, len(steps), where)
 
     def stopped_batch(
         self, batch: State, steps: NDArray[np.int64], where: Callable[[int], Where]
     ) -> NDArray[np.bool_]:
         """Which members of a batch end here: an array of shape ``(members,)``."""
+        self._asked = "stopped", where, len(steps)
         try:
-            stopped = np.asarray(self._model.stopped(batch, steps * self._dt), dtype=np.bool_)
-        except Exception as error:
-            raise self._raised("stopped", error, where(0), len(steps)) from error
-        if stopped.shape not in (steps.shape, ()):
-            raise ModelError(
-                f"{self._name}.stopped returned shape {stopped.shape} for {len(steps)} members; "
-                f"it must return one truth value a member, shape {steps.shape}",
-                "stopped",
-            )
-        return np.broadcast_to(stopped, steps.shape)
-
-    # --- messages -----------------------------------------------------------------------------------------------
-
-    def _checked_step(self, old: State, new: Any, where: Callable[[int], Where]) -> State:
-        if not same_layout(old, new):
-            with suppress(TypeError, ValueError):  # plain Python numbers and lists will do
-                new = as_state(new)
-        if not same_layout(old, new):
-            place = self._place(where(0))
-            raise ModelError(
-                f"{self._name}.step returned {describe_state(new)} at {place}, "
-                f"but was given {describe_state(old)}: it must keep the shapes and dtypes of the state "
-                "(does initial_state return integers where it should return floats?)",
-                "step",
-                place,
-            )
-        state: State = new
-        return state
+            found = self._model.stopped(batch, steps * self._dt)
+        except RAISED as error:
+            raise self._answers.raised("stopped", error, where, len(steps)) from error
+        return self._answers.truths(found, len(steps), where)
 
     def not_finite(self, score: float, where: Where) -> ModelError:
         """Say where a score is no number."""
-        place = self._place(where)
-        return ModelError(
-            f"{self._name}.score returned {score} at {place}; scores must be finite numbers "
-            "(did the model blow up, or is step_size too large?)",
-            "score",
-            place,
-        )
-
-    def _raised(self, method: str, error: Exception, where: Where | None = None, n_members: int = 1) -> ModelError:
-        place = None if where is None else self._place(where)
-        at = "" if place is None else f" at {place}"
-        if n_members > 1:
-            at = f" for a batch of {n_members} members, the first{at}"
-        return ModelError(f"{self._name}.{method} raised {type(error).__name__}{at}: {error}", method, place)
-
-    def _place(self, where: Where) -> Place:
-        key, step = where
-        return Place(*key, step, step * self._dt)
+        return self._answers.not_finite(score, where)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytams.core.errors import SettingsError
 from pytams.core.states import as_state, equal_states
 from pytams.core.streams import Streams
+from pytams.models.plain.answers import RAISED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,10 @@ class Functions(ABC):
     def has_fixed_start(self, seed: int) -> bool:
         """Whether every trajectory starts from the same state: whether two that are drawn are equal."""
         streams = Streams(seed)
-        first, second = (as_state(self.initial_state(streams.initial_state(0, slot))) for slot in (0, 1))
+        try:
+            first, second = (as_state(self.initial_state(streams.initial_state(0, slot))) for slot in (0, 1))
+        except RAISED:
+            return False  # what is wrong is said where it is advanced
         return equal_states(first, second)
 
     @property

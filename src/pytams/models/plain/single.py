@@ -47,6 +47,10 @@ class Singles:
         """Give the point that every segment is at; all has been reported."""
         return [], [point for _, point in self._points]
 
+    def where(self) -> str:
+        """Say what the model was asked last."""
+        return self._model.where()
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -78,22 +82,22 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
         return (
             score >= problem.target_score
             or step >= problem.n_steps
-            or (model.may_stop and model.stopped(state, key, step))
+            or (model.may_stop and model.stopped(state, (key, step)))
         )
 
     ended = False
     if state is None:
         state = model.initial_state(key)
-        ended = has_ended(state, model.score(state, key, step))
+        ended = has_ended(state, model.score(state, (key, step)))
     else:
         state = as_state(state)  # a model that works in place must not write into its ancestor's past
     last = step + block_length
     deadline = perf_counter() + BLOCK_SECONDS
     while not ended and step < last:
         chunk, position = divmod(step - start_step, model.chunk)
-        state = model.step(state, model.noise(key, chunk)[position], key, step)
+        state = model.step(state, model.noise(key, chunk, step)[position], (key, step))
         step += 1
-        ended = has_ended(state, model.score(state, key, step))
+        ended = has_ended(state, model.score(state, (key, step)))
         if perf_counter() > deadline:
             break
     trace = Trace(all_scores, kept_steps, kept_states) if problem.traced else None

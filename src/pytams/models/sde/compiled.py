@@ -46,6 +46,7 @@ class Compiled:
                 "compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})"
             ) from error
         self._problem = problem
+        self._name = equation.name
         self._parameters = tuple(equation.parameters)
         self._checked = CheckedModel(problem, OneMember(equation))
         self._scalar = equation.noise_shape == ()
@@ -54,15 +55,16 @@ class Compiled:
         self._chunk = chunk_length(equation.noise_shape)
         self._dimension = int(np.prod(equation.noise_shape, dtype=int))
         self._waiting: list[tuple[SegmentKey, Point]] = []
+        self._in_loop: list[Point] = []
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._n_slices = 4 * threads if threads > 1 else 1
         self._room = max(1, min(_MAX_RECORDS, 2 * _MAX_RECORDS // max(1, self._dimension)))
         self._not_finite = NOT_FINITE
         self._kernel = specialised(equation)
-        self._compile(equation.name)
+        self._compile()
         self.n_steps = 0
 
-    def _compile(self, name: str) -> None:
+    def _compile(self) -> None:
         """Call the loop with no members, so that it is compiled, or loaded, now."""
         misses = sum(self._kernel.stats.cache_misses.values())
         start = perf_counter()
@@ -71,11 +73,12 @@ class Compiled:
         except Exception as error:
             reason = str(error).strip().splitlines()
             raise ModelError(
-                f"{name} cannot be compiled: drift and diffusion must return {self._dimension} float(s), score one, "
-                f"with what Numba knows of Python and NumPy. Numba says:\n" + "\n".join(reason[-12:])
+                f"{self._name} cannot be compiled: drift and diffusion must return {self._dimension} float(s), "
+                f"score one, with what Numba knows of Python and NumPy. Numba says:\n" + "\n".join(reason[-12:])
             ) from error
         if sum(self._kernel.stats.cache_misses.values()) > misses:
-            _logger.warning("compiled %s in %.1f s; later runs find it on disk", name, perf_counter() - start)
+            seconds = perf_counter() - start
+            _logger.warning("compiled %s in %.1f s; later runs find it on disk", self._name, seconds)
 
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
@@ -101,6 +104,11 @@ class Compiled:
         """Tell where every segment is now."""
         return [], [point for _, point in self._waiting]
 
+    def where(self) -> str:
+        """Say which segments the loop has got; only it knows which one it is at."""
+        points = self._in_loop
+        return f"{self._name}'s compiled loop, at {_segments(points)}" if points else self._checked.where()
+
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
@@ -116,8 +124,8 @@ class Compiled:
 
     def _draw_start(self, key: SegmentKey) -> tuple[State, float, bool]:
         state = self._checked.initial_state(key)
-        score = self._checked.score(state, key, 0)
-        return state, score, score >= self._problem.target_score or self._checked.stopped(state, key, 0)
+        score = self._checked.score(state, (key, 0))
+        return state, score, score >= self._problem.target_score or self._checked.stopped(state, (key, 0))
 
     def _advance(self, points: list[Point], block_length: int) -> list[Progress]:
         room = self._room
@@ -128,12 +136,25 @@ class Compiled:
             members.trace = np.empty(
                 (len(points), min(block_length, self._problem.n_steps - int(members.steps.min())))
             )
+        self._in_loop = points
+        try:
+            self._loop(members, block_length)
+        except Exception as error:
+            raise ModelError(
+                f"{self._name}: drift, diffusion, score or stopped raised {type(error).__name__} at "
+                f"{_segments(points)}: {error}"
+            ) from error
+        finally:
+            self._in_loop = []
+        return self._collect(points, members)
+
+    def _loop(self, members: _Members, block_length: int) -> None:
+        """Advance the members, on the threads that there are."""
         if self._pool is None:
             self._call(members, slice(None), block_length)
         else:
             slices = [slice(i, None, self._n_slices) for i in range(self._n_slices)]
             list(self._pool.map(lambda part: self._call(members, part, block_length), slices))
-        return self._collect(points, members)
 
     def _call(self, members: _Members, part: slice, block_length: int) -> None:
         self._kernel(
@@ -188,6 +209,15 @@ class Compiled:
             states=np.asarray(report.states)[is_record],
             trace=trace,
         )
+
+
+def _segments(points: list[Point]) -> str:
+    """Name some segments."""
+    first, runs = points[0], {point.key.run for point in points}
+    text = f"run {first.key.run}, slot {first.key.slot}, from step {first.step} on"
+    if len(points) == 1:
+        return text
+    return f"one of {len(points)} segments of runs {min(runs)} to {max(runs)}, the first {text}"
 
 
 class _Members:

@@ -64,9 +64,10 @@ class OneMember(Functions):
         return self._call("score", state, t)
 
     def stopped(self, state: Any, t: Any) -> Any:
-        """Whether it ends here."""
-        return self._call("stopped", state, t)
+        """Whether it ends here; never, if there is no such function."""
+        return False if self._equation.functions["stopped"] is None else self._call("stopped", state, t)
 
     def _call(self, name: str, state: Any, t: float) -> Any:
         function = self._equation.functions[name]
-        return None if function is None else function(state[()], t, self._equation.parameters)
+        assert function is not None
+        return function(state[()], t, self._equation.parameters)

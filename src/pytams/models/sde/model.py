@@ -132,10 +132,18 @@ class SDE(Model):
 def _columns(values: Any, state: NDArray[np.float64]) -> NDArray[np.float64]:
     """Put what a function returned for each component side by side."""
     if state.ndim == 1:
-        return np.broadcast_to(np.asarray(values, dtype=np.float64), state.shape)
+        return np.broadcast_to(_real(values), state.shape)
     if not isinstance(values, tuple | list | np.ndarray) or len(values) != state.shape[1]:
         raise ValueError(f"drift and diffusion must return {state.shape[1]} numbers, one a component")
     columns = np.empty(state.shape)
     for j, value in enumerate(values):
-        columns[:, j] = value
+        columns[:, j] = _real(value)
     return columns
+
+
+def _real(value: Any) -> NDArray[Any]:
+    """Refuse what NumPy would make a float of: half of a complex number, text, truth values."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"drift and diffusion must return real numbers, not {array.dtype}")
+    return array

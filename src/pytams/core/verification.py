@@ -1,0 +1,139 @@
+"""Computing a part of a study again, before anything is built on it: it has to come out the same, to the bit.
+
+A model with random numbers of its own, with a memory, of another version or on another machine's arithmetic is found
+out here; on what it gives, estimates would be wrong without a word.
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytams.core.errors import ModelError, Place, SettingsError
+from pytams.core.segments import SegmentKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pytams.core.ports import Engine
+    from pytams.core.segments import Problem, Progress
+    from pytams.core.settings import Settings
+
+_FEW_STEPS = 256
+_SHARE = 0.01
+"""Share of a run that is computed again at most."""
+_CAUSES = (
+    "What a model returns must follow from its arguments alone. Usual causes: random numbers that do not come from "
+    "`noise` (np.random, random); something that it keeps from one call to the next"
+)
+_LATER_CAUSES = (
+    "; another version of the model, of a file it reads or of a library; another machine's arithmetic; "
+    "a vectorised model whose members depend on which others are in the batch"
+)
+
+
+class Beginning(NamedTuple):
+    """The first steps of an initial trajectory."""
+
+    key: SegmentKey
+    n_steps: int
+
+
+class Outline(NamedTuple):
+    """What came of a beginning."""
+
+    scores: Sequence[float]
+    """At every step from 0 on: ``n_steps + 1`` of them, fewer if the trajectory ended before."""
+    digests: Mapping[int, str]
+    """Of the states at records, by step: `pytams.core.states.digest`."""
+
+
+class Witness(NamedTuple):
+    """A beginning that was recorded."""
+
+    beginning: Beginning
+    outline: Outline
+
+
+def n_steps_again(settings: Settings) -> int:
+    """Say how many steps of a run are computed again when it goes on: 1 % of it, and at most a trajectory."""
+    return min(settings.n_steps, max(1, int(_SHARE * settings.n_trajectories * settings.n_steps)))
+
+
+def check_recorded(engine: Engine, witnesses: Sequence[Witness], settings: Settings) -> None:
+    """Compute again what was recorded.
+
+    Raises
+    ------
+    ModelError
+        If something else comes out: it names the first step that differs.
+    """
+    found = engine.begin_again([[witness.beginning] for witness in witnesses])
+    for (beginning, recorded), [outline] in zip(witnesses, found, strict=True):
+        _compare(beginning, recorded, outline, settings, "than what was recorded", _CAUSES + _LATER_CAUSES)
+
+
+def check_twice(engine: Engine, run: int, settings: Settings) -> None:
+    """Compute two beginnings twice, in either order, each time with a fresh copy of the model.
+
+    Raises
+    ------
+    ModelError
+        If something else comes out: it names the first step that differs.
+    """
+    n_steps = min(_FEW_STEPS, max(1, n_steps_again(settings) // 4))
+    beginnings = [Beginning(SegmentKey(run, slot, 0), n_steps) for slot in (0, 1)]
+    once, again = engine.begin_again([beginnings, beginnings[::-1]])
+    for beginning, one, other in zip(beginnings, once, again[::-1], strict=True):
+        _compare(beginning, one, other, settings, "the second time", _CAUSES)
+
+
+def _compare(
+    beginning: Beginning, expected: Outline, found: Outline, settings: Settings, than: str, causes: str
+) -> None:
+    key = beginning.key
+    difference = _first_difference(expected, found)
+    if difference is not None:
+        step, what = difference
+        place = Place(*key, step, step * settings.step_size)
+        raise ModelError(
+            f"the model, computed again, gives {what} {than} at {place}. {causes}. "
+            "(verify = false goes on without this check, at your own risk.)",
+            place=place,
+        )
+
+
+def _first_difference(expected: Outline, found: Outline) -> tuple[int, str] | None:
+    for step, (then, now) in enumerate(_pairs(expected.scores, found.scores)):
+        if then is None or now is None:
+            return step, "another end"
+        if then != now:
+            return step, f"another score ({now!r}, not {then!r})"
+        digests = expected.digests.get(step), found.digests.get(step)
+        if None not in digests and digests[0] != digests[1]:
+            return step, "another state"
+    return None
+
+
+def _pairs(one: Iterable[float], other: Iterable[float]) -> Iterable[tuple[float | None, float | None]]:
+    return zip_longest((float(score) for score in one), (float(score) for score in other))
+
+
+def start_check(problem: Problem) -> Callable[[Progress], None]:
+    """Make what refuses a fixed start that is at the target: there is nothing to estimate. A random one may be."""
+    is_checked = False
+
+    def check(progress: Progress) -> None:
+        nonlocal is_checked
+        score = progress.scores[0]
+        if score < problem.target_score or is_checked:
+            return
+        is_checked = True
+        if problem.model.has_fixed_start(problem.seed):
+            raise SettingsError(
+                "target_score",
+                f"{problem.target_score:g} is already reached at t = 0, where the score is {score:g}; "
+                "set a higher target, or another initial state",
+            )
+
+    return check

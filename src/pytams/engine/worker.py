@@ -1,0 +1,89 @@
+"""What runs on a worker: a task, which advances some segments from their points for a while."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import cloudpickle
+
+from pytams.core.errors import ModelError
+from pytams.engine.again import outlines
+from pytams.models.loading import import_file, model_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytams.core.segments import Point, Problem, Progress
+    from pytams.core.verification import Beginning, Outline
+
+TASK_SECONDS = 0.5
+"""A task takes about this long, unless a single step takes longer."""
+
+
+class Answer(NamedTuple):
+    """What a task says."""
+
+    reports: list[Progress]
+    """In order."""
+    points: list[Point]
+    """Where the segments are that have not ended."""
+    n_steps: int
+    seconds: float
+    """How long it took."""
+
+
+_problems: dict[str, Problem] = {}
+
+
+def pack(problem: Problem) -> bytes:
+    """Make bytes of a problem; a model from a file goes with the file's path, which workers import it from.
+
+    Raises
+    ------
+    ModelError
+        If the model holds what cannot be sent.
+    """
+    try:
+        packed: bytes = cloudpickle.dumps((model_file(problem.model), cloudpickle.dumps(problem)))
+    except Exception as error:
+        raise ModelError(
+            f"{problem.model.name} cannot be sent to workers ({type(error).__name__}: {error}): leave open files, "
+            "locks and the like out of its attributes, or advance it in process"
+        ) from error
+    return packed
+
+
+def set_problem(name: str, packed: bytes) -> None:
+    """Build the problem and its model, once in a worker."""
+    if name not in _problems:
+        file, pickled = cloudpickle.loads(packed)
+        if file is not None:
+            import_file(file)
+        _problems[name] = cloudpickle.loads(pickled)
+
+
+def begin_again(name: str, packed: bytes, beginnings: Sequence[Beginning]) -> list[Outline]:
+    """Compute beginnings again, on the side."""
+    set_problem(name, packed)
+    return outlines(_problems[name], beginnings)
+
+
+def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> Answer:
+    """Advance some segments for some seconds: this is a task."""
+    set_problem(name, packed)
+    problem = _problems[name]
+    stepper = problem.model.make_stepper(problem)
+    for point in points:
+        stepper.join(point)
+    reports: list[Progress] = []
+    n_ended = 0
+    start = perf_counter()
+    deadline = start + seconds
+    while n_ended < len(points) and perf_counter() < deadline:
+        new = stepper.advance(None)
+        n_ended += sum(report.ended for report in new)
+        reports += new
+    more, left = stepper.checkpoint()
+    stepper.close()
+    return Answer(reports + more, left, stepper.n_steps, perf_counter() - start)

@@ -1,0 +1,66 @@
+"""Whether a model is the one that a study was made with: its arguments, its functions and its source files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytams.core.errors import RunDirectoryError
+from pytams.models.fingerprint import changes, source_changes, source_files
+from pytams.models.sources import file_of, source_hashes
+
+if TYPE_CHECKING:
+    from pytams.core.ports import Steppable
+    from pytams.storage.manifest import ModelSource
+
+_ADVICE = "put it back, start a new study, or go on at your own risk with --force (Storage(force=True))"
+
+
+def sources_of(model: Steppable, reference: str | None) -> dict[str, str]:
+    """Hash the source files of a model: that of its reference, if it has one, and what they import."""
+    file = None if reference is None else file_of(reference, Path())
+    return source_hashes(source_files(model) if file is None else [file])
+
+
+def check_sources(path: Path, made_with: ModelSource) -> None:
+    """Make sure, without executing any, that the source files of a model that is imported by reference are the same.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they are not: the message names the files.
+    """
+    file = None if made_with.reference is None else file_of(made_with.reference, Path())
+    if file is not None:
+        _compare_sources(path, made_with, [file])
+
+
+def check_model(path: Path, made_with: ModelSource, model: Steppable, reference: str | None) -> None:
+    """Make sure that a model is made of what the study's was.
+
+    Raises
+    ------
+    RunDirectoryError
+        If it is not: the message names the arguments or files that differ.
+    """
+    if made_with.made_of is not None:
+        differing = changes(made_with.made_of, model.made_of)
+        if differing:
+            raise RunDirectoryError(f"{path} is of another model: model.{'; model.'.join(differing)}: {_ADVICE}")
+    file = None if reference is None else file_of(reference, Path())
+    _compare_sources(path, made_with, source_files(model) if file is None else [file])
+
+
+def _compare_sources(path: Path, made_with: ModelSource, files: list[Path]) -> None:
+    if made_with.sources is not None:
+        differing = source_changes(made_with.sources, source_hashes(files))
+    elif files and made_with.sha256 is not None:  # before format 3
+        sha256 = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        differing = [] if sha256 == made_with.sha256 else [f"{files[0].name} has changed"]
+    else:
+        return
+    if differing:
+        raise RunDirectoryError(
+            f"the source of {made_with.name} has changed since {path} was made ({', '.join(differing)}): {_ADVICE}"
+        )

@@ -1,0 +1,100 @@
+"""Where the ledgers of a run directory are: a file each, or a schema each of a PostgreSQL database."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytams.core.errors import RunDirectoryError
+from pytams.sqldb.errors import NoLedgerError
+from pytams.sqldb.runledger import RunLedger
+from pytams.sqldb.schemas import schemas
+from pytams.sqldb.urls import parsed
+from pytams.storage.files import temporary_name, why_not, write_atomically
+
+if TYPE_CHECKING:
+    from pytams.storage.manifest import StudyInfo
+
+
+class Ledgers:
+    """The ledgers of a study.
+
+    Parameters
+    ----------
+    folder
+        The run directory.
+    info
+        What it is of.
+    url
+        Of the database that they are in, as its user has said it; None: in files.
+    """
+
+    subfolder = "ledgers"
+
+    def __init__(self, folder: Path, info: StudyInfo, url: str | None) -> None:
+        self._folder, self._facts, self._url = folder, info.facts(), url
+        self._schema = ""
+        """What the schemas of its ledgers begin with."""
+        if info.database_url is not None:
+            self._schema = f"{parsed(info.database_url).query.get('schema', 'pytams')}_{info.identity}"
+        self._template: bytes | None = None
+
+    def open(self, run: int, *, read_only: bool) -> RunLedger:
+        """Open the ledger of a run; make it, if it may be written and is not there."""
+        if self._url is None:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                path = Path(self._location(run) + suffix)
+                problem = why_not(path, self._folder)
+                if problem is not None:
+                    raise RunDirectoryError(f"{path} {problem}: nothing is read from it, or written to it")
+            if not read_only and not self.exists(run):
+                self._copy_template(Path(self._location(run)))
+        return RunLedger(self._location(run), ro_mode=read_only)
+
+    def _copy_template(self, path: Path) -> None:
+        """Put an empty ledger of this study in place: quicker than to make its tables again for every run."""
+        if self._template is None:
+            temporary = temporary_name(path)
+            with RunLedger(str(temporary)) as ledger:
+                ledger.put_info("study", json.dumps(self._facts))
+            self._template = temporary.read_bytes()
+            temporary.unlink()
+        with suppress(FileExistsError):  # another driver was quicker
+            write_atomically(path, self._template, replace=False, sync=False)
+
+    def numbers(self) -> list[int]:
+        """List the runs that have a ledger."""
+        if self._url is None:
+            folder = self._folder / self.subfolder
+            names, pattern = (os.listdir(folder) if folder.is_dir() else []), r"run(\d{5,})\.db"
+        else:
+            names, pattern = schemas(self._url), rf"{re.escape(self._schema)}_run(\d{{5,}})"
+        return sorted(int(found[1]) for name in names if (found := re.fullmatch(pattern, name)))
+
+    def exists(self, run: int) -> bool:
+        """Whether a run has a ledger."""
+        if self._url is None:
+            return os.path.lexists(self._location(run))
+        try:
+            RunLedger(self._location(run), ro_mode=True).close()
+        except NoLedgerError:
+            return False
+        return True
+
+    def files(self, run: int) -> list[Path]:
+        """List the files of a ledger that are there: itself, its log and the index of that; none in a database."""
+        if self._url is not None:
+            return []
+        path = Path(self._location(run))
+        files = [path.with_name(f"{path.name}{suffix}") for suffix in ("", "-wal", "-shm")]
+        return [path for path in files if path.exists()]
+
+    def _location(self, run: int) -> str:
+        if self._url is None:
+            return str(self._folder / self.subfolder / f"run{run:05d}.db")
+        url = parsed(self._url).update_query_dict({"schema": f"{self._schema}_run{run:05d}"})
+        return url.render_as_string(hide_password=False)

@@ -1,0 +1,130 @@
+"""Writing what a run's ledger and segment files do not have yet: a file first, then what points at it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+from pytams.core.errors import RunDirectoryError
+from pytams.sqldb.runledger import TrajectoryRow, splitting_columns
+from pytams.storage.claims import record
+from pytams.storage.pending import iteration_rows
+from pytams.storage.segment_files import PieceName
+from pytams.storage.status import RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytams.core.ports import Activity
+    from pytams.core.segments import Point, SegmentKey
+    from pytams.core.splitting import Splitting
+    from pytams.storage.directory import RunDirectory
+    from pytams.storage.pending import PendingRun, PendingSegment
+    from pytams.storage.recorded import Recorded
+    from pytams.storage.segment_files import Piece
+
+
+def write_segments(
+    directory: RunDirectory, runs: Mapping[int, PendingRun], where: Mapping[SegmentKey, Point]
+) -> tuple[str, set[int]]:
+    """Write one file of all that is to be written, and return its name, and whose segments are in it."""
+    segments: list[PendingSegment] = []
+    pieces: list[Piece] = []
+    for run in runs.values():
+        if not directory.info.archive_discarded:
+            run.drop_states()
+        for segment in [*run.killed, *run.segments.values()]:
+            point = where.get(segment.start.key)
+            if segment.scores and (segment.ended or (point is not None and point.step == segment.step)):
+                segments.append(segment)
+                pieces.append(segment.piece(None if segment.ended else point))
+    if not pieces:
+        return "", set()
+    name, sha256 = directory.segment_files.write(pieces, directory.info.settings.step_size)
+    for i, segment in enumerate(segments):
+        segment.pieces = [*segment.pieces, PieceName(name, i)]
+        segment.clear()
+    runs_in_file = {segment.start.key.run for segment in segments}
+    for number in runs_in_file:
+        runs[number].recorded.files[name] = sha256
+    return name, runs_in_file
+
+
+def commit(
+    directory: RunDirectory,
+    run: PendingRun,
+    splitting: Splitting,
+    file: str | None,
+    activity: Activity,
+    *,
+    closing: bool,
+) -> None:
+    """Write what has changed of one run: one transaction, one fact."""
+    if not run.is_checked:
+        _check_iterations(run, splitting)
+    ledger, settings = run.ledger, directory.info.settings
+    rows = {}
+    for slot in range(len(splitting.members)) if splitting.finished else run.changed:
+        segment = run.segments[splitting.members[slot].start.key]
+        status = "completed" if segment.ended else ("idle" if closing else "locked")
+        rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, settings), status)
+    killed = [(run.file(segment), segment.metadata(segment.log_weight, settings)) for segment in run.killed]
+
+    def write() -> None:
+        if file is not None:
+            ledger.add_file(file, run.recorded.files[file])
+        if directory.info.archive_discarded:
+            ledger.archive_trajectories(killed)
+        else:
+            ledger.note_discarded([metadata for _, metadata in killed])
+        ledger.put_trajectories(rows)
+        ledger.put_iterations(run.n_complete, iteration_rows(splitting, run.n_complete))
+        ledger.put_info("wall_time", repr(activity.wall_time))
+        ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
+        if splitting.finished:
+            ledger.put_info("finished", directory.info.cap)
+
+    record(ledger, write)
+    run.recorded.archived.update(segment.start.key for segment in run.killed)
+    run.killed, run.changed = [], set()
+    run.n_complete = splitting.n_complete
+
+
+def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
+    """Make sure, once, that the completed iterations on disk are those that the trajectories on disk give."""
+    n_found, n_expected = compare_iterations(run.recorded, splitting)
+    if n_expected < n_found:
+        raise RunDirectoryError(
+            f"{run.ledger.name()} has {n_found} completed splitting iterations, but the trajectories give "
+            f"{n_expected}: was the ledger edited, or the model changed?"
+        )
+    run.n_complete, run.is_checked = n_found, True
+    run.recorded.iterations = []
+
+
+def compare_iterations(recorded: Recorded, splitting: Splitting) -> tuple[int, int]:
+    """Compare completed iterations on disk with those that the trajectories give, as far as there are both.
+
+    Returns
+    -------
+    n_found, n_expected
+        How many there are of each.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they differ.
+    """
+    found = [row for row in recorded.iterations if row["status"] == "completed"]
+    expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
+    for i, (there, here) in enumerate(zip(found, expected, strict=False)):
+        if there["weight"] == json.dumps(math.exp(splitting.iterations[i].log_weight)):
+            there["weight"] = here["weight"]  # earlier versions wrote weights below the smallest float so
+        for column, value in here.items():
+            if there[column] != value:
+                raise RunDirectoryError(
+                    f"{recorded.ledger_name}: {column} of splitting iteration {i} is {there[column]}, but the "
+                    f"trajectories give {value}: was the ledger edited, or the model changed?"
+                )
+    return len(found), len(expected)

@@ -1,0 +1,211 @@
+"""A study under way: a model, an engine, a journal and observers, put together."""
+
+from __future__ import annotations
+
+import logging
+from time import sleep
+from typing import TYPE_CHECKING
+
+from pytams.analysis.result import Result
+from pytams.analysis.runs import RunResult
+from pytams.core.driver import Decided, Driver, lowest_level
+from pytams.core.ports import NoEngine
+from pytams.core.verification import start_check
+from pytams.engine.replay import Replay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from pytams.core.driver import Event
+    from pytams.core.observers import Observers
+    from pytams.core.ports import Engine, Journal
+    from pytams.core.segments import Problem
+    from pytams.core.selection import Variant
+    from pytams.core.settings import Settings
+    from pytams.core.splitting import Splitting
+
+_logger = logging.getLogger("pytams")
+
+_WAIT_SECONDS = 1.0
+"""Between looks at runs that others drive."""
+
+
+class Study:
+    """Independent runs under way: settings, a model, an engine, and a journal.
+
+    Iterating advances it and yields the study itself after every block, so that a loop can watch, and stop it by
+    leaving. Iterating again goes on. A context manager: leaving it records everything and closes the engine.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        variant: Variant,
+        problem: Problem,
+        runs: Sequence[int],
+        make_engine: Callable[[Problem], Engine],
+        journal: Journal,
+        observers: Observers,
+        *,
+        verify: bool,
+    ) -> None:
+        self.settings = settings
+        self.runs: list[int] = []
+        """Numbers of the runs that are driven here."""
+        self._problem, self._asked = problem, runs
+        self._journal, self._observers, self._verify = journal, observers, verify
+        _logger.info("%d runs, seed %d, %s", len(runs), problem.seed, settings)
+        self._claimed = journal.claim(runs)
+        try:
+            self._engine: Engine = make_engine(problem) if self._claimed else NoEngine()
+        except BaseException:
+            journal.close()
+            raise
+        self._awaited: Mapping[int, str] = {}
+        self._driver = Driver(settings, problem.seed, variant, self._engine, journal, start_check(problem))
+        self.runs += self._claimed
+
+    # --- how it goes --------------------------------------------------------------------------------------------
+
+    @property
+    def n_finished(self) -> int:
+        """Runs whose estimate is known."""
+        return len(self._driver.finished)
+
+    @property
+    def note(self) -> str:
+        """What the engine has to say before it starts, such as where its dashboard is."""
+        return self._engine.note
+
+    @property
+    def n_steps(self) -> int:
+        """Model steps computed so far, in this session."""
+        return self._driver.n_steps
+
+    @property
+    def steps_per_second(self) -> float:
+        """Model steps a second, the mean since it was begun or resumed."""
+        return self._driver.activity.steps_per_second
+
+    @property
+    def target_score(self) -> float:
+        """The score to reach."""
+        return self.settings.target_score
+
+    @property
+    def splittings(self) -> dict[int, Splitting]:
+        """The state machine of each run that has begun, by number: to look at."""
+        return self._driver.splittings
+
+    @property
+    def progress(self) -> float:
+        """How far the levels have risen from each run's first to the target: 0 to 1, the mean over runs."""
+        return sum(splitting.progress for splitting in self._driver.splittings.values()) / max(1, len(self.runs))
+
+    @property
+    def n_running(self) -> int:
+        """Segments running now, in all runs."""
+        return sum(splitting.n_running for splitting in self._driver.splittings.values())
+
+    @property
+    def lowest_level(self) -> float:
+        """Level that every unfinished run has passed, -inf if one has none yet; the target once all are finished."""
+        return lowest_level(self._driver.splittings.values(), self.target_score)
+
+    # --- going on -----------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Study]:
+        while True:
+            yield from self._advance()
+            if self._claimed or self._claim():
+                self._begin()
+            elif awaited := self._journal.awaited(self._asked):
+                yield from self._wait(awaited)
+            else:
+                return
+
+    def _begin(self) -> None:
+        if self._verify:
+            self._driver.verify(self._claimed)
+        claimed, self._claimed = self._claimed, []
+        self._tell(self._driver.begin(claimed))
+
+    def _wait(self, awaited: Mapping[int, str]) -> Iterator[Study]:
+        """Wait a little for runs that others drive."""
+        if awaited != self._awaited:
+            runs = ", ".join(f"run {run} (driven by {who})" for run, who in awaited.items())
+            _logger.warning("waiting for %s", runs)
+            self._awaited = awaited
+        yield self
+        sleep(_WAIT_SECONDS)
+
+    def _advance(self) -> Iterator[Study]:
+        while not self._driver.is_done:
+            self._tell(self._driver.advance())
+            self._observers.call("on_block", self)
+            yield self
+
+    def _claim(self) -> bool:
+        """Take on more runs, if there are any; one that had none to begin with has no engine."""
+        self._claimed = self._journal.claim(self._asked) if self.runs else []
+        self.runs += self._claimed
+        return bool(self._claimed)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        """Tell the observers what happened."""
+        if not self._observers:
+            return
+        for event in events:
+            if isinstance(event, Decided):
+                self._observers.call("on_iteration", event.run, event.iteration)
+            else:
+                self._observers.call("on_finished", event.run, self._run_result(event.run))
+
+    # --- what comes of it ---------------------------------------------------------------------------------------
+
+    def result(self) -> Result:
+        """Sum up the finished runs of the study, those that others have driven too; RuntimeError if there is none."""
+        finished, n_unfinished = self._outcome()
+        if not finished:
+            raise RuntimeError("no run is finished: iterate the study first")
+        return Result(
+            model=self._problem.model.name,
+            settings=self.settings,
+            seed=self._problem.seed,
+            runs=tuple(RunResult.of(run, splitting) for run, splitting in sorted(finished.items())),
+            n_unfinished=n_unfinished,
+            wall_time=self._driver.wall_time,
+            source=Replay(self._problem),
+        )
+
+    @property
+    def unfinished_elsewhere(self) -> Mapping[int, str]:
+        """Runs of the study that are neither driven here nor finished, by number, and who drives them."""
+        return self._journal.elsewhere().unfinished
+
+    def _outcome(self) -> tuple[dict[int, Splitting], int]:
+        """Find the finished runs of the study, by number, and how many are not finished."""
+        elsewhere = self._journal.elsewhere()
+        finished = {run: self._driver.splittings[run] for run in self._driver.finished}
+        n_unfinished = len(self.runs) - len(finished) + len(elsewhere.unfinished)
+        return finished | dict(elsewhere.finished), n_unfinished
+
+    def _run_result(self, run: int) -> RunResult:
+        return RunResult.of(run, self._driver.splittings[run])
+
+    def close(self) -> None:
+        """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays."""
+        self._close(can_checkpoint=True)
+
+    def _close(self, *, can_checkpoint: bool) -> None:
+        self._tell(self._driver.close(can_checkpoint=can_checkpoint))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._close(can_checkpoint=kind is None)

@@ -1,0 +1,169 @@
+"""TAMS of a model, with its settings checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytams.core.errors import SettingsError
+from pytams.core.observers import Observers
+from pytams.core.ports import NoJournal
+from pytams.core.segments import Problem
+from pytams.core.selection import Variant
+from pytams.core.settings import RunArguments, Settings
+from pytams.core.streams import draw_seed
+from pytams.engine.local import InProcess
+from pytams.tams.study import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytams.analysis.result import Result
+    from pytams.core.ports import Engine, Journal, Steppable
+    from pytams.storage.options import Storage
+
+
+class TAMS:
+    """Trajectory-adaptive multilevel splitting of a model.
+
+    Estimates the probability that the score reaches the target within the end time (Lestang et al. 2018,
+    doi 10.1088/1742-5468/aab856).
+
+    Parameters
+    ----------
+    model
+        The stochastic model and its score.
+    end_time
+        T, in the model's unit of time; a multiple of `step_size`.
+    step_size
+        dt, in the same unit.
+    target_score
+        The event is score >= target_score.
+    n_trajectories
+        N, the size of the ensemble, at least 2. The relative error of a run is about ``sqrt(-log(p) / N)`` at best.
+    n_discard
+        l, 1 <= l < N: at least the l lowest trajectories are killed in an iteration (more if they tie).
+    max_branchings
+        No iteration starts once this many trajectories have been killed: the estimate stays unbiased, but a run that
+        was cut short often reads 0. None: no limit.
+    variant
+        Makes the choices of the algorithm: see `pytams.core.selection`. None: TAMS's.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is impossible; it names the setting.
+    """
+
+    def __init__(
+        self,
+        model: Steppable,
+        *,
+        end_time: float,
+        step_size: float,
+        target_score: float,
+        n_trajectories: int,
+        n_discard: int = 1,
+        max_branchings: int | None = None,
+        variant: Variant | None = None,
+    ) -> None:
+        if isinstance(model, type) or not callable(getattr(model, "make_stepper", None)):
+            hint = "; make an instance of it first" if isinstance(model, type) else ""
+            raise SettingsError("model", f"expected a pytams.Model, got {model!r}{hint}")
+        model.validate()
+        self.model = model
+        self.variant = variant or Variant()
+        self.settings = Settings.checked(
+            {
+                "end_time": end_time,
+                "step_size": step_size,
+                "target_score": target_score,
+                "n_trajectories": n_trajectories,
+                "n_discard": n_discard,
+                "max_branchings": max_branchings,
+                "variant": self.variant.name,
+            }
+        )
+
+    def study(
+        self,
+        n_runs: int = 1,
+        seed: int | None = None,
+        *,
+        first_run: int = 0,
+        engine: Callable[[Problem], Engine] = InProcess,
+        out: str | Path | Storage | None = None,
+        journal: Journal | None = None,
+        observers: Sequence[object] = (),
+        verify: bool = True,
+    ) -> Study:
+        """Prepare independent runs; nothing is computed before the study is iterated.
+
+        Parameters
+        ----------
+        n_runs
+            K, the number of independent runs. An error bar needs at least two.
+        seed
+            0 <= seed < 2**63. Drawn if not given: the result has it.
+        first_run
+            Number of the first run. Run r of a seed is the same run in whatever study it is part of.
+        engine
+            Makes the engine that advances the segments.
+        out
+            A run directory, which is made, or gone on with if it holds this study; `pytams.Storage` says how it is
+            written.
+        journal
+            Instead of `out`: a journal of your own.
+        observers
+            Objects with any of the methods of `pytams.Observer`.
+        verify
+            Whether a part of the study is computed again, to the bit, before anything is built on it: of what `out`
+            holds, or of the first steps, twice. It costs 1 % of a run at most.
+
+        Raises
+        ------
+        SettingsError
+            If a setting is impossible.
+        RunDirectoryError
+            If `out` holds another study, or is in use.
+        """
+        arguments = RunArguments.checked({"n_runs": n_runs, "seed": seed, "first_run": first_run})
+        following = Observers(observers)
+        if out is None:
+            seed = draw_seed() if arguments.seed is None else arguments.seed
+            problem = Problem.of(self.model, self.settings, seed, traced=journal is not None)
+            runs, journal = arguments.runs, journal or NoJournal()
+        elif journal is None:
+            from pytams.storage.opening import open_study  # noqa: PLC0415 - files and ledgers: heavy imports
+
+            problem, runs, journal = open_study(self.model, self.settings, self.variant, arguments, out)
+        else:
+            raise SettingsError("journal", "give either a journal or out")
+        return Study(self.settings, self.variant, problem, runs, engine, journal, following, verify=verify)
+
+    def run(
+        self,
+        n_runs: int = 1,
+        seed: int | None = None,
+        *,
+        first_run: int = 0,
+        engine: Callable[[Problem], Engine] = InProcess,
+        out: str | Path | Storage | None = None,
+        journal: Journal | None = None,
+        observers: Sequence[object] = (),
+        verify: bool = True,
+    ) -> Result:
+        """Run to the end. The parameters are those of `study`."""
+        with self.study(
+            n_runs,
+            seed,
+            first_run=first_run,
+            engine=engine,
+            out=out,
+            journal=journal,
+            observers=observers,
+            verify=verify,
+        ) as study:
+            for _ in study:
+                pass
+            return study.result()

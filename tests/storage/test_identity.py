@@ -1,0 +1,257 @@
+"""A study goes on with the model that it was made with, and with no other: by what it is made of, and by its bits."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pytams
+from pytams.engine import Processes
+from pytams.storage.directory import RunDirectory
+
+SETTINGS: dict[str, Any] = {"end_time": 2.0, "step_size": 0.02, "target_score": 2.5, "n_trajectories": 10}
+
+
+class Drifting(pytams.Model):
+    """A random walk with a drift."""
+
+    noise_shape = ()
+    source: Any = None
+    """Adds what it gives to every step."""
+
+    def __init__(self, drift: float = 0.5, *, parts: tuple[float, ...] = (1.0,)) -> None:
+        self.drift, self.parts = drift, parts
+        self.n_calls = 0
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        return np.zeros(2)
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        self.n_calls += 1
+        extra = 0.0 if self.source is None else self.source(self, t)
+        return state + np.array([self.drift * dt + np.sqrt(dt) * noise + extra, 0.0])
+
+    def score(self, state: Any, t: Any) -> Any:
+        return state[0]
+
+
+def tams(model: pytams.Model) -> pytams.TAMS:
+    return pytams.TAMS(model, **SETTINGS)
+
+
+# --- what it is made of -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (Drifting(0.6), r"model\.drift is 0\.6, but the study was made with 0\.5"),
+        (Drifting(0.5, parts=(1.0, 2.0)), r"model\.parts is \[1\.0, 2\.0\], but the study was made with \[1\.0\]"),
+        (Drifting(np.float64(0.25) + 0.1), r"model\.drift is 0\.35"),
+    ],
+)
+def test_other_arguments_are_refused(tmp_path: Path, other: pytams.Model, message: str) -> None:
+    tams(Drifting()).run(1, seed=1, out=tmp_path / "out")
+    with pytest.raises(pytams.RunDirectoryError, match=message):
+        tams(other).run(2, out=tmp_path / "out")
+    assert RunDirectory(tmp_path / "out").info.n_runs == 1
+    assert tams(Drifting()).run(2, out=tmp_path / "out").n_unfinished == 0
+
+
+def sde(strength: float, power: int = 3, *, compiled: bool = False, **changes: Any) -> pytams.SDE:
+    def drift(x: Any, t: Any, p: Any) -> Any:
+        return strength * (x - x**power)
+
+    functions: dict[str, Any] = {
+        "drift": drift,
+        "diffusion": lambda x, t, p: p.sigma,
+        "score": lambda x, t, p: x,
+        "initial": -1.0,
+        "sigma": 0.7,
+    }
+    return pytams.SDE(**{**functions, **changes}, compiled=compiled)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (sde(1.1), "model.drift is "),
+        (sde(1.0, 5), "model.drift is "),
+        (sde(1.0, diffusion=lambda x, t, p: 2.0 * p.sigma), "model.diffusion is "),
+        (sde(1.0, sigma=0.8), r"model\.sigma is 0\.8, but the study was made with 0\.7"),
+        (sde(1.0, scheme="heun"), r"model\.scheme is 'heun', but the study was made with 'euler-maruyama'"),
+        (sde(1.0, initial=-0.9), r"model\.initial is -0\.9"),
+    ],
+)
+def test_another_equation_is_refused(tmp_path: Path, other: pytams.Model, message: str) -> None:
+    settings = {**SETTINGS, "target_score": 0.5}
+    pytams.TAMS(sde(1.0), **settings).run(1, seed=1, out=tmp_path / "out")
+    with pytest.raises(pytams.RunDirectoryError, match=message):
+        pytams.TAMS(other, **settings).run(1, out=tmp_path / "out")
+    pytams.TAMS(sde(1.0), **settings).run(1, out=tmp_path / "out")
+
+
+MODEL = """
+import pathlib
+import numpy as np
+import pytams
+
+pathlib.Path({mark!r}).write_text("executed")
+
+class Walk(pytams.Model):
+    noise_shape = ()
+    def __init__(self, up=0.5):
+        self.up = up
+    def initial_state(self, rng):
+        return np.zeros(())
+    def step(self, state, noise, t, dt):
+        from helper.scale import scale
+        return state + self.up * dt + scale * np.sqrt(dt) * noise
+    def score(self, state, t):
+        return state
+"""
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    """Write a model that imports a package of its own, inside a method."""
+    (tmp_path / "helper").mkdir()
+    (tmp_path / "helper" / "__init__.py").touch()
+    (tmp_path / "helper" / "scale.py").write_text("from .number import scale\n")
+    (tmp_path / "helper" / "number.py").write_text("scale = 1.0\n")
+    (tmp_path / "walk.py").write_text(MODEL.format(mark=str(tmp_path / "mark")))
+    (tmp_path / "input.toml").write_text(
+        "[tams]\nntrajectories = 10\nnruns = 1\nseed = 1\n"
+        "[trajectory]\nend_time = 2.0\nstep_size = 0.02\ntargetscore = 2.5\n"
+        '[model]\nclass = "walk.py:Walk"\n'
+    )
+    return tmp_path
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "pytams", *arguments]
+    return subprocess.run(line, check=False, capture_output=True, text=True, cwd=folder)
+
+
+def test_an_edited_module_is_named_before_anything_is_executed(walk: Path) -> None:
+    first = command(walk, "run", "input.toml", "--out", "out")
+    assert first.returncode == 0, first.stderr
+    assert set(RunDirectory(walk / "out").info.model.sources or ()) == {
+        "walk.py",
+        "helper",
+        "helper.scale",
+        "helper.number",
+    }
+    (walk / "helper" / "number.py").write_text("scale = 1.5\n")
+    (walk / "mark").unlink()
+    resumed = command(walk, "resume", "out", "--runs", "2")
+    assert resumed.returncode == 1
+    assert "the source of Walk has changed since out was made (helper.number has changed)" in resumed.stderr
+    assert not (walk / "mark").exists()
+    forced = command(walk, "resume", "out", "--runs", "2", "--force")
+    assert forced.returncode == 1, "its bits are others"
+    assert "computed again, gives another score" in forced.stderr
+    (walk / "helper" / "number.py").write_text("scale = 1.0\n")
+    other = command(walk, "resume", "out", "--runs", "2", "--set", "model.up=0.25")
+    assert other.returncode == 1
+    assert "model.up is 0.25, but the study was made with 0.5" in other.stderr
+    assert command(walk, "resume", "out", "--runs", "2").returncode == 0
+
+
+# --- its bits ---------------------------------------------------------------------------------------------------
+
+
+def unseeded(model: Drifting, t: float) -> float:
+    return 1e-9 * random.random()
+
+
+def remembering(model: Drifting, t: float) -> float:
+    return 1e-9 * model.n_calls
+
+
+def seeded_once(model: Drifting, t: float) -> float:
+    generator = vars(model).setdefault("generator", np.random.default_rng(0))
+    return 1e-9 * float(generator.random())
+
+
+@pytest.fixture
+def impure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Drifting, "source", staticmethod(request.param))
+
+
+@pytest.mark.usefixtures("impure")
+@pytest.mark.parametrize("impure", [unseeded, remembering, seeded_once], indirect=True)
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_hidden_randomness_and_memory_are_refused_at_the_start(tmp_path: Path, on_disk: bool) -> None:
+    out = tmp_path / "out" if on_disk else None
+    with pytest.raises(
+        pytams.ModelError, match=r"computed again, gives another score .* run 0, slot [01], step [12] "
+    ) as e:
+        tams(Drifting()).run(1, seed=1, out=out)
+    assert "np.random" in str(e.value)
+    assert e.value.place is not None
+    assert tams(Drifting()).run(1, seed=1, verify=False).runs
+
+
+class RandomStart(Drifting):
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        return np.random.default_rng().normal(size=2) * 0.1
+
+
+def test_a_start_that_is_not_drawn_from_its_stream_is_refused() -> None:
+    with pytest.raises(pytams.ModelError, match=r"another score .* step 0 \(t = 0\)"):
+        tams(RandomStart()).run(1, seed=1)
+
+
+class Hidden(Drifting):
+    """The second component, which no score shows, follows a file."""
+
+    path: Path
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        return super().step(state, noise, t, dt) + np.array([0.0, float(self.path.read_text())])
+
+
+@pytest.mark.parametrize("engine", ["in process", "processes"])
+@pytest.mark.parametrize("extend", [False, True])
+def test_what_no_fingerprint_shows_is_found_by_computing_again(tmp_path: Path, engine: str, extend: bool) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    model = Hidden()
+    model.path = data
+    data.write_text("0.0")
+    make = pytams.engine.InProcess if engine == "in process" else partial(Processes, n_workers=1)
+    if extend:
+        tams(model).run(1, seed=1, out=out)
+    else:
+        with tams(model).study(2, seed=1, out=out) as study:
+            for _ in zip(range(40), study, strict=False):
+                pass
+        assert study.n_finished < 2
+    before = {path: path.read_bytes() for path in out.rglob("*.nc")}
+    data.write_text("0.125")
+    with pytest.raises(
+        pytams.ModelError, match=r"gives another state than what was recorded at run \d, slot \d, step 1 "
+    ):
+        tams(model).run(2, out=out, engine=make)
+    assert {path: path.read_bytes() for path in out.rglob("*.nc")} == before
+    data.write_text("0.0")
+    assert tams(model).run(2, out=out, engine=make).runs == tams(model).run(2, seed=1).runs
+
+
+@pytest.mark.parametrize("n", [2, 50])
+def test_it_costs_one_percent_of_a_run_at_most(tmp_path: Path, n: int) -> None:
+    model = Drifting()
+    problem = pytams.TAMS(model, **{**SETTINGS, "n_trajectories": n})
+    with problem.study(1, seed=1) as study:
+        next(iter(study))
+        n_checked = study.n_steps  # of the study itself: the check works on copies
+    result = problem.run(1, seed=1)
+    assert n_checked <= model.n_calls
+    assert result.n_steps + n_checked == model.n_calls
