@@ -482,12 +482,21 @@ READING = "show DIR + show DIR --json + watch DIR"
 PICTURES = ["plot DIR --out OUT", "report DIR --out OUT"]
 
 
+def quiet(matplotlib_folder: Path) -> dict[str, str]:
+    """Make an environment in which Python and what it imports have nothing to write, and no settings of a user's."""
+    return os.environ | {
+        "HOME": str(matplotlib_folder / "home"),
+        "MPLCONFIGDIR": str(matplotlib_folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
 def notes(directory: Path, commands: str, output: Path, matplotlib_folder: Path, cwd: Path, code: int = 0) -> str:
     """Run a command that is audited, and return what it was seen to do."""
     words = commands.replace("DIR", str(directory)).replace("OUT", str(output)).split()
     script = Path(__file__).with_name("audited.py")
     noted = directory.parent / "notes"
-    environment = os.environ | {"MPLCONFIGDIR": str(matplotlib_folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = quiet(matplotlib_folder)
     done = subprocess.run(
         [sys.executable, "-P", script, noted, directory, output, *words],
         capture_output=True,
@@ -573,7 +582,7 @@ def test_what_the_kernel_is_asked_for(
     output = tmp_path / ("out.html" if "report" in commands else "out.png")
     words = commands.replace("DIR", str(directory)).replace("OUT", str(output)).split()
     traced = ["strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=file,network,process", "-s", "4096"]
-    environment = os.environ | {"MPLCONFIGDIR": str(matplotlib_folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = quiet(matplotlib_folder)
     traced += [sys.executable, "-P", "-m", "pytams", *words]
     done = subprocess.run(traced, capture_output=True, text=True, check=False, env=environment)
     if "ptrace" in done.stderr.lower():
