@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-slurm check bench validation clean
+.PHONY: demo test test-slow test-slurm mutants check bench validation clean
 
 demo: $(READY)  ## the 2-D double well, 32 runs, beside the exact value
 	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
@@ -16,6 +16,11 @@ test-slow: $(READY)  ## the statistical and chaos suites
 
 test-slurm: $(READY)  ## a study on a real Slurm cluster of one node, started here; needs root, slurm-wlm and munge
 	$(BIN)/pytest -m slurm
+
+MUTANTS ?= 40
+mutants: $(READY)  ## how many of a random sample of small faults, MUTANTS a room (0: all), do the quick tests notice?
+	$(BIN)/python -m pip install --quiet --group mutants
+	$(BIN)/python benchmarks/mutants.py --each $(MUTANTS) --only "$(ONLY)"
 
 check: $(READY)
 	$(BIN)/ruff check --output-format concise
@@ -39,4 +44,4 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

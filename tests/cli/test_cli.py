@@ -98,6 +98,7 @@ def test_examples_and_json(tmp_path: Path, example: str) -> None:
         (["run", "input.toml", "--set", "tams.x=3"], 2, "[tams] x: unknown key"),
         (["run", "input.toml", "--runs", "0"], 2, "[tams] nruns: 0 is too small"),
         (["run", "input.toml", "--seed", "-1"], 2, "[tams] seed: -1 is too small"),
+        (["run", "input.toml", "--runs", "0", "--seed", "-1"], 2, "at least 1\n[tams] seed: -1 is too small"),
         (["run", "input.toml", "--set", "tams.logfile=no/such/folder"], 2, "[tams] logfile: "),
         (
             ["run", "input.toml", "--set", "model.broken=true"],
@@ -286,8 +287,9 @@ def test_pictures_and_report(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "wrote dw.html\n"), done.stderr
     assert "standard errors off" in (tmp_path / "dw.html").read_text()
     for options, message in [
-        (["--kind", "level"], "kind: no picture is called 'level'; there are levels, "),
-        (["--kind", "levels", "--run", "3"], "run: 3 is not among the finished runs"),
+        (["--kind", "level"], "pytams: --kind: no picture is called 'level'; there are levels, "),
+        (["--run", "3"], "pytams: --run: the overview shows the first one: choose a --kind of picture"),
+        (["--kind", "levels", "--run", "3"], "pytams: --run: 3 is not among the finished runs"),
         (["--out", "dw.xyz"], "--out: dw.xyz is no kind of picture"),
     ]:
         done = command("plot", "dw.tams", *options, cwd=tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,24 @@ def test_one_that_raises_is_reported_once_and_the_study_goes_on(caplog: pytest.L
     [record] = caplog.records
     assert "Broken() raised in on_iteration: the study goes on without it" in record.message
     assert record.exc_info
+
+
+def test_what_an_observer_gets_cannot_be_changed(tmp_path: Path) -> None:
+    """So nobody changes what comes of the study, or what is written of it."""
+
+    class Vandal:
+        n_tried = 0
+
+        def on_iteration(self, run: int, iteration: Any) -> None:
+            for field in dataclasses.fields(iteration):
+                with pytest.raises(AttributeError):
+                    setattr(iteration, field.name, None)
+                assert not isinstance(getattr(iteration, field.name), list | dict | set)
+                self.n_tried += 1
+
+    vandal = Vandal()
+    result = tams().run(2, seed=1, observers=[vandal], out=tmp_path / "run")
+    assert vandal.n_tried >= 50
+    assert result.runs == tams().run(2, seed=1).runs
+    with pytams.load(tmp_path / "run") as saved:
+        assert saved.result.runs == result.runs

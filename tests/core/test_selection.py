@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -69,3 +69,77 @@ def test_survivors_by_number() -> None:
     killed = [1, 2, 5]
     survivors = [slot for slot in range(8) if slot not in killed]
     assert survivor_slots(killed, list(range(5))) == survivors
+
+
+class Nameless(EvenLevels):
+    """Without a name of its own it would be taken for another."""
+
+
+class TamsByAnotherRule(pytams.Variant):
+    def level(self, ended: Sequence[tuple[float, int]], n_discard: int) -> float | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        (TamsByAnotherRule(), "TamsByAnotherRule is called 'tams', like what it is made from: give it a `name`"),
+        (Nameless(), "Nameless is called 'even levels', like what it is made from: give it a `name`"),
+        (EvenLevels, "expected a pytams.Variant, got .*EvenLevels'>; make an instance of it first"),
+        ("tams", "expected a pytams.Variant, got 'tams'"),
+    ],
+)
+def test_a_variant_is_an_instance_with_a_name_of_its_own(variant: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(pytams.SettingsError, match=f"^variant: {message}"):
+        walk(variant)
+    walk().run(1, seed=1, out=tmp_path / "run")
+    with pytest.raises(pytams.SettingsError, match=f"^variant: {message}"):
+        pytams.load(tmp_path / "run", variant)
+
+
+class Wrong(pytams.Variant):
+    """Chooses something impossible, or not."""
+
+    name = "wrong"
+
+    def __init__(self, **choices: Any) -> None:
+        self.choices = choices
+
+    def level(self, ended: Sequence[tuple[float, int]], n_discard: int) -> float | None:
+        level = super().level(ended, n_discard)
+        return None if level is None else self.choices.get("level", level)
+
+    def n_killed(self, ended: Sequence[tuple[float, int]], level: float) -> int:
+        n_killed: int = self.choices.get("n_killed", super().n_killed(ended, level))
+        return n_killed
+
+    def ancestors(self, rng: np.random.Generator, n_killed: int, n_survivors: int) -> list[int]:
+        ancestors = super().ancestors(rng, n_killed, n_survivors)
+        first: int | None = self.choices.get("ancestor")
+        return ancestors[self.choices.get("n_missing", 0) :] if first is None else [first, *ancestors[1:]]
+
+    def branch_record(self, scores: Sequence[float], level: float) -> int:
+        record: int = self.choices.get("record", super().branch_record(scores, level))
+        return record
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"level": -1.0}, "level returned -1.0 which is below all maxima: it must kill somebody"),
+        ({"level": math.nan}, "level returned nan"),
+        ({"n_killed": 0}, "n_killed returned 0 at level .* those whose maximum is not above it, 1 to "),
+        ({"n_killed": -1}, "n_killed returned -1"),
+        ({"n_killed": 21}, "n_killed returned 21"),
+        ({"ancestor": 20}, r"ancestors returned \[20.* numbers of survivors, each 0 to "),
+        ({"ancestor": -1}, r"ancestors returned \[-1"),
+        ({"n_missing": 1}, "ancestors returned .* numbers of survivors"),
+        ({"record": -1}, "branch_record returned -1 .* above level"),
+        ({"record": 0}, "branch_record returned 0 .* above level"),
+        ({"record": 99}, "branch_record returned 99 .* above level"),
+    ],
+)
+def test_an_impossible_choice_is_named(choices: dict[str, Any], message: str) -> None:
+    assert walk(Wrong()).run(2, seed=1).runs == walk().run(2, seed=1).runs
+    with pytest.raises(pytams.SettingsError, match=f"^variant: wrong.{message}"):
+        walk(Wrong(**choices)).run(1, seed=1)

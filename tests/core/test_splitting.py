@@ -145,14 +145,14 @@ def test_every_iteration_is_the_serial_algorithms(case: dict[str, Any]) -> None:
         assert iteration.level == level < target
         assert (iteration.lowest, iteration.highest) == (min(maxima), max(maxima))
         killed = [slot for slot in range(n) if maxima[slot] <= level]
-        assert iteration.killed == [ensemble[slot] for slot in killed]
-        assert iteration.killed_maxima == [maxima[slot] for slot in killed]
+        assert list(iteration.killed) == [ensemble[slot] for slot in killed]
+        assert list(iteration.killed_maxima) == [maxima[slot] for slot in killed]
         assert iteration.n_branchings == branchings
         branchings += len(killed)
         weight *= 1 - len(killed) / n
         assert math.exp(iteration.log_weight) == pytest.approx(weight)
         if len(killed) == n:
-            assert (iteration.starts, iteration.ancestors) == ([], [])
+            assert (iteration.starts, iteration.ancestors) == ((), ())
             ensemble = []
             continue
         survivors = [ensemble[slot] for slot in range(n) if slot not in killed]
@@ -201,7 +201,7 @@ def test_early_convergence_is_the_plain_fraction() -> None:
 def test_extinction_is_zero_and_ends() -> None:
     splitting = make()
     (iteration,) = tell_all(splitting, [0.5, 0.5, 0.5, 0.5])
-    assert (iteration.starts, iteration.log_weight) == ([], -math.inf)
+    assert (iteration.starts, iteration.log_weight) == ((), -math.inf)
     assert splitting.finished
     assert splitting.extinct
     assert splitting.estimate == 0.0
@@ -220,7 +220,7 @@ def test_running_trajectories_can_be_ancestors() -> None:
     splitting = make(n_trajectories=2)
     splitting.report(Progress(SegmentKey(0, 0, 0), [0], [-1e300], 9, ended=True))
     (iteration,) = splitting.report(Progress(SegmentKey(0, 1, 0), [0, 3], [-1e301, 0.5], 4, ended=False))
-    assert iteration.starts == [Start(SegmentKey(0, 0, 1), SegmentKey(0, 1, 0), 3, 0.5, ended=False)]
+    assert iteration.starts == (Start(SegmentKey(0, 0, 1), SegmentKey(0, 1, 0), 3, 0.5, ended=False),)
     assert iteration.highest is None
     splitting.report(Progress(SegmentKey(0, 1, 0), [8], [0.75], 9, ended=True))
     assert iteration.highest == 0.75

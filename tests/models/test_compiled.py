@@ -188,6 +188,9 @@ def test_impossible_settings_are_named() -> None:
         well(scheme="euler")
     with pytest.raises(pytams.SettingsError, match="initial: a number or a row of numbers"):
         well(initial=np.zeros((2, 2)))
+    for wrong in ("a", None, [1.0, 2.0]):
+        with pytest.raises(pytams.SettingsError, match="^sigma: .* is not a number"):
+            well(sigma=wrong)
 
 
 MODULE = """

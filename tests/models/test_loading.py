@@ -43,7 +43,7 @@ def test_a_file_is_executed_once_and_again_when_it_has_changed(tmp_path: Path) -
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
-    with pytest.raises(pytams.SettingsError, match=r"\[model\] class: cannot be read: .*folder.py"):
+    with pytest.raises(pytams.SettingsError, match=r"^reference: cannot be read: .*folder.py"):
         import_file(tmp_path / "folder.py")
 
 
@@ -54,9 +54,9 @@ def test_a_model_that_exits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "made.py").write_text(f"{still}\n    def __init__(self):\n        raise SystemExit('not now')\n")
     monkeypatch.syspath_prepend(tmp_path)
     for reference, message in [
-        ("leaves.py:Still", r"\[model\] class: importing .*leaves.py raised SystemExit: 3"),
-        ("leaves:Still", r"\[model\] class: importing leaves raised SystemExit: 3"),
-        ("made.py:Still", r"\[model\]: made.py:Still raised SystemExit: not now"),
+        ("leaves.py:Still", r"^reference: importing .*leaves.py raised SystemExit: 3"),
+        ("leaves:Still", r"^reference: importing leaves raised SystemExit: 3"),
+        ("made.py:Still", r"^arguments: made.py:Still raised SystemExit: not now"),
     ]:
         with pytest.raises(pytams.SettingsError, match=message):
             make_model(reference, {}, tmp_path)

@@ -364,7 +364,7 @@ def test_settings_that_are_said_again(directory: Path, tmp_path: Path) -> None:
         Config.of_study(info, ["dask.address=tcp://new"])
     config = Config.of_study(info, ["dask.address=tcp://new", "dask.queue=mine"])
     assert (config.cluster.address, config.cluster.options) == ("tcp://new", {"queue": "mine"})
-    assert (config.cluster.minimum, config.runner.nworkers) == (2, 7)
+    assert (config.cluster.minimum, config.runner.n_workers) == (2, 7)
     assert config.must_be_said_again
     assert not Config.of_study(info, ["runner.type=process"]).must_be_said_again
     (tmp_path / "mine.toml").write_text(
@@ -375,7 +375,7 @@ def test_settings_that_are_said_again(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(text)
     config = Config.of_study(info, settings_file=tmp_path / "mine.toml")
     assert (config.cluster.address, config.cluster.options) == (None, {"queue": "other"})
-    assert (config.runner.nworkers, config.session.logfile, config.arguments.n_runs) == (None, "mine.log", 2)
+    assert (config.runner.n_workers, config.session.logfile, config.arguments.n_runs) == (None, "mine.log", 2)
     storage = config.storage(directory)
     assert (storage.archive_discarded, storage.checkpoint_interval) == (True, 5.0)
 

@@ -76,7 +76,8 @@ def mean_over_runs(log_estimates: ArrayLike, relative_variances: Callable[[NDArr
     """
     log_mean, error = log_mean_and_error(log_estimates)
     by_genealogy = np.isnan(error)
-    error[by_genealogy] = genealogical_error(relative_variances(by_genealogy))
+    if by_genealogy.any():
+        error[by_genealogy] = genealogical_error(relative_variances(by_genealogy))
     width = half_width(error, len(np.asarray(log_estimates)), by_genealogy)
     return LogMean(log_mean, error, by_genealogy, log_mean - width, np.minimum(0.0, log_mean + width))
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.analysis import plot, summary
-from pytams.core.errors import PytamsError, SettingsError
+from pytams.core.errors import Name, PytamsError, SettingsError
 from pytams.core.text import printable
 
 try:
@@ -76,11 +76,11 @@ def write_picture(
     options = {name: value for name, value in given.items() if value is not None}
     figure = _empty()
     if path.suffix.removeprefix(".") not in figure.canvas.get_supported_filetypes():
-        raise SettingsError("--out", f"{path} is no kind of picture: .png, .pdf and .svg are some")
+        raise SettingsError("path", f"{path} is no kind of picture: .png, .pdf and .svg are some")
     if kind != "overview":
         plot.draw(kind, result, figure.subplots(), **options)
     elif run is not None:
-        raise SettingsError("run", "the overview shows the first one: choose a --kind of picture")
+        raise SettingsError("run", "the overview shows the first one: choose a ", Name("kind"), " of picture")
     else:
         plot.overview(result, reference, figure)
     try:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, Positive, RunArguments, Settings, joined, nearest
-from pytams.engine.options import Cluster, Runner, engine_maker
+from pytams.engine.making import engine_maker
+from pytams.engine.options import Cluster, Runner
 from pytams.models.loading import make_model
 from pytams.storage.options import Storage
 from pytams.tams.tams import TAMS
@@ -63,7 +64,16 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
         "targetscore": (Settings, "target_score"),
         "sparse_freq": (Storage, "sparse_freq"),
     },
-    "runner": {name: (Runner, name) for name in Runner.names()},
+    "runner": {
+        "type": (Runner, "type"),
+        "block_length": (Runner, "block_length"),
+        "nthreads": (Runner, "threads"),
+        "nworkers": (Runner, "n_workers"),
+        "batch": (Runner, "batch"),
+        "block_seconds": (Runner, "seconds"),
+        "block_timeout": (Runner, "timeout"),
+        "runs_at_once": (Runner, "runs_at_once"),
+    },
     "dask": {name: (Cluster, name) for name in Cluster.names() if name != "options"},
     "database": {
         "url": (Storage, "database_url"),
@@ -75,7 +85,8 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
 """Every key of every section, and the setting that it is."""
 
 TOML_NAMES = {name: f"[{section}] {key}" for section, keys in KEYS.items() for key, (_, name) in keys.items()} | {
-    "model": "[model] class"
+    "model": "[model] class",
+    "arguments": "[model]",
 }
 """What a setting is called in the file."""
 
@@ -119,7 +130,7 @@ class Config:
         }
         """What the model's constructor gets."""
         if self._wrong:
-            raise joined(map(in_toml_names, self._wrong))
+            raise in_toml_names(joined(self._wrong))
 
     def _make(self, group: type[Group], values: dict[type[Checked], dict[str, Any]]) -> Group:
         made, wrong = group.check({name: v for name, v in values.get(group, {}).items() if v is not None})
@@ -200,7 +211,7 @@ class Config:
             path=path,
             model_reference=f"{where}{colon}{name}",
             model_arguments=self.model_arguments,
-            runner={"runner": _changed(self.runner), "dask": _dask(self.cluster)},
+            runner={"runner": _changed("runner", self.runner), "dask": _dask(self.cluster)},
             runs_at_once=self.runner.runs_at_once,
             force=force,
         )
@@ -247,21 +258,23 @@ def _sorted(table: dict[str, Any]) -> tuple[dict[type[Checked], dict[str, Any]],
 
 def in_toml_names(error: SettingsError) -> SettingsError:
     """Name settings as they are named in the file: with its section first, without it in the text."""
-    section_and_key = TOML_NAMES.get(error.setting, error.setting)
-    keys = {name: toml_name.split()[-1] for name, toml_name in TOML_NAMES.items()}
-    return error.renamed(keys | {error.setting: section_and_key})
+    return error.renamed({name: toml_name.split()[-1] for name, toml_name in TOML_NAMES.items()}, _toml_name)
 
 
-def _changed(group: Checked) -> dict[str, Any]:
-    """Give what differs from the defaults."""
-    defaults = type(group)().to_dict()
-    return {name: value for name, value in group.to_dict().items() if value != defaults[name]}
+def _toml_name(setting: str) -> str:
+    of, dot, argument = setting.partition(".")
+    return f"[model] {argument}" if of == "arguments" and dot else TOML_NAMES.get(setting, setting)
+
+
+def _changed(section: str, group: Checked) -> dict[str, Any]:
+    """Give what differs from the defaults, as it stands in a section."""
+    values, defaults = group.to_dict(), type(group)().to_dict()
+    return {key: values[name] for key, (_, name) in KEYS[section].items() if values[name] != defaults[name]}
 
 
 def _dask(cluster: Cluster) -> dict[str, Any]:
     """Give what was said in ``[dask]``."""
-    said = _changed(cluster)
-    return {name: value for name, value in said.items() if name != "options"} | cluster.options
+    return _changed("dask", cluster) | cluster.options
 
 
 def _read(path: Path) -> dict[str, Any]:

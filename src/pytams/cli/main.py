@@ -176,6 +176,10 @@ def watch(
     show(directory, url)
 
 
+_PLOT_OPTIONS = {"kind": "--kind", "path": "--out", "run": "--run", "reference": "--reference"}
+"""What a setting of a picture is called here."""
+
+
 @app.command()
 def plot(
     directory: Directory,
@@ -198,7 +202,10 @@ def plot(
     path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
     with pytams.load(directory, database_url=url) as saved:
         potential = _potential(saved) if kind == "paths" else None
-        write_picture(saved.result, kind, path, run=run, reference=reference, potential=potential)
+        try:
+            write_picture(saved.result, kind, path, run=run, reference=reference, potential=potential)
+        except SettingsError as error:
+            raise error.renamed(_PLOT_OPTIONS, lambda name: _PLOT_OPTIONS.get(name, name)) from error
     say(f"wrote {path}")
 
 

@@ -173,14 +173,17 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
 
 
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
-    mean, error = study.log_estimate
-    estimate = "running estimate: nothing has reached the target yet"
-    if mean > -math.inf:
-        estimate = f"running estimate {logs.text(mean, '.3e')}"
-        estimate += "" if math.isnan(error) else f" +- {logs.text(mean + math.log(error), '.1e')}"
     drivers = {run.driver for run in study.unfinished.values() if run.driver}
     workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
-    return [Text(meter.line()), Text(f"{estimate}, {workers}")]
+    return [Text(meter.line()), Text(f"running estimate{estimate_text(*study.log_estimate)}, {workers}")]
+
+
+def estimate_text(log_mean: float, relative_error: float) -> str:
+    """Write an estimate with its error, if there is one."""
+    if log_mean == -math.inf:
+        return ": nothing has reached the target yet"
+    error = "" if math.isnan(relative_error) else f" +- {logs.text(log_mean + math.log(relative_error), '.1e')}"
+    return f" {logs.text(log_mean, '.3e')}{error}"
 
 
 def _table(study: WatchedStudy) -> Table:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class PytamsError(Exception):
@@ -35,7 +35,7 @@ class Name(str):
 
 
 class SettingsError(PytamsError, ValueError):
-    """A setting is unknown, missing or impossible.
+    """A setting is unknown, missing or impossible, or several are.
 
     Parameters
     ----------
@@ -43,21 +43,35 @@ class SettingsError(PytamsError, ValueError):
         Name of the setting, as the user wrote it.
     *problem
         What is wrong with it and what would be right, in parts: those that name another setting are a `Name`.
+    others
+        What else was found to be wrong, an error a setting.
     """
 
-    def __init__(self, setting: str, *problem: str) -> None:
+    def __init__(self, setting: str, *problem: str, others: Iterable[SettingsError] = ()) -> None:
         super().__init__(setting, *problem)
         self.setting = setting
         self.problem = "".join(problem)
-        self._parts = problem
+        self.others = tuple(others)
 
     def __str__(self) -> str:
-        return f"{self.setting}: {self.problem}"
+        return "\n".join([f"{self.setting}: {self.problem}", *map(str, self.others)])
 
-    def renamed(self, names: Mapping[str, str]) -> SettingsError:
-        """Say the same with other names of settings; text that is no name stays as it is."""
-        parts = (names.get(part, part) if isinstance(part, Name) else part for part in self._parts)
-        return SettingsError(names.get(self.setting, self.setting), *parts)
+    def renamed(self, in_text: Mapping[str, str], in_front: Callable[[str], str]) -> SettingsError:
+        """Say the same with other names of settings, here and in `others`; text that is no name stays as it is.
+
+        Parameters
+        ----------
+        in_text
+            What to call settings in the text.
+        in_front
+            Says what to call one that is wrong.
+        """
+        setting, *problem = self.args
+        return SettingsError(
+            in_front(setting),
+            *(in_text.get(part, part) if isinstance(part, Name) else part for part in problem),
+            others=(other.renamed(in_text, in_front) for other in self.others),
+        )
 
 
 class RunDirectoryError(PytamsError):

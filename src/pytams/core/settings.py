@@ -31,19 +31,31 @@ Kind = TypeVar("Kind", bound="Checked")
 
 
 class Checked:
-    """Base of settings: `checked` makes them of what a user, or a file, says."""
+    """Base of settings, which are checked whenever some are made: by `checked`, of what a file says, or directly.
+
+    Raises
+    ------
+    SettingsError
+        Names every value that is missing or impossible.
+    """
 
     __slots__ = ()
 
+    def __post_init__(self) -> None:
+        found, wrong = _validated(type(self), {name: getattr(self, name) for name in self.names()})
+        if wrong:
+            raise joined(wrong)
+        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type] # classes are hashable
+            if not _is_checked(hint):
+                object.__setattr__(self, name, getattr(found, name))
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Raise a `SettingsError` if values that are possible are not so together."""
+
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
-        """Make one of values, and check each.
-
-        Raises
-        ------
-        SettingsError
-            Names every value that is unknown, missing or impossible.
-        """
+        """Make one of values by name; a `SettingsError` names those that are unknown, missing or impossible."""
         made, wrong = cls.check(values)
         if made is None:
             raise joined(wrong)
@@ -52,14 +64,12 @@ class Checked:
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> tuple[Self | None, list[SettingsError]]:
         """Make one of values; None, and an error for each value that is wrong, if it can't be made."""
-        from pydantic import ValidationError  # noqa: PLC0415 - keeps `import pytams` quick
-
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+        found, wrong = _validated(cls, values)
+        if wrong:
+            return None, wrong
         try:
-            return _built(cls, _schema(cls).model_validate(plain)), []  # type: ignore[arg-type] # classes are hashable
-        except ValidationError as error:
-            return None, [_explained(cls, details) for details in error.errors(include_url=False)]
-        except SettingsError as error:  # values that are possible, but not together
+            return _built(cls, found), []
+        except SettingsError as error:
             return None, [error]
 
     @classmethod
@@ -74,7 +84,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Checked):
-    """What was asked for: the settings of the algorithm, which the result is a function of."""
+    """What was asked for: the settings of the algorithm, which the result is a function of.
+
+    Checked when it is made; `TAMS` says what each means.
+    """
 
     end_time: Positive
     step_size: Positive
@@ -85,7 +98,8 @@ class Settings(Checked):
     variant: str = "tams"
     """Name of the splitting variant: see `pytams.core.selection`."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Leave survivors, and make whole steps."""
         if self.n_discard >= self.n_trajectories:
             raise SettingsError(
                 "n_discard",
@@ -121,7 +135,8 @@ class RunArguments(Checked):
     seed: Seed | None = None
     first_run: NotNegative = 0
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Keep numbers of runs below 2**32."""
         if self.first_run + self.n_runs > MAX_32:
             raise SettingsError("n_runs", f"run numbers end at {MAX_32 - 1}")
 
@@ -132,9 +147,9 @@ class RunArguments(Checked):
 
 
 def joined(errors: Iterable[SettingsError]) -> SettingsError:
-    """Make one error of several, a line each."""
+    """Make one error of several."""
     first, *rest = errors
-    return SettingsError(first.setting, "\n".join([first.problem, *map(str, rest)])) if rest else first
+    return SettingsError(*first.args, others=(*first.others, *rest)) if rest else first
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
@@ -147,7 +162,7 @@ def nearest(name: str, known: Iterable[str], otherwise: str = "known are") -> st
 @cache
 def _schema(kind: type[Checked]) -> Any:
     """Make the Pydantic model of a class of settings: its fields, with their types, and nothing else."""
-    from pydantic import ConfigDict, create_model  # noqa: PLC0415 - as above
+    from pydantic import ConfigDict, create_model  # noqa: PLC0415 - as below
 
     hints = get_type_hints(kind, include_extras=True)
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
@@ -161,16 +176,37 @@ def _schema(kind: type[Checked]) -> Any:
     return create_model(kind.__name__, __config__=config, **types)
 
 
+def _validated(kind: type[Checked], values: Mapping[str, Any]) -> tuple[Any, list[SettingsError]]:
+    """Let Pydantic compare values with their types, and say in our words what it finds."""
+    from pydantic import ValidationError  # noqa: PLC0415 - keeps `import pytams` quick
+
+    try:
+        return _schema(kind).model_validate({name: _plain(value) for name, value in values.items()}), []  # type: ignore[arg-type] # classes are hashable
+    except ValidationError as error:
+        return None, [_explained(kind, details) for details in error.errors(include_url=False)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Checked):
+        return value.to_dict()
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _built(kind: type[Kind], found: Any, outer: str = "") -> Kind:
     """Make settings of what Pydantic has checked; what was not given has its default."""
-    hints = get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type] # classes are hashable
     values = {name: getattr(found, name) for name in found.model_fields_set}
     inner = {name: value for name, value in values.items() if _is_checked(hints[name])}
     values |= {name: _built(hints[name], value, f"{outer}{name}.") for name, value in inner.items()}
     try:
         return kind(**values)
     except SettingsError as error:
-        raise error.renamed({error.setting: outer + error.setting}) from None
+        raise error.renamed({}, lambda name: outer + name) from None
+
+
+@cache
+def _hints(kind: type[Checked]) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _is_checked(hint: Any) -> bool:

@@ -13,7 +13,7 @@ from heapq import heappop, heappush, heapreplace
 from typing import TYPE_CHECKING
 
 from pytams.core.segments import Progress, SegmentKey, Start
-from pytams.core.selection import Variant, survivor_slots
+from pytams.core.selection import Variant, choose_ancestors, choose_killed, choose_record, survivor_slots
 from pytams.core.streams import Streams
 
 if TYPE_CHECKING:
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from pytams.core.settings import Settings
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
     """One splitting iteration: who was killed at which level, and what restarts from where."""
 
     index: int
     level: float
     """Z: the trajectories whose maximum is not above it are killed."""
-    killed: list[SegmentKey]
+    killed: tuple[SegmentKey, ...]
     """The trajectories killed, in slot order."""
-    killed_maxima: list[float]
-    ancestors: list[SegmentKey]
+    killed_maxima: tuple[float, ...]
+    ancestors: tuple[SegmentKey, ...]
     """Whom each killed slot restarts from; empty at extinction."""
-    starts: list[Start]
+    starts: tuple[Start, ...]
     """The new trajectories of the killed slots; empty at extinction."""
     n_branchings: int
     """Trajectories killed in the iterations before this one."""
@@ -42,8 +42,8 @@ class Iteration:
     """log W after this iteration, -inf at extinction."""
     lowest: float
     """Smallest maximum of the ensemble that the iteration started from."""
-    highest: float | None = None
-    """Largest maximum of that ensemble; None while some of it is still running."""
+    highest: float | None = field(default=None, hash=False)
+    """Largest maximum of that ensemble; None while some of it is still running: filled in by the machine, once."""
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ class _Generations:
             i = self.n_complete
             if i:
                 self._highest[i] = max(self._highest[i - 1 : i + 1])
-            iterations[i].highest = self._highest[i]
+            object.__setattr__(iterations[i], "highest", self._highest[i])  # frozen for whoever was given it
             self.n_complete += 1
 
 
@@ -272,29 +272,32 @@ class Splitting:
 
     def _split(self, level: float) -> Iteration:
         """Kill the members that are to be killed at a level, and restart their slots from survivors."""
-        n_killed = self._variant.n_killed(self._ended, level)
+        n_killed = choose_killed(self._variant, self._ended, level)
         lowest = self._ended[0][0]
         killed = sorted(slot for _, slot in self._ended[:n_killed])
         del self._ended[:n_killed]
         self.log_weight += math.log1p(-n_killed / self._n) if n_killed < self._n else -math.inf
+        members = [self.members[slot] for slot in killed]
+        ancestors: list[SegmentKey] = []
+        starts: list[Start] = []
+        generation = self._generations.add()
+        if not self.extinct:
+            rng = self._streams.ancestors(self._run, len(self.iterations))
+            numbers = choose_ancestors(self._variant, rng, n_killed, self._n - n_killed)
+            for slot, ancestor in zip(killed, survivor_slots(killed, numbers), strict=True):
+                ancestors.append(self.members[ancestor].start.key)
+                starts.append(self._restart(slot, self.members[ancestor], level, generation))
         iteration = Iteration(
             index=len(self.iterations),
             level=level,
-            killed=[self.members[slot].start.key for slot in killed],
-            killed_maxima=[self.members[slot].maximum for slot in killed],
-            ancestors=[],
-            starts=[],
+            killed=tuple([member.start.key for member in members]),
+            killed_maxima=tuple([member.maximum for member in members]),
+            ancestors=tuple(ancestors),
+            starts=tuple(starts),
             n_branchings=self.n_branchings,
             log_weight=self.log_weight,
             lowest=lowest,
         )
-        generation = self._generations.add()
-        if not self.extinct:
-            rng = self._streams.ancestors(self._run, iteration.index)
-            numbers = self._variant.ancestors(rng, n_killed, self._n - n_killed)
-            for slot, ancestor in zip(killed, survivor_slots(killed, numbers), strict=True):
-                iteration.ancestors.append(self.members[ancestor].start.key)
-                iteration.starts.append(self._restart(slot, self.members[ancestor], level, generation))
         self.n_branchings += n_killed
         self.iterations.append(iteration)
         return iteration
@@ -302,7 +305,7 @@ class Splitting:
     def _restart(self, slot: int, ancestor: Member, level: float, generation: int) -> Start:
         """Put a new member into the slot, branched from one of the ancestor's records."""
         key = SegmentKey(self._run, slot, self.members[slot].start.key.branch + 1)
-        record = self._variant.branch_record(ancestor.scores, level)
+        record = choose_record(self._variant, ancestor.scores, level)
         step, score = ancestor.steps[record], ancestor.scores[record]
         ended = ancestor.ended and step == ancestor.step
         start = Start(key, ancestor.source, step, score, ended)

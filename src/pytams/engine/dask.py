@@ -23,8 +23,9 @@ from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
 from pytams.engine.beginnings import on_workers
 from pytams.engine.local import LARGE_STATE, Keeping
+from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
-from pytams.engine.worker import TASK_SECONDS, Answer, advance, begin_again, pack
+from pytams.engine.worker import Answer, advance, begin_again, pack
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -251,10 +252,11 @@ class OnDask(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
+        options = Runner(type="dask", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         ours = not isinstance(connect, Client)
         client: Any = connect() if ours else connect
-        n_workers = n_workers or max(1, sum(client.nthreads().values()))
-        workers = DaskWorkers(problem, client, n_workers, seconds, owns_cluster=ours)
-        queue = TaskQueue(workers, batch=batch, timeout=timeout)
-        super().__init__(queue, partial(on_workers, workers, timeout))
+        n_workers = options.n_workers or max(1, sum(client.nthreads().values()))
+        workers = DaskWorkers(problem, client, n_workers, options.seconds, owns_cluster=ours)
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
+        super().__init__(queue, partial(on_workers, workers, options.timeout))
         self.note = f"Dask dashboard: {client.dashboard_link}"

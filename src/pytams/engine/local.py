@@ -11,6 +11,7 @@ from pytams.core.ports import Locatable
 from pytams.core.segments import Past, Point, Progress
 from pytams.core.states import n_bytes
 from pytams.engine.again import outlines
+from pytams.engine.options import Runner
 from pytams.engine.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -160,8 +161,9 @@ class InProcess(Keeping):
     """
 
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
-        stepper = problem.model.make_stepper(problem, threads)
-        super().__init__(stepper, partial(self._outlines, problem), block_length)
+        options = Runner(block_length=block_length, threads=threads)
+        stepper = problem.model.make_stepper(problem, options.threads)
+        super().__init__(stepper, partial(self._outlines, problem), options.block_length)
         where = stepper.where if isinstance(stepper, Locatable) else partial(str, f"a block of {problem.model.name}")
         self._watchdog = Watchdog(where)
 

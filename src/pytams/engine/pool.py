@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pytams.core.errors import WorkersLostError
 from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
+from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
-from pytams.engine.worker import TASK_SECONDS, advance, begin_again, pack, set_problem
+from pytams.engine.worker import advance, begin_again, pack, set_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -43,7 +44,7 @@ class ExecutorWorkers:
         problem: Problem,
         make_executor: Callable[[str, bytes], Executor] | Executor,
         n_workers: int,
-        seconds: float = TASK_SECONDS,
+        seconds: float,
     ) -> None:
         self.n_workers = n_workers
         self._packed = pack(problem)
@@ -161,6 +162,7 @@ class OnExecutor(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
-        workers = ExecutorWorkers(problem, executor, n_workers, seconds)
-        queue = TaskQueue(workers, batch=batch, timeout=timeout)
-        super().__init__(queue, partial(on_workers, workers, timeout))
+        options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
+        workers = ExecutorWorkers(problem, executor, n_workers, options.seconds)
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
+        super().__init__(queue, partial(on_workers, workers, options.timeout))

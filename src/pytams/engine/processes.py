@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
+from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.tasks import TaskQueue
-from pytams.engine.worker import TASK_SECONDS, set_problem
+from pytams.engine.worker import set_problem
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -54,10 +55,11 @@ class Processes(Keeping):
         seconds: float = TASK_SECONDS,
         timeout: float | None = None,
     ) -> None:
-        n_workers = n_workers or len(os.sched_getaffinity(0))
-        workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, seconds)
-        queue = TaskQueue(workers, batch=batch, timeout=timeout)
-        super().__init__(queue, partial(on_workers, workers, timeout))
+        options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
+        n_workers = options.n_workers or len(os.sched_getaffinity(0))
+        workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, options.seconds)
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
+        super().__init__(queue, partial(on_workers, workers, options.timeout))
 
 
 def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:

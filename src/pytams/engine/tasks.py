@@ -168,8 +168,6 @@ class TaskQueue:
             self._look_for_hung()
         return reports
 
-    # --- out and back -------------------------------------------------------------------------------------------
-
     def _send(self) -> None:
         now = perf_counter()
         while self._later and self._later[0][0] <= now:
@@ -222,8 +220,6 @@ class TaskQueue:
             self.join(point)
         return answer.reports
 
-    # --- what does not come back --------------------------------------------------------------------------------
-
     def _try_again(self, task: _Task, error: BaseException) -> None:
         """Send a task out again that raised; give up after some tries."""
         n_tries = self._trouble.failed(task.points)
@@ -260,7 +256,7 @@ class TaskQueue:
             return
         self._last_look = now
         late = {name: task for name, task in self._out.items() if self._is_late(task, now)}
-        begun = set(self._workers.begun(list(late))) if late else set()
+        begun = self._workers.begun(list(late)) if late else ()
         hung: dict[Hashable, _Task] = {}
         for name, task in late.items():
             if name not in begun:  # it waits for a worker
@@ -275,8 +271,7 @@ class TaskQueue:
             self._end(hung)
 
     def _is_late(self, task: _Task, now: float) -> bool:
-        limit = self._timeout if task.is_noticed else min(self._timeout, self._patience.seconds)
-        return now - task.since > limit
+        return now - task.since > min(self._timeout, math.inf if task.is_noticed else self._patience.seconds)
 
     def _end(self, hung: dict[Hashable, _Task]) -> None:
         """End the workers of hung tasks, and try these again; the others go on, or are sent again as they were."""

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from pytams.core.segments import Point, Problem, Progress
     from pytams.core.verification import Beginning, Outline
 
-TASK_SECONDS = 0.5
-"""A task takes about this long, unless a single step takes longer."""
-
 
 class Answer(NamedTuple):
     """What a task says."""

@@ -55,7 +55,7 @@ def make_model(reference: str, arguments: dict[str, Any], folder: Path) -> Stepp
     try:
         return model_class(**arguments)
     except RAISED as error:
-        raise SettingsError("[model]", f"{reference} raised {type(error).__name__}: {error}") from error
+        raise SettingsError("arguments", f"{reference} raised {type(error).__name__}: {error}") from error
 
 
 def find_class(reference: str, folder: Path) -> type[Steppable]:
@@ -63,19 +63,19 @@ def find_class(reference: str, folder: Path) -> type[Steppable]:
     where, colon, class_name = reference.rpartition(":")
     if not colon or not where or not class_name:
         raise SettingsError(
-            "[model] class", f"{reference!r} is neither path/to/file.py:ClassName nor package.module:ClassName"
+            "reference", f"{reference!r} is neither path/to/file.py:ClassName nor package.module:ClassName"
         )
     module = import_file(folder / where) if where.endswith(".py") else _import_module(where)
     found = getattr(module, class_name, None)
     if found is None:
         models = [name for name, value in vars(module).items() if _is_model(value) and not _is_ours(value)]
         hint = f"; it has {', '.join(models)}" if models else ""
-        raise SettingsError("[model] class", f"{where} has no {class_name}{hint}")
+        raise SettingsError("reference", f"{where} has no {class_name}{hint}")
     if not _is_model(found):
-        raise SettingsError("[model] class", f"{reference} is not a subclass of pytams.Model")
+        raise SettingsError("reference", f"{reference} is not a subclass of pytams.Model")
     missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
     if missing:
-        raise SettingsError("[model] class", f"{reference} does not define {missing}")
+        raise SettingsError("reference", f"{reference} does not define {missing}")
     model_class: type[Steppable] = found
     return model_class
 
@@ -99,7 +99,7 @@ def import_file(path: Path) -> ModuleType:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         problem = "there is no file" if isinstance(error, FileNotFoundError) else "cannot be read:"
-        raise SettingsError("[model] class", f"{problem} {path}") from None
+        raise SettingsError("reference", f"{problem} {path}") from None
     name = f"{_PREFIX}{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     if name in sys.modules and _sources.get(name) == sha256:
         return sys.modules[name]
@@ -113,7 +113,7 @@ def import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except RAISED as error:
         del sys.modules[name]
-        raise SettingsError("[model] class", f"importing {path} raised {type(error).__name__}: {error}") from error
+        raise SettingsError("reference", f"importing {path} raised {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(path.parent))
     _sources[name] = sha256
@@ -124,9 +124,9 @@ def _import_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise SettingsError("[model] class", f"there is no module {error.name}; is it installed?") from error
+        raise SettingsError("reference", f"there is no module {error.name}; is it installed?") from error
     except RAISED as error:
-        raise SettingsError("[model] class", f"importing {name} raised {type(error).__name__}: {error}") from error
+        raise SettingsError("reference", f"importing {name} raised {type(error).__name__}: {error}") from error
 
 
 def check_arguments(model_class: type[Steppable], arguments: dict[str, Any]) -> None:
@@ -138,7 +138,7 @@ def check_arguments(model_class: type[Steppable], arguments: dict[str, Any]) -> 
     for key in arguments:
         if key not in known:
             hint = nearest(key, known, otherwise="it takes")
-            raise SettingsError(f"[model] {key}", f"{model_class.__name__} has no such parameter; {hint}")
+            raise SettingsError(f"arguments.{key}", f"{model_class.__name__} has no such parameter; {hint}")
     for parameter in parameters:
         if parameter.default is inspect.Parameter.empty and parameter.name not in arguments:
-            raise SettingsError(f"[model] {parameter.name}", f"missing: {model_class.__name__} needs it")
+            raise SettingsError(f"arguments.{parameter.name}", f"missing: {model_class.__name__} needs it")

@@ -67,7 +67,8 @@ class StudyInfo(Checked):
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=_versions)
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Make sure that its identity can be a part of names."""
         if not re.fullmatch("[0-9a-f]{1,32}", self.identity):
             raise SettingsError("identity", f"{self.identity!r} is not of hexadecimal digits")
 

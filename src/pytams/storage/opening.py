@@ -32,7 +32,6 @@ def open_study(
         As `make_or_open`.
     """
     storage = out if isinstance(out, Storage) else Storage(path=Path(out))
-    storage = Storage.checked({name: getattr(storage, name) for name in Storage.names()})
     directory = make_or_open(model, settings, arguments, storage)
     info = directory.info
     problem = Problem.of(model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq)

@@ -35,7 +35,8 @@ class Storage(Checked):
     force: bool = False
     """Go on although the model is made of something else than the study's was."""
 
-    def __post_init__(self) -> None:
+    def check_together(self) -> None:
+        """Put ledgers where they can be."""
         if self.database_url is not None:
             from pytams.storage.databases import check_url  # noqa: PLC0415 - SQLAlchemy is a heavy import
 

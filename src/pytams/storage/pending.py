@@ -14,6 +14,8 @@ from pytams.sqldb.runledger import IterationRow
 from pytams.storage.segment_files import Piece
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from pytams.core.segments import Point, Progress, SegmentKey, Start
@@ -139,7 +141,7 @@ class PendingRun:
         self.segments[start.key] = PendingSegment(start, history)
         self.changed.add(start.key.slot)
 
-    def kill(self, keys: list[SegmentKey]) -> None:
+    def kill(self, keys: Iterable[SegmentKey]) -> None:
         """Take note that members were killed, and others are in their places."""
         for key in keys:
             segment = self.segments.pop(key)
@@ -175,7 +177,7 @@ def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
             weight=weight_text(iteration.log_weight),
             discarded_ids=[key.slot for key in iteration.killed],
             ancestor_ids=[key.slot for key in iteration.ancestors],
-            min_vals=iteration.killed_maxima,
+            min_vals=list(iteration.killed_maxima),
             min_max=[iteration.lowest, splitting.highest if iteration.highest is None else iteration.highest],
             completed=iteration.highest is not None,
         )

@@ -13,7 +13,7 @@ from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
 from pytams.core.errors import RunDirectoryError
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
-from pytams.core.selection import Variant
+from pytams.core.selection import checked_variant
 from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.engine.replay import Replay
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pytams.core.ports import Steppable
     from pytams.core.segments import Start
+    from pytams.core.selection import Variant
     from pytams.core.splitting import Splitting
     from pytams.core.states import State
     from pytams.sqldb.owner import Owner
@@ -61,7 +62,7 @@ class SavedStudy:
         self.directory.check_runs()
         self._recorded: dict[int, Recorded] = {}
         self._owners: dict[int, Owner | None] = {}
-        info, variant = self.directory.info, variant or Variant()
+        info, variant = self.directory.info, checked_variant(variant)
         if info.settings.variant != variant.name:
             raise RunDirectoryError(
                 f"{path} was made with the splitting variant {info.settings.variant}: open it in Python, by "

@@ -9,7 +9,7 @@ from pytams.core.errors import SettingsError
 from pytams.core.observers import Observers
 from pytams.core.ports import NoJournal
 from pytams.core.segments import Problem
-from pytams.core.selection import Variant
+from pytams.core.selection import checked_variant
 from pytams.core.settings import RunArguments, Settings
 from pytams.core.streams import draw_seed
 from pytams.engine.local import InProcess
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytams.analysis.result import Result
     from pytams.core.ports import Engine, Journal, Steppable
+    from pytams.core.selection import Variant
     from pytams.storage.options import Storage
 
 
@@ -72,7 +73,7 @@ class TAMS:
             raise SettingsError("model", f"expected a pytams.Model, got {model!r}{hint}")
         model.validate()
         self.model = model
-        self.variant = variant or Variant()
+        self.variant = checked_variant(variant)
         self.settings = Settings.checked(
             {
                 "end_time": end_time,

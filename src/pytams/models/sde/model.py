@@ -86,7 +86,7 @@ class SDE(Model):
         shape = np.shape(initial(Streams(0).initial_state(0, 0)) if callable(initial) else initial)
         if len(shape) > 1 or shape == (0,):
             raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
-        values = {name: float(value) for name, value in parameters.items()}
+        values = {name: _number(name, value) for name, value in parameters.items()}
         self.equation = Equation(
             name=self.name,
             functions={"drift": drift, "diffusion": diffusion, "score": score, "stopped": stopped},
@@ -127,6 +127,13 @@ class SDE(Model):
         function = self.equation.functions[name]
         assert function is not None
         return function(state.T, t, self.equation.parameters)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise SettingsError(name, f"{value!r} is not a number") from None
 
 
 def _columns(values: Any, state: NDArray[np.float64]) -> NDArray[np.float64]:
