@@ -207,7 +207,7 @@ def plot(
     _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_picture  # noqa: PLC0415 - takes matplotlib
 
-    path = out or Path(f"{directory.resolve().stem}-{kind}.png")
+    path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
     here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
     with pytams.load(here / directory, database_url=url) as saved:
         potential = _potential(saved) if kind == "paths" else None
@@ -233,7 +233,7 @@ def report(
     _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_report  # noqa: PLC0415 - takes matplotlib
 
-    path = out or Path(f"{directory.resolve().stem}.html")
+    path = out or _ours(f"{directory.resolve().stem}.html")
     here = Path.cwd() if paths else Path()  # a model may change the working directory
     with pytams.load(here / directory, database_url=url) as saved:
         write_report(
@@ -245,6 +245,14 @@ def report(
             potential=_potential(saved) if paths else None,
         )
     say(f"wrote {path}")
+
+
+def _ours(name: str) -> Path:
+    """Find where to write what has got no name from its user: not through a link that somebody has put there."""
+    path = Path(name)
+    if path.is_symlink():
+        raise SettingsError("--out", f"{name} is a link to somewhere else: say where to write to")
+    return path
 
 
 def _refuse_matplotlibrc(directory: Path) -> None:
