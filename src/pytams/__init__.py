@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytams.core.settings import Settings
     from pytams.models.plain.model import Model
     from pytams.models.sde.model import SDE
-    from pytams.sqldb.errors import LedgerError, NoLedgerError, NoTrajectoryError
+    from pytams.sqldb.errors import LedgerError, NoIterationError, NoLedgerError, NoTrajectoryError
     from pytams.storage.options import Storage
     from pytams.storage.reader import SavedStudy
     from pytams.tams.study import Study
@@ -52,7 +52,7 @@ _HOMES = {
     "pytams.core.settings": ["Settings"],
     "pytams.models.plain.model": ["Model"],
     "pytams.models.sde.model": ["SDE"],
-    "pytams.sqldb.errors": ["LedgerError", "NoLedgerError", "NoTrajectoryError"],
+    "pytams.sqldb.errors": ["LedgerError", "NoIterationError", "NoLedgerError", "NoTrajectoryError"],
     "pytams.storage.options": ["Storage"],
     "pytams.tams.study": ["Study"],
     "pytams.tams.tams": ["TAMS"],
@@ -68,6 +68,7 @@ __all__ = [
     "LedgerError",
     "Model",
     "ModelError",
+    "NoIterationError",
     "NoLedgerError",
     "NoTrajectoryError",
     "Observer",

@@ -27,6 +27,7 @@ ERRORS: list[pytams.PytamsError] = [
     NoAccessError("ledger cannot be written", "make room"),
     LostConnectionError("ledger is out of reach", "resume it"),
     pytams.NoTrajectoryError(7),
+    pytams.NoIterationError("no iteration to update"),
 ]
 
 

@@ -70,6 +70,16 @@ def test_runs_are_claimed_a_few_at_a_time_and_left_when_they_are_finished(tmp_pa
     assert driven == {2: [0, 1], 4: [2, 3], 5: [4]}
 
 
+def test_a_study_that_is_finished_has_a_result_for_those_who_share_it(tmp_path: Path) -> None:
+    """Nothing is left to claim: the result is that of the runs finished elsewhere, and no engine is made."""
+    expected = tams().run(3, seed=1, out=tmp_path / "run")
+    engines = Counted()
+    shared = pytams.Storage(path=tmp_path / "run", runs_at_once=2)
+    result = tams().run(3, out=shared, engine=engines)
+    assert (result.runs, result.n_unfinished) == (expected.runs, 0)
+    assert engines.made == 0
+
+
 def test_a_failing_engine_leaves_the_runs_to_others(tmp_path: Path) -> None:
     def no_engine(problem: Problem) -> InProcess:
         raise ZeroDivisionError("of all things")

@@ -7,6 +7,7 @@ is finished. ``assets/format1.json`` has what the finished study gave then.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import pytams
+from pytams.cli.watch import WatchedStudy
 from pytams.storage.manifest import FORMAT
 
 ASSETS = Path(__file__).parent / "assets"
@@ -50,6 +52,13 @@ def test_it_loads(directory: Path) -> None:
 def test_it_is_shown_and_watched(directory: Path) -> None:
     shown = command("show", directory)
     assert "1 of 3 runs finished" in shown.stdout, shown.stderr
+    study = WatchedStudy(directory)
+    assert (study.n_finished, list(study.unfinished)) == (1, [1, 2])
+    for run, watched in study.unfinished.items():
+        assert watched.level.hex() in EXPECTED["levels"][run]
+        assert watched.driver is None
+    assert study.lowest_level == min(run.level for run in study.unfinished.values())
+    assert math.exp(study.log_estimate[0]) == pytest.approx(float.fromhex(EXPECTED["estimates"][0]) / 3)
 
 
 def test_it_is_replayed(directory: Path) -> None:

@@ -318,7 +318,7 @@ def test_how_to_go_on_has_no_password(tmp_path: Path, postgres: str, command: Co
         ({"tams": {"logfile": "LOG"}}, 1, "runner.tams is nothing that a run directory may say"),
         ({"model": {"class": "LOG:X"}}, 1, "runner.model is nothing that a run directory may say"),
         ({"database": {"url": "sqlite:///LOG"}}, 1, "runner.database is nothing"),
-        ({"runner": 3}, 1, "runner.runner is nothing"),
+        ({"runner": 3}, 1, "runner.runner: 3 is not a table of keys and values"),
         ({"runner": {"type": "dask"}, "dask": {"address": "SERVER"}}, 2, "[dask] address: said when"),
         (
             {"runner": {"type": "dask"}, "dask": {"queue": "q", "job_script_prologue": ["touch LOG"]}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def tams(**changes: Any) -> pytams.TAMS:
         (["archive_discarded"], "yes", "archive_discarded: 'yes' is neither true nor false"),
         (["versions"], {"numpy": 2}, "versions.numpy: 2 is not a text"),
         (["colour"], "red", "colour: unknown key"),
+        (["n_runs"], 2**32, "n_runs: 4294967296 is too large"),
+        (["runner"], {"runner": 3}, "runner.runner: 3 is not a table of keys and values"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, path: list[str], value: Any, message: str) -> None:
@@ -46,6 +49,16 @@ def test_what_is_wrong_is_named(tmp_path: Path, path: list[str], value: Any, mes
     inner[path[-1]] = value
     study.write_text(json.dumps(content))
     with pytest.raises(pytams.RunDirectoryError, match=f"study.json is not what was written: {message}"):
+        pytams.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("value", ["2", True, 1.0, [], {}, None])
+def test_a_format_is_a_number(tmp_path: Path, value: Any) -> None:
+    tams().run(2, seed=7, out=tmp_path / "run")
+    study = tmp_path / "run" / "study.json"
+    study.write_text(json.dumps(json.loads(study.read_text()) | {"format": value}))
+    message = re.escape(f"study.json is of format {value!r}, which is no number: was it edited?")
+    with pytest.raises(pytams.RunDirectoryError, match=message):
         pytams.load(tmp_path / "run")
 
 

@@ -287,10 +287,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(str(path), f"is not valid TOML: {error}") from error
 
 
-def _take_from_study(table: dict[str, dict[str, Any]], stored: dict[str, Any]) -> set[str]:
+def _take_from_study(table: dict[str, dict[str, Any]], stored: dict[str, dict[str, Any]]) -> set[str]:
     """Take the settings of the engine from a run directory, and return the keys that its user has to say again."""
     for section, keys in stored.items():
-        if section not in {"runner", "dask"} or not isinstance(keys, dict):
+        if section not in {"runner", "dask"}:
             raise RunDirectoryError(
                 f"study.json: runner.{section} is nothing that a run directory may say: was it edited?"
             )

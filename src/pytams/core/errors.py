@@ -10,7 +10,8 @@
     ├── WorkersLostError       the workers break down again and again, or cannot be started
     └── LedgerError            a ledger is missing, foreign or replaced (also a SQLAlchemyError); see `pytams.sqldb`
         ├── NoLedgerError          there is a database, and no ledger in it
-        └── NoTrajectoryError      a trajectory id does not exist (also a ValueError)
+        ├── NoTrajectoryError      a trajectory id does not exist (also a ValueError)
+        └── NoIterationError       there is no splitting iteration yet (also a ValueError)
 
 Every message names the setting, or the run, slot, step and time, and says what to do. What a message is made of stays
 in the error's attributes, so that whoever prints it can put it in other words.

@@ -21,6 +21,7 @@ from pytams.core.streams import MAX_32, MAX_SEED
 Positive: TypeAlias = Annotated[float, Gt(0)]
 Count: TypeAlias = Annotated[int, Ge(1)]
 NotNegative: TypeAlias = Annotated[int, Ge(0)]
+RunCount: TypeAlias = Annotated[int, Ge(1), Lt(MAX_32)]
 Seed: TypeAlias = Annotated[int, Ge(0), Lt(MAX_SEED + 1)]
 
 
@@ -131,7 +132,7 @@ class Settings(Checked):
 class RunArguments(Checked):
     """Which runs of a study, and their seed."""
 
-    n_runs: Annotated[int, Ge(1), Lt(MAX_32)] = 1
+    n_runs: RunCount = 1
     seed: Seed | None = None
     first_run: NotNegative = 0
 

@@ -73,6 +73,7 @@ class LedgerContract:
             ledger.lock_trajectory,
             ledger.mark_trajectory_as_completed,
             ledger.release_trajectory,
+            ledger.lock_owner,
         ):
             with pytest.raises(ValueError, match=f"no trajectory with id {traj_id}") as error:
                 call(traj_id)
@@ -145,8 +146,9 @@ class LedgerContract:
             assert array.shape == shape
         ledger.mark_last_iteration_as_completed()
         assert ledger.clear_splitting_data() == 0
-        with pytest.raises(SQLAlchemyError, match="no splitting iteration to update"):
+        with pytest.raises(SQLAlchemyError, match="no splitting iteration to update") as error:
             ledger.update_splitting_data(*ROW)
+        assert isinstance(error.value, ValueError)
 
     def test_splitting_data(self, ledger: SQLFile, location: str) -> None:
         ledger.add_splitting_data(*ROW)

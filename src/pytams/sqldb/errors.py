@@ -52,3 +52,7 @@ class NoTrajectoryError(LedgerError, ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.traj_id,)
+
+
+class NoIterationError(LedgerError, ValueError):
+    """There is no splitting iteration yet."""

@@ -73,9 +73,16 @@ class Ledger(OpenLedger):
 
     @repeated
     def lock_owner(self, traj_id: int) -> str | None:
-        """Who holds a trajectory; None if nobody does."""
+        """Who holds a trajectory; None if nobody does. NoTrajectoryError if there is none."""
+        locks = select(Trajectory.id, TrajectoryLock.owner).outerjoin(
+            TrajectoryLock, TrajectoryLock.id == Trajectory.id
+        )
         with self._database.read() as connection:
-            return connection.scalar(select(TrajectoryLock.owner).where(TrajectoryLock.id == traj_id + 1))
+            row = connection.execute(locks.where(Trajectory.id == traj_id + 1)).one_or_none()
+        if row is None:
+            raise NoTrajectoryError(traj_id)
+        owner: str | None = row.owner
+        return owner
 
     # --- what the documented interface is made of ---------------------------------------------------------------
 

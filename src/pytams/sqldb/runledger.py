@@ -208,14 +208,7 @@ class RunLedger(SQLFile):
             if rows:
                 connection.execute(
                     insert(SplittingIterations),
-                    [
-                        {
-                            "id": first + i,
-                            "status": COMPLETED if row.completed else LOCKED,
-                            **splitting_row(*row[:-1]),
-                        }
-                        for i, row in enumerate(rows, start=1)
-                    ],
+                    [{"id": first + i, **splitting_columns(row)} for i, row in enumerate(rows, start=1)],
                 )
 
     @repeated

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import delete, insert, select, update
 
-from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.errors import LedgerError, NoIterationError
 from pytams.sqldb.ledger import Ledger, last_id, splitting_row
 from pytams.sqldb.openledger import repeated
 from pytams.sqldb.tables import (
@@ -303,12 +303,12 @@ class SQLFile(Ledger):
 
         Raises
         ------
-        SQLAlchemyError
+        NoIterationError
             if there is no row to update
         """
         row = splitting_row(k, bias, weight, discarded_ids, ancestor_ids, min_vals, min_max)
         if not self._update_last_iteration(row):
-            raise LedgerError(f"{self.name()}: there is no splitting iteration to update")
+            raise NoIterationError(f"{self.name()}: there is no splitting iteration to update")
 
     def mark_last_iteration_as_completed(self) -> None:
         """Mark the last splitting iteration as complete.

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from uuid import uuid4
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 REPAIR = "`pytams repair` computes it again"
 """What helps against damage."""
 
 
-def temporary_name(path: Path) -> Path:
-    """Name what is to become a file: if it is left, `RunDirectory.clean_up` finds it."""
-    return path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+@contextmanager
+def temporary(path: Path) -> Iterator[Path]:
+    """Name what is to become a file, and take away what is left of it.
+
+    If even that does not happen, it is called ``<name>.<random>.tmp``, and `RunDirectory.clean_up` finds it.
+    """
+    where = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
+    try:
+        yield where
+    finally:
+        where.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool = True, sync: bool = True) -> None:
@@ -22,7 +35,7 @@ def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool =
     Parameters
     ----------
     path
-        The file. What is left of a write that was killed is called ``<name>.<random>.tmp``.
+        The file.
     content
         All of it.
     replace
@@ -37,21 +50,16 @@ def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool =
     OSError
         If it cannot be written; then nothing is left of it.
     """
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
+    with temporary(path) as where:
+        with where.open("wb") as file:
             file.write(content)
             file.flush()
             if sync:
                 os.fsync(file.fileno())
         if replace:
-            temporary.rename(path)
+            where.rename(path)
         else:
-            path.hardlink_to(temporary)
-            temporary.unlink()
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+            path.hardlink_to(where)
     if sync:
         _sync_folder(path.parent)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytams.core.ports import Due
 from pytams.storage.claims import Claims, record, release
+from pytams.storage.options import CHECKPOINT_SECONDS
 from pytams.storage.others import Others
 from pytams.storage.pending import PendingRun
 from pytams.storage.recorded import Recorded
@@ -57,7 +58,7 @@ class RunJournal:
         directory: RunDirectory,
         variant: Variant,
         *,
-        checkpoint_interval: float = 60.0,
+        checkpoint_interval: float = CHECKPOINT_SECONDS,
         runs_at_once: int | None = None,
     ) -> None:
         self._directory = directory

@@ -14,7 +14,7 @@ from pytams.sqldb.errors import NoLedgerError
 from pytams.sqldb.runledger import RunLedger
 from pytams.sqldb.schemas import schemas
 from pytams.sqldb.urls import parsed
-from pytams.storage.files import temporary_name, why_not, write_atomically
+from pytams.storage.files import temporary, why_not, write_atomically
 
 if TYPE_CHECKING:
     from pytams.storage.manifest import StudyInfo
@@ -58,11 +58,10 @@ class Ledgers:
     def _copy_template(self, path: Path) -> None:
         """Put an empty ledger of this study in place: quicker than to make its tables again for every run."""
         if self._template is None:
-            temporary = temporary_name(path)
-            with RunLedger(str(temporary)) as ledger:
-                ledger.put_info("study", json.dumps(self._facts))
-            self._template = temporary.read_bytes()
-            temporary.unlink()
+            with temporary(path) as where:
+                with RunLedger(str(where)) as ledger:
+                    ledger.put_info("study", json.dumps(self._facts))
+                self._template = where.read_bytes()
         with suppress(FileExistsError):  # another driver was quicker
             write_atomically(path, self._template, replace=False, sync=False)
 

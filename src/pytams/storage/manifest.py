@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
-from annotated_types import Ge, Lt
-
 from pytams.core.errors import RunDirectoryError, SettingsError
-from pytams.core.settings import SECRET, Checked, NotNegative, Seed, Settings
-from pytams.core.streams import MAX_32
+from pytams.core.settings import SECRET, Checked, NotNegative, RunCount, Seed, Settings
 from pytams.sqldb.urls import without_password
 from pytams.storage.files import why_not, write_atomically
 from pytams.storage.strict_json import strict_json
@@ -55,13 +52,13 @@ class StudyInfo(Checked):
 
     settings: Settings
     seed: Seed
-    n_runs: Annotated[int, Ge(1), Lt(MAX_32)]
+    n_runs: RunCount
     model: ModelSource
     sparse_freq: NotNegative = 0
     archive_discarded: bool = True
     database_url: Annotated[str | None, SECRET] = field(default=None, repr=False)
     """Of a PostgreSQL database; without the password. It is only compared: see `databases`."""
-    runner: dict[str, Any] = field(default_factory=dict)
+    runner: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The settings of the engine, which change no bit of the result."""
     identity: str = field(default_factory=lambda: uuid4().hex[:12])
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -140,7 +137,9 @@ def read_manifest(path: Path) -> StudyInfo:
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from error
     found = content.pop("format", None) if isinstance(content, dict) else None
-    if not isinstance(found, int) or found not in _READERS:
+    if type(found) is not int:  # True is one, and 1.0 equals one
+        raise RunDirectoryError(f"{path} is of format {found!r}, which is no number: was it edited?")
+    if found not in _READERS:
         raise RunDirectoryError(
             f"{path} is of format {found}; this pytams reads formats up to {FORMAT}: use a newer one"
         )

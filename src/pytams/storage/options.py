@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 from pytams.core.settings import SECRET, Checked, Count, NotNegative, Positive
 
+CHECKPOINT_SECONDS = 60.0
+"""Running segments are written after this time, unless another is asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage(Checked):
@@ -19,7 +22,7 @@ class Storage(Checked):
     """Store the state at every n-th step, beside those at records; 1: all, 0: records only."""
     archive_discarded: bool = True
     """Whether discarded trajectories go to the archive, with their states."""
-    checkpoint_interval: Positive = 60.0
+    checkpoint_interval: Positive = CHECKPOINT_SECONDS
     """Seconds after which running segments are written, too."""
     database_url: Annotated[str | None, SECRET] = field(default=None, repr=False)
     """Of a PostgreSQL database for the ledgers; None: SQLite files in the run directory. For a study that is there:
@@ -27,7 +30,7 @@ class Storage(Checked):
     model_reference: str | None = None
     """How to import the model again: `ModelSource.reference`."""
     model_arguments: dict[str, Any] = field(default_factory=dict)
-    runner: dict[str, Any] = field(default_factory=dict)
+    runner: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of the engine, to be used again."""
     runs_at_once: Count | None = None
     """Claim so many runs at a time, those that nobody drives and that are not finished, until there are none: for
