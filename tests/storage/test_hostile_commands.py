@@ -354,6 +354,15 @@ def test_arguments_do_not_choose_another_class(directory: Path, tmp_path: Path) 
     assert config.storage(directory).model_reference == f"{directory}/model.py:Walk"
 
 
+@pytest.mark.parametrize("name", ["resume", "repair"])
+def test_another_model_is_refused_before_it_is_executed(directory: Path, command: Command, name: str) -> None:
+    (directory / "model.py").write_text(f"{MODEL}\n# a stranger's")
+    done = command(name, directory)
+    assert done.returncode == 1
+    assert "the source of Walk has changed" in done.stderr
+    assert not (directory / "executed").exists()
+
+
 def test_settings_that_are_said_again(directory: Path, tmp_path: Path) -> None:
     stored = {"runner": {"type": "dask", "nworkers": 7}, "dask": {"minimum": 2, "address": "tcp://old", "queue": "q"}}
     edit_study(directory, lambda content: content.update(runner=stored))
