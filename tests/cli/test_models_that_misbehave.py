@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import pytams
+from exact import DoubleWell2DSingle
 
 NOISY = """
 import ctypes, os, sys
@@ -93,6 +97,24 @@ def test_where_a_model_goes_nothing_follows(noisy: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "wrote dw-paths.png\n"), done.stderr
     assert "printed in potential" in done.stderr
     assert {path.name for path in noisy.iterdir()} == {"models", "dw.tams", "run.log", "dw-paths.png"}
+
+
+def test_a_run_directory_stays_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python, too."""
+
+    class Wanders(DoubleWell2DSingle):
+        def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+            os.chdir("/")
+            return super().step(state, noise, t, dt)
+
+    monkeypatch.chdir(tmp_path)
+    tams = pytams.TAMS(Wanders(), end_time=1, step_size=0.1, target_score=0.7, n_trajectories=4)
+    for out in ("a.tams", pytams.Storage(path=Path("b.tams"))):
+        os.chdir(tmp_path)
+        tams.run(2, seed=1, out=out)
+    for name in ("a.tams", "b.tams"):
+        with pytams.load(tmp_path / name) as saved:
+            assert len(saved.result.runs) == 2
 
 
 LEAVES = """
