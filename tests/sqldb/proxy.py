@@ -16,10 +16,12 @@ class Proxy:
     """Forwards connections. `fail_with` makes the next COMMIT the end of its connection, and the client is told so.
 
     ``"no answer"``: the server commits. ``"late"``: so it does, after a while. ``"no request"``: it does not.
+    ``"for good"``: nor is it there afterwards.
     """
 
     def __init__(self, server: Path, folder: Path) -> None:
         self.fail_with = ""
+        self.is_gone = False
         self.folder = folder
         self._server = str(server / PORT)
         self._listening = socket.socket(socket.AF_UNIX)
@@ -48,6 +50,8 @@ class Proxy:
             server = socket.socket(socket.AF_UNIX)
             server.connect(self._server)
             self._sockets += [client, server]
+            if self.is_gone:
+                client.shutdown(socket.SHUT_RDWR)
             self._serve(self._requests, client, server)
             self._serve(self._answers, server, client)
 
@@ -56,7 +60,8 @@ class Proxy:
             if self.fail_with and b"COMMIT" in request:
                 how, self.fail_with = self.fail_with, ""
                 client.shutdown(socket.SHUT_WR)
-                if how == "no request":
+                self.is_gone = how == "for good"
+                if how in {"no request", "for good"}:
                     return
                 if how == "late":
                     time.sleep(0.3)

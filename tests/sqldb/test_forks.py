@@ -241,4 +241,4 @@ def test_forks_in_all_orders(tmp_path: Path, location: str) -> None:
 
 @pytest.mark.slow
 def test_forks_in_all_orders_for_long(tmp_path: Path, location: str) -> None:
-    check_forks(tmp_path, location, range(10, 14), 20)
+    check_forks(tmp_path, location, range(10, 13), 15)

@@ -177,6 +177,19 @@ def test_what_no_segment_file_has(directory: Path, attack: Callable[[h5py.File],
     refused(directory, pytams.StoreError, f"{path.name}.*({message})")
 
 
+@pytest.mark.parametrize("score", [np.nan, -np.inf])
+def test_scores_that_are_no_numbers(directory: Path, score: float) -> None:
+    """Whoever makes a directory can make up its numbers; they are shown all the same, and are JSON."""
+
+    def change(file: h5py.File) -> None:
+        file["score"][:] = score
+
+    edit_segment(directory, change)
+    with pytams.load(directory) as saved:
+        assert str(saved)
+        json.dumps(saved.to_dict(), allow_nan=False)
+
+
 def test_a_piece_that_is_not_there(directory: Path) -> None:
     name = f"segments/{some_segment(directory).name}"
     change = f"SET t_metadata = replace(t_metadata, '[\"{name}\", 0]', '[\"{name}\", 12345]')"
@@ -319,6 +332,20 @@ def test_a_journal_that_makes_sqlite_delete_a_file(directory: Path, secret: Path
         ("UPDATE ledger_info SET value = '[1]' WHERE key = 'study'", pytams.RunDirectoryError, "says of its study"),
         ("UPDATE ledger_info SET value = '{' WHERE key = 'study'", pytams.RunDirectoryError, "says of its study"),
         ("INSERT INTO run_lock VALUES (1, 'nobody', 0)", LedgerError, "'nobody' is no owner of a lock"),
+        ("INSERT INTO run_lock VALUES (1, x'ff', 0)", LedgerError, "is no owner of a lock"),
+        ("UPDATE ledger_info SET value = 'inf' WHERE key = 'wall_time'", pytams.RunDirectoryError, "its wall time"),
+        ("UPDATE ledger_info SET value = '' WHERE key = 'wall_time'", pytams.RunDirectoryError, "its wall time"),
+        (
+            """UPDATE trajectories SET t_metadata = replace(t_metadata, '"run": 0', '"run": Infinity')""",
+            pytams.RunDirectoryError,
+            "the metadata of a trajectory",
+        ),
+        ("UPDATE trajectories SET t_metadata = x'ff00'", pytams.RunDirectoryError, "the metadata of a trajectory"),
+        (
+            f"UPDATE trajectories SET t_metadata = '{'[' * 10**5}'",
+            pytams.RunDirectoryError,
+            "the metadata of a trajectory",
+        ),
     ],
 )
 def test_what_a_ledger_says_of_itself(directory: Path, statement: str, error: type[Exception], message: str) -> None:

@@ -354,6 +354,15 @@ def test_arguments_do_not_choose_another_class(directory: Path, tmp_path: Path) 
     assert config.storage(directory).model_reference == f"{directory}/model.py:Walk"
 
 
+@pytest.mark.parametrize("name", ["resume", "repair"])
+def test_another_model_is_refused_before_it_is_executed(directory: Path, command: Command, name: str) -> None:
+    (directory / "model.py").write_text(f"{MODEL}\n# a stranger's")
+    done = command(name, directory)
+    assert done.returncode == 1
+    assert "the source of Walk has changed" in done.stderr
+    assert not (directory / "executed").exists()
+
+
 def test_settings_that_are_said_again(directory: Path, tmp_path: Path) -> None:
     stored = {"runner": {"type": "dask", "nworkers": 7}, "dask": {"minimum": 2, "address": "tcp://old", "queue": "q"}}
     edit_study(directory, lambda content: content.update(runner=stored))
@@ -482,12 +491,21 @@ READING = "show DIR + show DIR --json + watch DIR"
 PICTURES = ["plot DIR --out OUT", "report DIR --out OUT"]
 
 
+def quiet(matplotlib_folder: Path) -> dict[str, str]:
+    """Make an environment in which Python and what it imports have nothing to write, and no settings of a user's."""
+    return os.environ | {
+        "HOME": str(matplotlib_folder / "home"),
+        "MPLCONFIGDIR": str(matplotlib_folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
 def notes(directory: Path, commands: str, output: Path, matplotlib_folder: Path, cwd: Path, code: int = 0) -> str:
     """Run a command that is audited, and return what it was seen to do."""
     words = commands.replace("DIR", str(directory)).replace("OUT", str(output)).split()
     script = Path(__file__).with_name("audited.py")
     noted = directory.parent / "notes"
-    environment = os.environ | {"MPLCONFIGDIR": str(matplotlib_folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = quiet(matplotlib_folder)
     done = subprocess.run(
         [sys.executable, "-P", script, noted, directory, output, *words],
         capture_output=True,
@@ -546,6 +564,20 @@ def test_a_matplotlibrc_in_the_directory(
     assert "matplotlibrc would change how pictures are drawn: run the command from another directory" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["plot", "report"])
+def test_a_link_where_a_picture_would_go(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, name: str
+) -> None:
+    (tmp_path / "thesis").write_text("precious")
+    for link in ("walk-overview.png", "walk.html"):
+        (directory / link).symlink_to(tmp_path / "thesis")
+    monkeypatch.chdir(directory)
+    done = command(name, ".")
+    assert done.returncode == 2
+    assert "is a link to somewhere else: say where to write to" in done.stderr
+    assert (tmp_path / "thesis").read_text() == "precious"
+
+
 CHANGES = re.compile(r"\b(openat|unlink|unlinkat|rename|renameat|mkdir|mkdirat|link|symlink)\((.*)\) += \d")
 
 
@@ -559,7 +591,7 @@ def test_what_the_kernel_is_asked_for(
     output = tmp_path / ("out.html" if "report" in commands else "out.png")
     words = commands.replace("DIR", str(directory)).replace("OUT", str(output)).split()
     traced = ["strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=file,network,process", "-s", "4096"]
-    environment = os.environ | {"MPLCONFIGDIR": str(matplotlib_folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = quiet(matplotlib_folder)
     traced += [sys.executable, "-P", "-m", "pytams", *words]
     done = subprocess.run(traced, capture_output=True, text=True, check=False, env=environment)
     if "ptrace" in done.stderr.lower():

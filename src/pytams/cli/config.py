@@ -143,7 +143,7 @@ class Config:
         table = _read(path)
         for override in overrides:
             _override(table, override)
-        return cls(table, path.parent)
+        return cls(table, path.absolute().parent)
 
     @classmethod
     def of_study(cls, info: StudyInfo, overrides: Iterable[str] = (), settings_file: Path | None = None) -> Config:

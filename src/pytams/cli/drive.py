@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pytams.cli.config import Config
 from pytams.cli.meter import Progress
-from pytams.cli.output import say_aside, set_up_logging
+from pytams.cli.output import keep_from_models, say_aside, set_up_logging
 from pytams.cli.signals import Stop
 
 if TYPE_CHECKING:
@@ -26,13 +26,21 @@ class InterruptError(Exception):
 
 
 def drive(
-    config: Config, n_runs: int, seed: int | None, storage: Storage | None, settings_file: Path | None
+    config: Config,
+    n_runs: int,
+    seed: int | None,
+    storage: Storage | None,
+    settings_file: Path | None,
+    directory: Path | None,
 ) -> pytams.Result:
-    """Run a study until it ends or is to stop, and say how to go on if it has not ended."""
-    set_up_logging(config.session.loglevel, config.session.logfile)
+    """Run a study until it ends or is to stop, and say how to go on if it has not ended.
+
+    Settings file and directory are called as the user calls them. From here on, the model's code runs.
+    """
+    keep_from_models(set_up_logging(config.session.loglevel, config.session.logfile))
     stop = Stop(config.session.walltime)
     tams = config.make_tams()
-    progress = Progress(Console(stderr=True))
+    progress = Progress(Console(stderr=True), shows_prints=config.session.logfile is None)
     verify = config.session.verify
     try:
         with (
@@ -51,7 +59,7 @@ def drive(
         raise InterruptError from None
     if stop.reason and study.n_finished < len(study.runs):
         file = settings_file if config.must_be_said_again else None
-        _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, file))
+        _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, file, directory))
     for run, why in study.unfinished_elsewhere.items():
         say_aside(f"run {run} is not finished: {why}")
     try:
@@ -83,14 +91,14 @@ def go_on(
     if not force:
         check_sources(directory, info.model)
     n_runs = config.arguments.n_runs if n_runs is None else n_runs
-    return drive(config, n_runs, config.arguments.seed, storage, settings_file)
+    return drive(config, n_runs, config.arguments.seed, storage, settings_file, directory)
 
 
-def _resuming(storage: Storage, settings_file: Path | None) -> list[str]:
+def _resuming(storage: Storage, settings_file: Path | None, directory: Path | None) -> list[str]:
     """Make the command that goes on with a study: with what is not taken from its directory, but for passwords."""
     from pytams.sqldb.urls import without_password  # noqa: PLC0415 - what only run directories need
 
-    words = ["pytams", "resume", str(storage.path)]
+    words = ["pytams", "resume", str(directory)]
     if storage.database_url is not None:
         words += ["--url", without_password(storage.database_url)]
     return words if settings_file is None else [*words, "--settings", str(settings_file)]

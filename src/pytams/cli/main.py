@@ -15,7 +15,7 @@ import pytams
 from pytams.cli.config import Config, in_toml_names
 from pytams.cli.drive import InterruptError, drive, go_on
 from pytams.cli.new import write_example
-from pytams.cli.output import say, say_aside
+from pytams.cli.output import STANDARD_ERROR, keep_from_models, say, say_aside
 from pytams.core.errors import RunDirectoryError, SettingsError
 
 if TYPE_CHECKING:
@@ -57,8 +57,15 @@ def main() -> None:
     except SettingsError as error:
         _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
     except Exception as error:
-        text = str(error) if isinstance(error, pytams.PytamsError) else f"{type(error).__name__}: {error}"
-        _fail(f"{text}\n(--debug shows where)", FAILED, debug=debug)
+        _fail(f"{_explained(error)}\n(--debug shows where)", FAILED, debug=debug)
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, pytams.PytamsError | ImportError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
 
 
 def _fail(message: str, code: int, *, debug: bool) -> None:
@@ -109,10 +116,11 @@ def run(
         config.arguments.seed if seed is None else seed,
         None if out is None else config.storage(out),
         input_file,
+        out,
     )
     _print_result(result, as_json=as_json)
     if reference is not None and not as_json:
-        typer.echo(f"reference       {result.compare(reference)}")
+        say(f"reference       {result.compare(reference)}")
 
 
 @app.command()
@@ -199,11 +207,12 @@ def plot(
     _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_picture  # noqa: PLC0415 - takes matplotlib
 
-    path = out or Path(f"{directory.resolve().stem}-{kind}.png")
-    with pytams.load(directory, database_url=url) as saved:
+    path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
+    here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
+    with pytams.load(here / directory, database_url=url) as saved:
         potential = _potential(saved) if kind == "paths" else None
         try:
-            write_picture(saved.result, kind, path, run=run, reference=reference, potential=potential)
+            write_picture(saved.result, kind, here / path, run=run, reference=reference, potential=potential)
         except SettingsError as error:
             raise error.renamed(_PLOT_OPTIONS, lambda name: _PLOT_OPTIONS.get(name, name)) from error
     say(f"wrote {path}")
@@ -224,17 +233,26 @@ def report(
     _refuse_matplotlibrc(directory)
     from pytams.analysis.report import write_report  # noqa: PLC0415 - takes matplotlib
 
-    path = out or Path(f"{directory.resolve().stem}.html")
-    with pytams.load(directory, database_url=url) as saved:
+    path = out or _ours(f"{directory.resolve().stem}.html")
+    here = Path.cwd() if paths else Path()  # a model may change the working directory
+    with pytams.load(here / directory, database_url=url) as saved:
         write_report(
             saved.result,
-            path,
+            here / path,
             provenance=saved.provenance,
             reference=reference,
             paths=paths,
             potential=_potential(saved) if paths else None,
         )
     say(f"wrote {path}")
+
+
+def _ours(name: str) -> Path:
+    """Find where to write what has got no name from its user: not through a link that somebody has put there."""
+    path = Path(name)
+    if path.is_symlink():
+        raise SettingsError("--out", f"{name} is a link to somewhere else: say where to write to")
+    return path
 
 
 def _refuse_matplotlibrc(directory: Path) -> None:
@@ -250,8 +268,20 @@ def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
     """Find the model's potential, if it says one: this imports the model."""
     if saved.directory.info.model.reference is None:
         return None
-    potential: Callable[..., Any] | None = getattr(saved.make_model(), "potential", None)
-    return potential
+    keep_from_models(STANDARD_ERROR)
+    model = saved.make_model()
+    potential: Callable[..., Any] | None = getattr(model, "potential", None)
+    if potential is None:
+        return None
+
+    def checked(states: Any) -> Any:
+        try:
+            return potential(states)
+        except (Exception, SystemExit) as error:
+            text = f"{model.name}.potential raised {type(error).__name__}: {error}"
+            raise pytams.ModelError(text, "potential") from error
+
+    return checked
 
 
 def _print_result(result: pytams.Result, *, as_json: bool) -> None:
@@ -265,5 +295,5 @@ def new(
     """Write a model and an input file to start from."""
     paths = write_example(name)
     for path in paths:
-        typer.echo(f"wrote {path}")
-    typer.echo(f"try:  pytams run {paths[-1]}")
+        say(f"wrote {path}")
+    say(f"try:  pytams run {paths[-1]}")

@@ -58,11 +58,15 @@ class Progress:
     ----------
     console
         Where to.
+    shows_prints
+        Whether what is printed meanwhile is shown above it, on a terminal.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, shows_prints: bool = True) -> None:
         self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=shows_prints)
         self._meter: Meter | None = None
 
     def on_block(self, study: Watched) -> None:

@@ -90,7 +90,10 @@ def write_example(folder: Path) -> list[Path]:
     for path in texts:
         if path.exists():
             raise SettingsError("NAME", f"{path} is there already, and nothing is overwritten")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError("NAME", f"{folder} cannot be written: {error.strerror}") from error
     return list(texts)

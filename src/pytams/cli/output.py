@@ -1,19 +1,74 @@
-"""What the command line prints and logs: names from anybody are in it, so nothing of it acts on a terminal."""
+"""What the command line prints and logs. Standard output is for results: what a model prints goes to the log.
+
+Names from anybody are in it, so nothing of it acts on a terminal.
+"""
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
 
 import typer
 from rich.console import Console
 
-from pytams.core.errors import SettingsError
+from pytams.core.errors import PytamsError, SettingsError
 from pytams.core.text import printable_lines
 
+STANDARD_ERROR = 2
 
-def say(text: str) -> None:
-    """Print a result."""
-    typer.echo(printable_lines(text))
+
+class Output:
+    """Writes results to standard output, and keeps what models print out of it."""
+
+    def __init__(self) -> None:
+        self._file: TextIO | None = None
+        """Where standard output went to; None as long as it still does."""
+
+    def keep_from_models(self, log: int) -> None:
+        """From now on, let all others that write to standard output write to a log: code of the user's, C, workers.
+
+        Nothing is put back: C and Fortran may have kept something until the process ends.
+
+        Parameters
+        ----------
+        log
+            A file descriptor.
+        """
+        if self._file is None and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.flush()
+            self._file = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+            sys.stdout.reconfigure(line_buffering=True)  # in order with what others write to the log
+        os.dup2(log, 1)
+
+    def say(self, text: str) -> None:
+        """Write a line of results.
+
+        Raises
+        ------
+        PytamsError
+            If it cannot be written; nothing is said if nobody reads it any more.
+        """
+        try:
+            typer.echo(printable_lines(text), file=self._file)
+        except OSError as error:
+            self._give_up()
+            if isinstance(error, BrokenPipeError):
+                raise typer.Exit(1) from None
+            raise PytamsError(f"standard output cannot be written: {error.strerror}") from error
+
+    def _give_up(self) -> None:
+        """Let what is left go nowhere, or Python complains when it ends."""
+        file = self._file or sys.stdout
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+
+
+_output = Output()
+say, keep_from_models = _output.say, _output.keep_from_models
 
 
 def say_aside(text: str, style: str | None = None) -> None:
@@ -21,23 +76,27 @@ def say_aside(text: str, style: str | None = None) -> None:
     Console(stderr=True).print(printable_lines(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def set_up_logging(level: str, file: str | None) -> None:
-    """Log to a file, or to standard error.
+def set_up_logging(level: str, file: str | None) -> int:
+    """Log to a file, or to standard error; return its descriptor.
 
     Raises
     ------
     SettingsError
         If the file cannot be written.
     """
-    handler: logging.Handler
-    try:
-        handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler()
-    except OSError as error:
-        raise SettingsError("[tams] logfile", f"{file} cannot be written: {error.strerror}") from error
+    handler: logging.Handler = logging.StreamHandler()
+    log = STANDARD_ERROR
+    if file:
+        try:
+            stream = open(file, "a", encoding="utf-8")  # noqa: SIM115 - as long as the process
+        except OSError as error:
+            raise SettingsError("logfile", f"{file} cannot be written: {error.strerror}") from error
+        handler, log = logging.StreamHandler(stream), stream.fileno()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("pytams")
     logger.setLevel(level)
     logger.handlers[:] = [handler]
+    return log
 
 
 class _Formatter(logging.Formatter):

@@ -60,8 +60,9 @@ class ExecutorWorkers:
         self.is_up = False
         """Whether workers have answered since they were started."""
         self._out: set[Future[Any]] = set()
-        with suppress(BreakdownError):  # the first task will say so
-            self._submit(set_problem, self._name, self._packed)
+        self._first: Hashable = None
+        with suppress(BreakdownError):  # the next one will say so
+            self._first = self._submit(set_problem, self._name, self._packed)
 
     def submit(self, points: list[Point]) -> Hashable:
         """Send a task out."""
@@ -77,6 +78,12 @@ class ExecutorWorkers:
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Wait for tasks, no longer than this."""
+        outcomes = self._wait(seconds)
+        if [outcome.task for outcome in outcomes] == [self._first]:  # which nobody waits for
+            outcomes += self._wait(seconds)
+        return outcomes
+
+    def _wait(self, seconds: float) -> list[Outcome]:
         done, self._out = wait(self._out, timeout=seconds, return_when=FIRST_COMPLETED)
         outcomes = [_outcome(future) for future in done]
         self.is_up = self.is_up or any(not outcome.is_lost for outcome in outcomes)

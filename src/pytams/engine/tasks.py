@@ -107,6 +107,45 @@ class _Task(NamedTuple):
     """Whether it was said that it takes long."""
 
 
+class _Line:
+    """Segments that wait to be sent out: those furthest behind first, some of them not before a time."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[float, SegmentKey, Point]] = []
+        self._later: list[tuple[float, SegmentKey, Point]] = []  # by the time at which they may go out again
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._later)
+
+    def join(self, point: Point) -> None:
+        heappush(self._waiting, (point.best, point.key, point))
+
+    def join_later(self, points: Iterable[Point], n_failures: int) -> None:
+        """Take in segments after a pause that doubles with every failure."""
+        due = perf_counter() + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**n_failures)
+        for point in points:
+            heappush(self._later, (due, point.key, point))
+
+    def first(self) -> SegmentKey | None:
+        """Find who is next; None if nobody may go out now."""
+        now = perf_counter()
+        while self._later and self._later[0][0] <= now:
+            self.join(heappop(self._later)[2])
+        return self._waiting[0][1] if self._waiting else None
+
+    def take(self, n: int, trouble: Trouble) -> list[Point]:
+        """Take the segments of a task; one that is in trouble goes by itself."""
+        points = [heappop(self._waiting)[2]]
+        while self._waiting and len(points) < n:
+            if trouble.has(points[0].key) or trouble.has(self._waiting[0][1]):
+                break
+            points.append(heappop(self._waiting)[2])
+        return points
+
+    def points(self) -> list[Point]:
+        return [point for _, _, point in self._waiting + self._later]
+
+
 class TaskQueue:
     """A stepper that sends segments out, the ones that are furthest behind first: they hold the next decision up.
 
@@ -122,8 +161,7 @@ class TaskQueue:
 
     def __init__(self, workers: Workers, *, batch: int = 1, timeout: float | None = None) -> None:
         self._workers, self._batch, self._timeout = workers, batch, math.inf if timeout is None else timeout
-        self._waiting: list[tuple[float, SegmentKey, Point]] = []
-        self._later: list[tuple[float, SegmentKey, Point]] = []  # by the time at which they may go out again
+        self._line = _Line()
         self._out: dict[Hashable, _Task] = {}
         self._trouble = Trouble()
         self._n_breakdowns = 0
@@ -134,11 +172,11 @@ class TaskQueue:
     @property
     def n_busy(self) -> int:
         """Workers that have something to do."""
-        return min(self._workers.n_workers, len(self._out) + len(self._waiting) + len(self._later))
+        return min(self._workers.n_workers, len(self._out) + len(self._line))
 
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
-        heappush(self._waiting, (point.best, point.key, point))
+        self._line.join(point)
 
     def advance(self, block_length: int | None) -> list[Progress]:  # noqa: ARG002 - a task goes by time
         """Send out what is waiting, and return what has come back, after a while nothing."""
@@ -169,32 +207,20 @@ class TaskQueue:
         return reports
 
     def _send(self) -> None:
-        now = perf_counter()
-        while self._later and self._later[0][0] <= now:
-            self.join(heappop(self._later)[2])
-        while self._waiting and len(self._out) < self._workers.n_workers and self._may_send():
-            points = self._next_points()
+        while len(self._out) < self._workers.n_workers and (first := self._line.first()) and self._may_send(first):
+            points = self._line.take(self._batch, self._trouble)
             try:
                 name = self._workers.submit(points)
             except BreakdownError:
-                self._send_later(points, self._n_breakdowns)
+                self._line.join_later(points, self._n_breakdowns)
                 raise
             self._out[name] = _Task(points, perf_counter())
 
-    def _may_send(self) -> bool:
-        """Whether what is next may go out beside what is out: a suspect goes alone."""
+    def _may_send(self, key: SegmentKey) -> bool:
+        """Whether a segment may go out beside what is out: a suspect goes alone."""
         if len(self._out) == 1 and self._trouble.is_suspect(next(iter(self._out.values())).points[0].key):
             return False
-        return not self._trouble.is_suspect(self._waiting[0][1]) or (not self._out and self._workers.is_up)
-
-    def _next_points(self) -> list[Point]:
-        """Choose the segments of a task: those furthest behind; one that is in trouble goes by itself."""
-        points = [heappop(self._waiting)[2]]
-        while self._waiting and len(points) < self._batch:
-            if self._trouble.has(points[0].key) or self._trouble.has(self._waiting[0][1]):
-                break
-            points.append(heappop(self._waiting)[2])
-        return points
+        return not self._trouble.is_suspect(key) or (not self._out and self._workers.is_up)
 
     def _wait(self, seconds: float) -> list[Outcome]:
         """Wait for tasks; their time begins when workers are up."""
@@ -204,12 +230,6 @@ class TaskQueue:
             now = perf_counter()
             self._out = {name: task._replace(since=now) for name, task in self._out.items()}
         return outcomes
-
-    def _send_later(self, points: Iterable[Point], n_failures: int) -> None:
-        """Send points out again, after a pause that doubles with every failure."""
-        due = perf_counter() + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**n_failures)
-        for point in points:
-            heappush(self._later, (due, point.key, point))
 
     def _take(self, task: _Task, answer: Answer) -> list[Progress]:
         self._n_breakdowns = 0
@@ -229,7 +249,7 @@ class TaskQueue:
             text = f"{named(task.points)}: failed {n_tries} times: {type(error).__name__}: {error}"
             raise WorkersLostError(text) from error
         _logger.warning("trying again: %s", error)
-        self._send_later(task.points, n_tries)
+        self._line.join_later(task.points, n_tries)
 
     def _recover(self, reason: str, lost: list[_Task]) -> None:
         """Get new workers, and send them what was lost."""
@@ -247,7 +267,7 @@ class TaskQueue:
                 f"{named(points)}: its worker ended, {MAX_TRIES} times ({reason}). Does the model end its process "
                 "there (os._exit, a crash in C or Fortran), or use up the memory? Mend it, and resume"
             )
-        self._send_later(points, self._n_breakdowns)
+        self._line.join_later(points, self._n_breakdowns)
 
     def _look_for_hung(self) -> None:
         """Say which tasks take long, and end those that have taken longer than the timeout."""
@@ -281,10 +301,10 @@ class TaskQueue:
             others_are_lost = self._workers.recover(list(hung))
         except WorkersLostError as error:
             raise WorkersLostError(f"{problem}; {error}") from error
-        _logger.warning("%s: its worker is ended, and it is tried again", problem)
+        _logger.warning("%s: its worker is ended", problem)
         self._out = {name: task for name, task in self._out.items() if name not in hung}
         if others_are_lost:
-            self._send_later((point for task in self._out.values() for point in task.points), 0)
+            self._line.join_later((point for task in self._out.values() for point in task.points), 0)
             self._out.clear()
         for task in hung.values():
             n_tries = self._trouble.failed(task.points)
@@ -293,17 +313,15 @@ class TaskQueue:
                     f"{named(task.points)}: not done within {self._timeout:g} s, {n_tries} times. Does the model "
                     "hang there? Mend it, or raise [runner] block_timeout (timeout=), and resume"
                 )
-            self._send_later(task.points, n_tries)
+            self._line.join_later(task.points, n_tries)
 
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Give the point that every segment was at when it last reported."""
-        points = [point for _, _, point in self._waiting + self._later]
-        points += [point for task in self._out.values() for point in task.points]
+        points = self._line.points() + [point for task in self._out.values() for point in task.points]
         return [], self._workers.fetch(points)
 
     def close(self) -> None:
         """Let go of what is out, and end the workers if they are ours."""
         self._out.clear()
-        self._waiting.clear()
-        self._later.clear()
+        self._line = _Line()
         self._workers.close()

@@ -2,9 +2,10 @@
 
 The ledger of trajectories and splitting iterations, to which all workers have atomic access. Every call is one
 transaction, on SQLite (a file, the default) or PostgreSQL (a URL); `SQLFile.transaction` makes several calls one.
-`sqlfile` has the documented interface, `ledger` what it is made of and what is beside it, `tables` the tables,
-`database` connections and transactions, `sqlite` and `postgres` the databases. `runledger` adds what a driver needs
-to record a run in one, and `contract` is the suite that every backend passes.
+`sqlfile` has the documented interface, `ledger` and `openledger` what it is made of and what is beside it, `tables`
+the tables, `database` connections and transactions, `sqlite` and `postgres` the databases, `failures` what their
+errors mean, `forks` what a child process may do. `runledger` adds what a driver needs to record a run in one, and
+`contract` is the suite that every backend passes.
 """
 
 from pytams.sqldb.sqlfile import SQLFile

@@ -226,6 +226,16 @@ class LedgerContract:
         ledger.add_trajectory("d", "{}")
         assert ledger.fetch_trajectory(1) == "d"  # a rolled back add leaves no gap
 
+    def test_the_calls_of_a_function_are_one_transaction(self, ledger: SQLFile) -> None:
+        def add(name: str, traj_id: int) -> bool:
+            ledger.add_trajectory(name, "{}")
+            return ledger.lock_trajectory(traj_id)
+
+        assert ledger.atomically(lambda: add("a", 0)) is True
+        with pytest.raises(ValueError, match="no trajectory with id 99"):
+            ledger.atomically(lambda: add("b", 99))
+        assert ledger.get_trajectory_count() == 1
+
     def test_bulk_adds(self, ledger: SQLFile) -> None:
         ledger.add_trajectories([])
         ledger.add_trajectories((f"t{i}", "{}") for i in range(1000))

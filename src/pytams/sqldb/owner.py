@@ -32,7 +32,7 @@ class Owner(NamedTuple):
         try:
             host, namespace, pid, token = text.rsplit(":", 3)
             return cls(host, int(namespace), int(pid), token)
-        except ValueError:
+        except (AttributeError, TypeError, ValueError):
             raise LedgerError(f"{text!r} is no owner of a lock: was the ledger edited?") from None
 
     def __str__(self) -> str:

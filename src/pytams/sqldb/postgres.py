@@ -34,14 +34,15 @@ MAX_CONNECTIONS = 4
 OUT_OF_REACH = 120.0
 """Seconds that a database which has been reached before is tried again, before it is given up."""
 _LONGEST_PAUSE = 5.0
-TIMEOUTS = {
+CONNECT_WITH = {
+    "client_encoding": "utf8",
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""When a network is gone, we notice; in seconds and milliseconds."""
+"""Where the URL does not say otherwise. When a network is gone, we notice; in seconds and milliseconds."""
 SERVERS_TIMEOUTS = {
     "lock_timeout": int(BUSY_TIMEOUT * 1000),
     "tcp_keepalives_idle": 10,
@@ -88,7 +89,7 @@ class _SharedEngines:
 
 def _make_engine(url: URL) -> Engine:
     options = str(url.query.get("options", "")) + "".join(f" -c {k}={v}" for k, v in SERVERS_TIMEOUTS.items())
-    arguments: dict[str, Any] = {k: v for k, v in TIMEOUTS.items() if k not in url.query} | secrets(url)
+    arguments: dict[str, Any] = {k: v for k, v in CONNECT_WITH.items() if k not in url.query} | secrets(url)
     if url.password is not None:
         arguments["password"] = url.password
     try:

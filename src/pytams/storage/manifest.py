@@ -132,7 +132,7 @@ def read_manifest(path: Path) -> StudyInfo:
     """
     try:
         content = strict_json(_text(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RunDirectoryError(f"{path.parent} is no run directory: it has no {path.name}") from None
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from error

@@ -39,7 +39,8 @@ class Storage(Checked):
     """Go on although the model is made of something else than the study's was."""
 
     def check_together(self) -> None:
-        """Put ledgers where they can be."""
+        """Put ledgers where they can be, and the directory where it stays."""
+        object.__setattr__(self, "path", self.path.absolute())  # a model may change the working directory
         if self.database_url is not None:
             from pytams.storage.databases import check_url  # noqa: PLC0415 - SQLAlchemy is a heavy import
 

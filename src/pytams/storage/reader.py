@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -122,7 +123,7 @@ class SavedStudy:
             "run": run,
             "finished": splitting is not None and splitting.finished,
             "damaged": run in self.damaged,
-            "level": splitting.level if splitting is not None and splitting.iterations else None,
+            "level": splitting.level if splitting is not None and math.isfinite(splitting.level) else None,
             "n_iterations": 0 if splitting is None else len(splitting.iterations),
             "n_branchings": 0 if splitting is None else splitting.n_branchings,
             "driver": None if owner is None else owner.label,

@@ -37,7 +37,7 @@ def segment_of(metadata: str) -> tuple[SegmentKey, list[PieceName], bool]:
         key = SegmentKey(*(int(found[name]) for name in ("run", "slot", "branch")))
         names = [PieceName(str(file), int(row)) for file, row in found["pieces"]]
         return key, names, bool(found["ended"])
-    except (KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
 
 
@@ -79,8 +79,10 @@ class Recorded:
             return recorded
         try:
             recorded.wall_time = float(wall_time)
-        except ValueError as error:
-            raise RunDirectoryError(f"{ledger.name()}: its wall time is not what was written: {error}") from None
+        except ValueError:
+            recorded.wall_time = math.nan
+        if not 0.0 <= recorded.wall_time < math.inf:
+            raise RunDirectoryError(f"{ledger.name()}: its wall time is not what was written: {wall_time!r}")
         recorded.finished_under = ledger.get_info("finished")
         rows = [row.metadata for row in ledger.trajectories()]
         archived = [metadata for _, metadata in ledger.archived_trajectories()] + ledger.discarded()

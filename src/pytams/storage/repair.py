@@ -45,9 +45,8 @@ def repair(directory: RunDirectory, variant: Variant) -> list[str]:
     lines: list[str] = []
     is_whole: dict[str, bool] = {}
     """Whether any ledger finds each file whole."""
-    for run in range(directory.info.n_runs):
-        if directory.has_ledger(run):
-            lines += _repair_run(directory, variant, run, is_whole)
+    for run in directory.begun():
+        lines += _repair_run(directory, variant, run, is_whole)
     directory.segment_files.close()
     damaged = {directory.path / name for name, whole in is_whole.items() if not whole}
     return lines + [_set_aside(path) for path in sorted(damaged & set(directory.segment_files.paths()))]

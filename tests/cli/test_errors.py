@@ -1,0 +1,77 @@
+"""What a command says that cannot do what it should: one line that names what it is about, in our words."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytams
+from exact import Walk
+from pytams.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("errors")
+    tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=4, n_trajectories=10)
+    tams.run(2, seed=1, out=folder / "walk.tams")
+    (folder / "file").write_text("")
+    (folder / "folder.png").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("run nope.toml", 2, "nope.toml: cannot be read: No such file or directory"),
+        ("run walk.tams", 2, "walk.tams: cannot be read: Is a directory"),
+        ("run /proc/self/mem", 2, "/proc/self/mem: cannot be read: Input/output error"),
+        (f"run input.toml --out {'x' * 300}", 1, f"{'x' * 300}/study.json: File name too long"),
+        ("show nothing", 1, "nothing is no run directory: it has no study.json"),
+        ("show file", 1, "file is no run directory: it has no study.json"),
+        ("watch file", 1, "file is no run directory: it has no study.json"),
+        ("resume file", 1, "file is no run directory: it has no study.json"),
+        ("plot file", 1, "file is no run directory: it has no study.json"),
+        ("report file", 1, "file is no run directory: it has no study.json"),
+        (
+            "plot walk.tams --out no/folder.png",
+            1,
+            "no/folder.png cannot be written: No such file or directory",
+        ),
+        ("plot walk.tams --out folder.png", 1, "folder.png cannot be written: Is a directory"),
+        (
+            "plot walk.tams --out x.foo",
+            2,
+            "--out: x.foo is no kind of picture: .png, .pdf and .svg are some",
+        ),
+        ("plot walk.tams --kind foo", 2, "kind: no picture is called 'foo'; there are levels, exceedance, "),
+        ("report walk.tams --out no/r.html", 1, "no/r.html cannot be written: No such file or directory"),
+        ("new /proc/well", 2, "NAME: /proc/well cannot be written: No such file or directory"),
+        ("new file/well", 2, "NAME: file/well cannot be written: Not a directory"),
+    ],
+)
+def test_one_line_in_our_words(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    code: int,
+    message: str,
+) -> None:
+    (folder / "input.toml").write_text(
+        "[tams]\nntrajectories = 10\n[trajectory]\nend_time = 20\nstep_size = 1\ntargetscore = 4\n"
+        '[model]\nclass = "exact:Walk"\n'
+    )
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["pytams", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (code, "")
+    first, *more = said.err.splitlines()
+    assert first.startswith("pytams: " + message)
+    assert more in ([], ["(--debug shows where)"])
+    assert not re.search(r"Errno|Error|Traceback|Expecting", said.err)
