@@ -173,7 +173,6 @@ class StepperContract:
         scores, *_, records = joined(reports)
         step = records[min(1, len(records) - 1)]
         states = [state for report in reports if report.trace for state in report.trace.states]
-
         start = Point(SegmentKey(0, 0, 1), step, step, scores[step], states[step])
         branch = self.advance_from(model, start)
         other = self.advance_from(model, start._replace(key=SegmentKey(0, 0, 2)))
