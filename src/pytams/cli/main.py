@@ -17,7 +17,7 @@ import pytams
 from pytams.cli.config import Config, in_toml_names
 from pytams.cli.meter import Progress
 from pytams.cli.new import write_example
-from pytams.cli.output import Output
+from pytams.cli.output import Output, open_standard_files
 from pytams.cli.signals import Stop
 from pytams.core.errors import SettingsError
 
@@ -45,6 +45,7 @@ class _InterruptedError(Exception):
 
 def main() -> None:
     """Run the command line: every error is one clear message, and an exit code."""
+    open_standard_files()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     try:

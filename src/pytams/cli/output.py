@@ -13,6 +13,15 @@ import typer
 from pytams.core.errors import PytamsError
 
 
+def open_standard_files() -> None:
+    """Open what was closed of standard input, output and error: or a ledger would get its number, and a C print."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+
+
 class Output:
     """Writes results to standard output, and keeps what models print out of it."""
 
