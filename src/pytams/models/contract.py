@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pytams.core.ports import Locatable
 from pytams.core.segments import Point, Problem, Progress, SegmentKey
 
 if TYPE_CHECKING:
@@ -148,6 +149,15 @@ class StepperContract:
         while not (reports and reports[-1].ended):
             reports += stepper.advance(None)
         assert stepper.n_steps == reports[-1].step
+        stepper.close()
+
+    def test_it_may_say_where_it_is(self, model: Steppable) -> None:
+        stepper = self.make_stepper(self.problem(model))
+        if isinstance(stepper, Locatable):
+            assert stepper.where()
+            stepper.join(Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None))
+            stepper.advance(1)
+            assert stepper.where()
         stepper.close()
 
 
