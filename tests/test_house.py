@@ -123,8 +123,10 @@ def test_import_is_light() -> None:
 
 
 def test_public_names() -> None:
-    asked = "TAMS Model SDE Study Result RunResult Settings load Engine Journal plot Stepper Source PytamsError"
-    assert set(asked.split()) <= set(pytams.__all__)
+    asked = "TAMS Model SDE Study Result RunResult Settings load Engine Journal Stepper Source PytamsError"
+    assert set(asked.split()) <= set(pytams.__all__) <= set(dir(pytams))
+    assert "plot" in dir(pytams)
+    assert callable(pytams.plot.levels)
     for name in pytams.__all__:
         assert getattr(pytams, name) is not None
     errors = re.findall(r"(\w+Error)", (PACKAGE / "core" / "errors.py").read_text().split('"""')[1])
@@ -133,6 +135,15 @@ def test_public_names() -> None:
     } == {name for name in pytams.__all__ if name.endswith("Error")}
     with pytest.raises(AttributeError, match="has no attribute 'fast'"):
         pytams.fast  # noqa: B018 - that is the point
+
+
+def test_all_names_without_extras() -> None:
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['matplotlib', 'jinja2', 'numba', 'distributed', 'xarray'])\n"
+        "from pytams import *; print(TAMS.__name__, NoLedgerError.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("TAMS NoLedgerError\n", "")
 
 
 def test_the_ledgers_public_names_are_the_documented_ones() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytams.analysis import plot
+    from pytams.analysis import plot as plot
     from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
     from pytams.core.errors import (
@@ -86,8 +86,7 @@ __all__ = [
     "Variant",
     "WorkersLostError",
     "load",
-    "plot",
-]
+]  # and `plot`, which needs an extra
 
 
 def __getattr__(name: str) -> Any:
@@ -99,7 +98,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_HOME})
 
 
 def load(path: str | Path, variant: Variant | None = None, *, database_url: str | None = None) -> SavedStudy:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from pytams.core.ports import Engine
-from pytams.core.segments import Problem
+from pytams.core.driver import Driver
+from pytams.core.ports import Engine, NoEngine, NoJournal
+from pytams.core.segments import Past, Problem, Progress, SegmentKey
+from pytams.core.selection import Variant
 from pytams.engine import InProcess, OnExecutor, Processes
-from pytams.engine.contract import EngineContract
+from pytams.engine.contract import SETTINGS, Drifting, EngineContract, joined
 
 
 class TestInProcess(EngineContract):
@@ -56,3 +58,32 @@ class TestOnDask(EngineContract):
     def make_engine(self, problem: Problem) -> Engine:
         engine: Engine = import_module("pytams.engine.dask").OnDask(problem, self._client, seconds=0.01)
         return engine
+
+
+class TestNoEngine:
+    """It computes nothing: what the suite asks of such a one is that it decides again what is recorded."""
+
+    def test_what_it_says_of_itself(self) -> None:
+        suite = EngineContract()
+        suite.make_engine = lambda problem: NoEngine()  # type: ignore[method-assign] # the one that it makes
+        suite.test_what_it_says_of_itself(suite.problem_of(Drifting()))
+
+    def test_what_is_recorded_is_decided_again(self) -> None:
+        class Remembers(NoJournal):
+            """Keeps what was computed."""
+
+            def record(self, progress: Progress) -> None:
+                recorded.setdefault(progress.key, []).append(progress)
+
+        recorded: dict[SegmentKey, list[Progress]] = {}
+        first = Driver(SETTINGS, 5, Variant(), InProcess(EngineContract().problem_of(Drifting())), Remembers())
+        first.begin(range(2))
+        while not first.is_done:
+            first.advance()
+        pasts = {key: Past(joined(reports), None) for key, reports in recorded.items()}
+        again = Driver(SETTINGS, 5, Variant(), NoEngine(), NoJournal(lambda start: pasts.get(start.key)))
+        again.begin(range(2))
+        assert again.is_done
+        assert again.n_steps == 0
+        for run, splitting in again.splittings.items():
+            assert splitting.iterations == first.splittings[run].iterations

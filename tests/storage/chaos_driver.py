@@ -1,21 +1,27 @@
-"""A study in a process of its own, for killing: ``python chaos_driver.py DIRECTORY [URL] [WHERE N]``.
+"""A study in a process of its own, that kills itself: ``python chaos_driver.py DIRECTORY [URL] [WHERE N]``.
 
-With WHERE it kills itself: in the N-th segment file before it is synced (``file``), or between the N-th file and its
-commit (``commit``). Without, somebody else may.
+In the N-th segment file before it is synced (``file``), between a file and the N-th commit (``commit``), or at any
+moment after the N-th block (``block``). It writes after so many blocks, not seconds: so N comes on any machine.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
+import threading
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytams
 from exact import DoubleWell2D
 from pytams import Storage
+from pytams.core.ports import Due
 from pytams.sqldb.runledger import RunLedger
+from pytams.storage.journal import RunJournal
 
 SETTINGS: dict[str, Any] = {
     "end_time": 6.0,
@@ -27,29 +33,53 @@ SETTINGS: dict[str, Any] = {
 N_RUNS, SEED = 4, 2026
 
 
-def die_at(n: int) -> Any:
-    calls = iter(range(1, n + 1))
+BLOCKS_BETWEEN_WRITES = 20
+"""A study has about 780 blocks, 39 segment files and 130 commits."""
 
-    def call(*arguments: Any) -> None:
+
+def at(n: int, act: Callable[[], object]) -> Callable[[], None]:
+    """Make what acts when it is called for the n-th time; 0: never."""
+    calls = count(1)
+
+    def call() -> None:
         if next(calls) == n:
-            os.kill(os.getpid(), signal.SIGKILL)
+            act()
 
     return call
 
 
-def main(path: str, url: str = "", where: str = "", n: str = "1") -> None:
-    if where == "file":
-        sync, die = os.fsync, die_at(int(n))
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-        def sync_or_die(descriptor: int) -> None:
-            if "/segments/" in os.readlink(f"/proc/self/fd/{descriptor}"):
-                die()
-            sync(descriptor)
 
-        os.fsync = sync_or_die  # type: ignore[assignment] # we call it with descriptors only
-    elif where == "commit":
-        RunLedger.renew = die_at(int(n))  # type: ignore[method-assign] # the first thing in a commit
-    storage = Storage(path=Path(path), checkpoint_interval=0.05, database_url=url or None)
+def die_soon() -> None:
+    threading.Timer(random.uniform(0.0, 0.02), die).start()
+
+
+def main(path: str, url: str = "", where: str = "", n: str = "0") -> None:
+    file, commit, block = (
+        at(int(n) if where == name else 0, act) for name, act in (("file", die), ("commit", die), ("block", die_soon))
+    )
+    sync, renew, numbers = os.fsync, RunLedger.renew, count(1)
+
+    def watched_sync(descriptor: int) -> None:
+        if "/segments/" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            file()
+        sync(descriptor)
+
+    def watched_renew(ledger: RunLedger) -> None:
+        commit()
+        renew(ledger)
+
+    def due(_: RunJournal) -> Due:
+        block()
+        n_writes, rest = divmod(next(numbers), BLOCKS_BETWEEN_WRITES)
+        return Due.NOTHING if rest else (Due.CHECKPOINT, Due.FLUSH)[n_writes % 2]
+
+    os.fsync = watched_sync  # type: ignore[assignment] # we call it with descriptors only
+    setattr(RunLedger, "renew", watched_renew)  # noqa: B010 - the first thing in a commit
+    setattr(RunJournal, "due", due)  # noqa: B010 - asked after every block
+    storage = Storage(path=Path(path), database_url=url or None)
     pytams.TAMS(DoubleWell2D(), **SETTINGS).run(N_RUNS, SEED, out=storage)
 
 

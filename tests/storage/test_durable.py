@@ -316,7 +316,7 @@ def test_reading_runs_no_code_of_the_user(tmp_path: Path) -> None:
         "[trajectory]\nend_time = 2\nstep_size = 0.01\ntargetscore = 0.4\n"
     )
     run: list[str | Path] = [sys.executable, "-m", "pytams"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parents[1]}:{os.environ.get('PYTHONPATH', '')}"}
     first: list[str | Path] = [*run, "run", settings, "--out", tmp_path / "dw.tams"]
     subprocess.run(first, check=True, env=environment)
     model.write_text("raise SystemExit('imported')")

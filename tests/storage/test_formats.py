@@ -33,7 +33,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ASSETS)}
+    environment = os.environ | {"PYTHONPATH": f"{ASSETS}:{os.environ.get('PYTHONPATH', '')}"}
     command = [sys.executable, "-m", "pytams", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 

@@ -23,6 +23,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SEED, PURPOSE = range(2)
+"""Words of the key, in order."""
 POSITION, CHUNK, BRANCH, MEMBER = range(4)
 """Words of the counter, in order; an iteration's ancestors have its number in the place of the branch."""
 MAX_32 = 2**32
@@ -91,10 +93,11 @@ class Streams:
         return self._at(Purpose.ANCESTORS, member_word(run, 0), iteration)
 
     def _at(self, purpose: Purpose, member: int, branch: int = 0, chunk: int = 0) -> np.random.Generator:
-        counter = [0, 0, 0, 0]
+        key, counter = [0, 0], [0, 0, 0, 0]
+        key[SEED], key[PURPOSE] = self._seed, purpose
         counter[CHUNK], counter[BRANCH], counter[MEMBER] = chunk, branch, member
         self._state["state"] = {
-            "key": np.array((self._seed, purpose), dtype=np.uint64),
+            "key": np.array(key, dtype=np.uint64),
             "counter": np.array(counter, dtype=np.uint64),
         }
         self._bits.state = self._state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +19,35 @@ if TYPE_CHECKING:
     from pytams.core.segments import Problem, SegmentKey
 
 
-class CheckedModel:
-    """Calls a model for one member or a batch, and checks what comes back.
+class Scored(Protocol):
+    """What is asked of one member where nothing is stepped. Its state is as `initial_state` made it."""
 
-    Every method takes, after the state, the places its members are at, as (keys, steps): for messages only.
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        """Make the state of one member at t = 0."""
+
+    def score(self, state: Any, t: Any) -> Any:
+        """Score a state."""
+
+    def stopped(self, state: Any, t: Any) -> Any:
+        """Whether the trajectory ends here."""
+
+
+class CheckedMember:
+    """Calls a model for one member that is not stepped here, and checks what comes back.
+
+    Every method takes, after the state, the place the member is at, as (key, step): for messages only.
     """
 
-    def __init__(self, problem: Problem, model: Functions) -> None:
-        self._model = model
+    def __init__(self, problem: Problem, model: Scored) -> None:
+        self._scored = model
         self._name = model.name
         self._dt = problem.step_size
         self._streams = Streams(problem.seed)
         self._answers = Answers(model.name, problem.step_size)
-        self.noise_shape = model.noise_shape
-        self.chunk = chunk_length(self.noise_shape)
-        self.may_stop = model.may_stop
-        self._last_noise: tuple[SegmentKey | None, int, NDArray[Any]] = (None, 0, np.empty(0))
         self._first_state: State | None = None
         self._asked: tuple[str, Asked, int] | None = None
 
@@ -53,7 +66,7 @@ class CheckedModel:
         where = key, 0
         self._asked = "initial_state", where, 1
         try:
-            found = self._model.initial_state(rng)
+            found = self._scored.initial_state(rng)
         except RAISED as error:
             raise self._answers.raised("initial_state", error, where) from error
         state = self._answers.initial_state(found, where)
@@ -68,6 +81,43 @@ class CheckedModel:
             others = describe_state(self._first_state)
             wanted = f"others have {others}: all members must have the same shapes and dtypes"
             raise self._answers.wrong("initial_state", describe_state(state), wanted, where)
+
+    def score(self, state: State, where: Where) -> float:
+        """Score one member."""
+        self._asked = "score", where, 1
+        try:
+            found = self._scored.score(state, where[1] * self._dt)
+        except RAISED as error:
+            raise self._answers.raised("score", error, where) from error
+        return self._answers.score(found, where)
+
+    def stopped(self, state: State, where: Where) -> bool:
+        """Whether one member ends here."""
+        self._asked = "stopped", where, 1
+        try:
+            found = self._scored.stopped(state, where[1] * self._dt)
+        except RAISED as error:
+            raise self._answers.raised("stopped", error, where) from error
+        return self._answers.truth(found, where)
+
+    def not_finite(self, score: float, where: Where) -> ModelError:
+        """Say where a score is no number."""
+        return self._answers.not_finite(score, where)
+
+
+class CheckedModel(CheckedMember):
+    """Calls a model for one member or a batch, and checks what comes back.
+
+    Methods for a batch take, after the state, what tells where member i is.
+    """
+
+    def __init__(self, problem: Problem, model: Functions) -> None:
+        super().__init__(problem, model)
+        self._model = model
+        self.noise_shape = model.noise_shape
+        self.chunk = chunk_length(self.noise_shape)
+        self.may_stop = model.may_stop
+        self._last_noise: tuple[SegmentKey | None, int, NDArray[Any]] = (None, 0, np.empty(0))
 
     def noise(self, key: SegmentKey, chunk: int, step: int) -> NDArray[Any]:
         """Draw one chunk of a segment's noise, of shape ``(self.chunk, *noise_shape)``."""
@@ -88,8 +138,6 @@ class CheckedModel:
         self._last_noise = (key, chunk, noise)
         return noise
 
-    # --- one member ---------------------------------------------------------------------------------------------
-
     def step(self, state: State, noise: NDArray[Any], where: Where) -> State:
         """Advance one member by a step."""
         self._asked = "step", where, 1
@@ -98,24 +146,6 @@ class CheckedModel:
         except RAISED as error:
             raise self._answers.raised("step", error, where) from error
         return self._answers.next_state(state, found, where)
-
-    def score(self, state: State, where: Where) -> float:
-        """Score one member."""
-        self._asked = "score", where, 1
-        try:
-            found = self._model.score(state, where[1] * self._dt)
-        except RAISED as error:
-            raise self._answers.raised("score", error, where) from error
-        return self._answers.score(found, where)
-
-    def stopped(self, state: State, where: Where) -> bool:
-        """Whether one member ends here."""
-        self._asked = "stopped", where, 1
-        try:
-            found = self._model.stopped(state, where[1] * self._dt)
-        except RAISED as error:
-            raise self._answers.raised("stopped", error, where) from error
-        return self._answers.truth(found, where)
 
     # --- a batch ------------------------------------------------------------------------------------------------
 
@@ -151,7 +181,3 @@ class CheckedModel:
         except RAISED as error:
             raise self._answers.raised("stopped", error, where, len(steps)) from error
         return self._answers.truths(found, len(steps), where)
-
-    def not_finite(self, score: float, where: Where) -> ModelError:
-        """Say where a score is no number."""
-        return self._answers.not_finite(score, where)

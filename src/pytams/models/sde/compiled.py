@@ -13,8 +13,7 @@ import numpy as np
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, Progress, Trace
 from pytams.core.streams import chunk_length, member_word
-from pytams.models.plain.checked import CheckedModel
-from pytams.models.sde.equation import OneMember
+from pytams.models.plain.checked import CheckedMember
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +47,7 @@ class Compiled:
         self._problem = problem
         self._name = equation.name
         self._parameters = tuple(equation.parameters)
-        self._checked = CheckedModel(problem, OneMember(equation))
+        self._checked = CheckedMember(problem, equation)
         self._scalar = equation.noise_shape == ()
         self._fixed_start = not callable(equation.initial)
         self._start: tuple[State, float, bool] | None = None

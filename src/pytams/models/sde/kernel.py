@@ -1,7 +1,7 @@
 """The compiled loop: many segments, each advanced step by step until it ends or its block is over.
 
-`drift`, `diffusion`, `score`, `stopped`, `predict`, `correct` and `make_step` are globals here, put in by
-`specialised` for one model: Numba then compiles them into the loop.
+`drift`, `diffusion`, `score`, `stopped`, `increment`, `predict`, `correct` and `make_step` are globals here, put in
+by `specialised` for one model: Numba then compiles them into the loop.
 
 Random bits are NumPy's to the last one: Philox4x64-10 (Salmon et al. 2011, doi 10.1145/2063384.2063405), and normals
 by the Ziggurat method (Marsaglia & Tsang 2000, doi 10.18637/jss.v005.i08) with NumPy's tables, which Numba carries.
@@ -21,8 +21,8 @@ from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic, overload
 from numba.np.random._constants import fi_double, ki_double, wi_double, ziggurat_nor_inv_r, ziggurat_nor_r
 
-from pytams.core.streams import BRANCH, CHUNK, MEMBER, POSITION, Purpose
-from pytams.models.sde.schemes import SCHEMES
+from pytams.core.streams import BRANCH, CHUNK, MEMBER, POSITION, PURPOSE, SEED, Purpose
+from pytams.models.sde.schemes import SCHEMES, increment
 
 if TYPE_CHECKING:
     from pytams.models.sde.equation import Equation
@@ -127,21 +127,25 @@ def _as_number(value: Any) -> Any:
     return as_number
 
 
+# The stages of `schemes.step`, in loops over components that write into arrays that are there: compiled, `step` makes
+# a new array of every sum and product, and takes many times as long.
+
+
 def predicted(x: Any, noise: Any, t: float, dt: float, p: Any, x_next: Any) -> None:
     """Write the next state, of a scheme with one stage."""
     a, b = drift(x, t, p), diffusion(x, t, p)
     for j in range(dimension):
-        x_next[j] = predict(x[j], a[j], b[j], dt, math.sqrt(dt) * noise[j])
+        x_next[j] = predict(x[j], a[j], b[j], dt, increment(noise[j], dt))
 
 
 def corrected(x: Any, noise: Any, t: float, dt: float, p: Any, x_next: Any) -> None:
     """Write the next state, of a scheme with two stages."""
     a, b = drift(x, t, p), diffusion(x, t, p)
     for j in range(dimension):
-        x_next[j] = predict(x[j], a[j], b[j], dt, math.sqrt(dt) * noise[j])
+        x_next[j] = predict(x[j], a[j], b[j], dt, increment(noise[j], dt))
     a_end, b_end = drift(x_next, t + dt, p), diffusion(x_next, t + dt, p)
     for j in range(dimension):
-        x_next[j] = correct(x[j], a[j], b[j], a_end[j], b_end[j], dt, math.sqrt(dt) * noise[j])
+        x_next[j] = correct(x[j], a[j], b[j], a_end[j], b_end[j], dt, increment(noise[j], dt))
 
 
 drift: Any = None
@@ -192,7 +196,7 @@ def advance(
     x, x_next = np.empty(dimension), np.empty(dimension)
     for i in range(n_members):
         stream[_COUNTER + MEMBER], stream[_COUNTER + BRANCH] = names[i, 0], names[i, 1]
-        stream[_KEY], stream[_KEY + 1] = seed, np.uint64(_NOISE)
+        stream[_KEY + SEED], stream[_KEY + PURPOSE] = seed, np.uint64(_NOISE)
         x[:] = states[i]
         step, top, value, n_found, outcome = steps[i], best[i], best[i], 0, RUNNING
         chunk, position = divmod(step - start_steps[i], chunk_length)
@@ -234,7 +238,7 @@ def specialised(equation: Equation) -> Any:
     the name gets a fingerprint of the model's functions.
     """
     scheme, names = SCHEMES[equation.scheme], type(equation.parameters)._fields
-    formulas = [*equation.functions.values(), scheme.predict, scheme.correct]
+    formulas = [*equation.functions.values(), increment, scheme.predict, scheme.correct]
     fingerprint = _fingerprint([*formulas, equation.noise_shape, names])
     if fingerprint not in _loops:
         _loops[fingerprint] = _specialise(equation, fingerprint)
@@ -253,6 +257,7 @@ def _specialise(equation: Equation, name: str) -> Any:
         inside |= {key: _as_tuple(inside[key]) for key in ("drift", "diffusion")}
     inside |= {"make_parameters": type(equation.parameters), "dimension": 1 if scalar else equation.noise_shape[0]}
     scheme = SCHEMES[equation.scheme]
+    inside["increment"] = njit(error_model="numpy")(increment)
     inside["predict"] = njit(error_model="numpy")(scheme.predict)
     if scheme.correct is not None:
         inside["correct"] = njit(error_model="numpy")(scheme.correct)

@@ -104,26 +104,36 @@ class SDE(Model):
         return Compiled(problem, self.equation, threads) if self.compiled else super().make_stepper(problem)
 
     def initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw or repeat the start."""
+        """Draw or repeat the start: an array of shape `noise_shape`."""
         return self.equation.initial_state(rng)
 
     def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
-        """Advance many members by the scheme."""
+        """Advance many members by the scheme.
+
+        Parameters
+        ----------
+        state, noise
+            Of shape ``(members, *noise_shape)``.
+        t
+            Of shape ``(members,)``.
+        dt
+            The step size.
+        """
         return step(SCHEMES[self.equation.scheme], self._coefficients, state, noise, t, dt)
 
     def _coefficients(self, state: NDArray[np.float64], t: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return _columns(self._call("drift", state, t), state), _columns(self._call("diffusion", state, t), state)
 
     def score(self, state: Any, t: Any) -> Any:
-        """Score many members."""
+        """Score many members, states of shape ``(members, *noise_shape)``: an array of shape ``(members,)``."""
         return np.broadcast_to(self._call("score", state, t), state.shape[:1])
 
     def stopped(self, state: Any, t: Any) -> Any:
-        """Tell which members end here."""
+        """Tell which of many members end here: an array of shape ``(members,)``; False: none ever."""
         return False if self.equation.functions["stopped"] is None else self._call("stopped", state, t)
 
     def _call(self, name: str, state: NDArray[np.float64], t: Any) -> Any:
-        """Call a function with the component first, as it has it."""
+        """Call a function with the component first, as it has it: shape ``(*noise_shape, members)``."""
         function = self.equation.functions[name]
         assert function is not None
         return function(state.T, t, self.equation.parameters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 
 def euler(x: Any, a: Any, b: Any, dt: float, dw: Any) -> Any:
@@ -21,11 +21,14 @@ def trapezium(x: Any, a: Any, b: Any, a_end: Any, b_end: Any, dt: float, dw: Any
     return x + 0.5 * (a + a_end) * dt + 0.5 * (b + b_end) * dw
 
 
+def increment(noise: Any, dt: float) -> Any:
+    """Make the increment of Brownian motion in a step of standard normal noise."""
+    return math.sqrt(dt) * noise
+
+
 class Scheme(NamedTuple):
     """How one step is made."""
 
-    calculus: Literal["Ito", "Stratonovich"]
-    """What kind of equation it solves."""
     predict: Callable[..., Any]
     """(x, a, b, dt, dw) -> x."""
     correct: Callable[..., Any] | None
@@ -33,17 +36,18 @@ class Scheme(NamedTuple):
 
 
 SCHEMES = {
-    "euler-maruyama": Scheme("Ito", euler, None),
-    "heun": Scheme("Stratonovich", euler, trapezium),
+    "euler-maruyama": Scheme(euler, None),
+    "heun": Scheme(euler, trapezium),
 }
-"""By name: Maruyama 1955 (strong order 1/2); Heun, see Kloeden & Platen 1992, section 11.1."""
+"""By name. Euler-Maruyama is for Ito's calculus (Maruyama 1955; strong order 1/2), Heun for Stratonovich's (Kloeden &
+Platen 1992, section 11.1)."""
 
 
 def step(
     scheme: Scheme, coefficients: Callable[[Any, Any], tuple[Any, Any]], x: Any, noise: Any, t: Any, dt: float
 ) -> Any:
     """Advance x from t to t + dt, given what computes (a, b) of a state at a time: arrays of x's shape."""
-    dw = math.sqrt(dt) * noise
+    dw = increment(noise, dt)
     a, b = coefficients(x, t)
     predicted = scheme.predict(x, a, b, dt, dw)
     if scheme.correct is None:
