@@ -79,6 +79,10 @@ def test_mean_and_error_over_runs() -> None:
     assert np.isnan(estimators.log_mean_and_error([-1.0])[1])
     log_mean, error = estimators.log_mean_and_error([math.log(2.0), -math.inf])  # 2 and 0: mean 1, error 1
     assert (float(log_mean), float(error)) == pytest.approx((0.0, 1.0), abs=1e-15)
+    columns = np.log([[1.0, 1.0], [3.0, 3.0]]) + np.array([0.0, -5000.0])  # mean 2, error 1
+    log_mean, error = estimators.log_mean_and_error(columns)
+    assert log_mean == pytest.approx([math.log(2.0), math.log(2.0) - 5000.0], rel=1e-12)
+    assert error == pytest.approx([0.5, 0.5], rel=1e-12)
     log_mean, error = estimators.log_mean_and_error([-math.inf, -math.inf])
     assert log_mean == -math.inf
     assert np.isnan(error)
@@ -239,6 +243,14 @@ def test_exceedance_by_hand(run: RunResult) -> None:
     assert run.log_exceedance(z) == pytest.approx(np.log(exact), rel=1e-12)
     assert run.log_exceedance([4.0]) == -math.inf
     assert run.exceedance([0.99, 1.0]) == pytest.approx([1.0, 0.6])
+
+
+def test_the_next_iteration_tells_who_is_above() -> None:
+    """Before the level 2 of the only iteration: it killed maxima of 0.5, 1 and 2, and the fourth is above."""
+    found = estimators.in_force(
+        4, [2.0], [math.log(0.25)], [[0.5, 1.0, 2.0]], [3.0] * 4, [0.0, 0.5, 0.9, 1.0, 1.9, 2.0]
+    )
+    assert found == [(0.0, 4), (0.0, 3), (0.0, 3), (0.0, 2), (0.0, 2), (math.log(0.25), 4)]
 
 
 def test_error_of_exceedance_of_one_run_by_hand(run: RunResult) -> None:
