@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exact import DoubleWell2D, DoubleWell2DSingle, double_well_2d
+from exact import DoubleWell2D, DoubleWell2DSingle, double_well_2d, ornstein_uhlenbeck
 from pytams.core.ports import Steppable, Stepper
 from pytams.core.segments import Problem
 from pytams.engine.pool import ExecutorWorkers
@@ -32,6 +32,33 @@ class TestCompiled(StepperContract):
     @pytest.fixture
     def model(self) -> Steppable:
         return double_well_2d()
+
+
+class TestCompiledOnThreads(TestCompiled):
+    def make_stepper(self, problem: Problem) -> Stepper:
+        return problem.model.make_stepper(problem, threads=3)
+
+
+class TestSdeThatIsNotCompiled(StepperContract):
+    @pytest.fixture
+    def model(self) -> Steppable:
+        return double_well_2d(compiled=False)
+
+
+class TestCompiledWithAStopCondition(StepperContract):
+    may_stop = True
+
+    @pytest.fixture
+    def model(self) -> Steppable:
+        return ornstein_uhlenbeck(stopped=lambda x, t, p: x < -p.deviation)
+
+
+class TestBatchWithAStopCondition(StepperContract):
+    may_stop = True
+
+    @pytest.fixture
+    def model(self) -> Steppable:
+        return ornstein_uhlenbeck(stopped=lambda x, t, p: x < -p.deviation, compiled=False)
 
 
 class TestTaskQueue(StepperContract):

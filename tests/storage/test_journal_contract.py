@@ -47,7 +47,7 @@ class TestRunJournalOnPostgres(JournalContract):
 
 
 class TestNoJournal(JournalContract):
-    remembers = False
+    remembers = shares = False
 
     @pytest.fixture
     def open_journal(self) -> OpenJournal:

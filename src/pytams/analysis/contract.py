@@ -6,6 +6,9 @@ Subclass `SourceContract` in a test module and give a result with the source; py
         @pytest.fixture
         def result(self):
             return dataclasses.replace(tams.run(2, seed=1), source=MySource(...))
+
+        def score(self, state, t):
+            return model.score(state, t)
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pytams.analysis.result import Result
     from pytams.core.ports import Source
     from pytams.core.segments import Final
+    from pytams.core.states import State
 
 
 class SourceContract:
@@ -29,6 +33,10 @@ class SourceContract:
     @pytest.fixture
     def result(self) -> Result:
         """Return a result of at least one run with iterations, with the source."""
+        raise NotImplementedError
+
+    def score(self, state: State, t: float) -> float:
+        """Score one state at a time, as the model does."""
         raise NotImplementedError
 
     def source(self, result: Result) -> Source:
@@ -50,6 +58,13 @@ class SourceContract:
             assert course.scores.shape == (final.last_step + 1,)
             assert course.scores.max() == final.maximum
             assert len(course.states) == (len(course.scores) if states else 0)
+
+    def test_states_are_those_that_were_scored(self, result: Result) -> None:
+        chains = [links for _, links in self.finals(result)]
+        for course in self.source(result).courses(chains, states=True):
+            times = np.arange(len(course.states)) * result.settings.step_size
+            scores = [self.score(state, float(t)) for state, t in zip(course.states, times, strict=True)]
+            np.testing.assert_allclose(scores, course.scores, rtol=1e-12, equal_nan=False)
 
     def test_with_states_or_without_the_scores_are_the_same(self, result: Result) -> None:
         chains = [links for _, links in self.finals(result)]

@@ -11,6 +11,7 @@ Subclass `StepperContract` in a test module and say which model; pytest does the
 from __future__ import annotations
 
 import math
+import sys
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ class StepperContract:
     step_size = 0.01
     target_score = 0.9
     """A score that some trajectories reach, or none; not all at the start."""
+    may_stop = False
+    """Whether trajectories of the model may end by its own condition."""
 
     @pytest.fixture
     def model(self) -> Steppable:
@@ -121,35 +124,65 @@ class StepperContract:
         found = self.advance(problem, interrupt_after, block_length)
         assert {key: joined(reports) for key, reports in found.items()} == expected
 
-    def test_a_branch_has_noise_of_its_own(self, model: Steppable) -> None:
-        """Two segments from one point part, and each is the same again."""
-        problem = self.problem(model)
-        first = self.advance(problem)[SegmentKey(0, 0, 0)][0]
+    def test_it_ends_at_the_target_or_the_end_time(self, model: Steppable) -> None:
+        """And nowhere else, but for the model's own condition."""
+        never = max(sys.float_info.max, self.target_score)
+        reports = self.advance(self.problem(model, target_score=never))
+        whole = {key: joined(of_one)[0] for key, of_one in reports.items()}
+        assert self.may_stop or {len(scores) for scores in whole.values()} == {self.n_steps + 1}
+        target = sorted(map(max, whole.values()))[N_SLOTS // 2]
+        for changes in ({"target_score": target}, {"n_steps": self.n_steps // 2, "target_score": never}):
+            problem = self.problem(model, **changes)
+            for key, of_one in self.advance(problem).items():
+                ends = (i for i, score in enumerate(whole[key]) if score >= problem.target_score)
+                last = min(next(ends, problem.n_steps), problem.n_steps)
+                assert joined(of_one)[0] == whole[key][: last + 1]
 
-        def scores(branch: int) -> list[float]:
-            stepper = self.make_stepper(problem)
-            key = SegmentKey(0, 0, branch)
-            stepper.join(Point(key, first.steps[-1], first.steps[-1], first.scores[-1], first.states[-1]))
-            reports: list[Progress] = []
-            while not (reports and reports[-1].ended):
-                reports += stepper.advance(50)
-            stepper.close()
-            return joined(reports)[0]
+    def test_it_goes_on_from_every_state_that_is_stored(self, model: Steppable) -> None:
+        """To the same scores: so these are the states of their steps."""
+        start = Point(SegmentKey(0, 1, 0), 0, 0, -math.inf, None)
+        self.check_states(model, start, self.advance(self.problem(model, sparse_freq=1))[start.key])
 
-        assert scores(1) == scores(1)
-        assert scores(1) != scores(2)
+    def check_states(self, model: Steppable, start: Point, reports: list[Progress]) -> None:
+        """Go on with a segment from some of its states."""
+        scores, steps, *_ = joined(reports)
+        states = [state for report in reports if report.trace for state in report.trace.states]
+        assert steps == list(range(reports[-1].step - len(scores) + 1, reports[-1].step + 1)), "every state is stored"
+        for i in range(0, len(steps) - 1, max(1, len(steps) // 7)):
+            here = start._replace(step=steps[i], best=max(start.best, *scores[: i + 1]), state=states[i])
+            assert joined(self.advance_from(model, here))[0] == scores[i + 1 :]
 
-    def test_steps_are_counted(self, model: Steppable) -> None:
-        problem = self.problem(model)
-        stepper = self.make_stepper(problem)
+    def advance_from(self, model: Steppable, point: Point, block_length: int | None = 50) -> list[Progress]:
+        """Advance a segment from a point to its end."""
+        stepper = self.make_stepper(self.problem(model, sparse_freq=1))
         assert stepper.n_steps == 0
         assert stepper.n_busy >= 0
-        stepper.join(Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None))
+        stepper.join(point)
         reports: list[Progress] = []
+        n_calls = 0
         while not (reports and reports[-1].ended):
-            reports += stepper.advance(None)
-        assert stepper.n_steps == reports[-1].step
+            reports += stepper.advance(block_length)
+            n_calls += 1
+            assert n_calls < 100 * self.n_steps, "it does not get on"
+        assert stepper.n_steps == reports[-1].step - point.step
         stepper.close()
+        return reports
+
+    def test_a_branch_has_noise_of_its_own(self, model: Steppable) -> None:
+        """Two segments from one point part, and each is the same again, also when it is gone on with."""
+        reports = self.advance(self.problem(model, sparse_freq=1))[SegmentKey(0, 0, 0)]
+        scores, *_, records = joined(reports)
+        step = records[min(1, len(records) - 1)]
+        states = [state for report in reports if report.trace for state in report.trace.states]
+        start = Point(SegmentKey(0, 0, 1), step, step, scores[step], states[step])
+        branch = self.advance_from(model, start)
+        other = self.advance_from(model, start._replace(key=SegmentKey(0, 0, 2)))
+        assert joined(self.advance_from(model, start)) == joined(branch)
+        assert joined(other)[0] != joined(branch)[0] != scores[step + 1 :]
+        self.check_states(model, start, branch)
+
+    def test_steps_are_counted(self, model: Steppable) -> None:
+        self.advance_from(model, Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None), None)
 
     def test_it_may_say_where_it_is(self, model: Steppable) -> None:
         stepper = self.make_stepper(self.problem(model))

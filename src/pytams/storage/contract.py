@@ -10,7 +10,7 @@ Subclass `JournalContract` in a test module and say how to open one; pytest does
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +19,7 @@ from pytams.core.driver import Driver
 from pytams.core.ports import Activity, Due, NoJournal
 from pytams.core.segments import Problem
 from pytams.core.selection import Variant
+from pytams.core.verification import check_recorded
 from pytams.engine.contract import SETTINGS, Drifting
 from pytams.engine.local import InProcess
 
@@ -34,18 +35,23 @@ class JournalContract:
 
     remembers = True
     """Whether what was written is found again."""
+    shares = True
+    """Whether several may be open, and share the runs."""
 
     @pytest.fixture
     def open_journal(self) -> OpenJournal:
         """Return what opens the journal of one study, for the first time or again."""
         raise NotImplementedError
 
-    def driver(self, journal: Journal) -> Driver:
-        """Begin, or go on with, all runs."""
-        runs = journal.claim(RUNS)
-        engine = InProcess(Problem.of(Drifting(), SETTINGS, SEED, traced=True), block_length=3)
-        driver = Driver(SETTINGS, SEED, Variant(), engine, journal)
-        driver.begin(runs)
+    def engine(self) -> InProcess:
+        """Make an engine that reports often."""
+        return InProcess(Problem.of(Drifting(), SETTINGS, SEED, traced=True), block_length=3)
+
+    def driver(self, journal: Journal, runs: Sequence[int] = RUNS) -> Driver:
+        """Begin, or go on with, those of the runs that can be claimed."""
+        claimed = journal.claim(runs)
+        driver = Driver(SETTINGS, SEED, Variant(), self.engine(), journal)
+        driver.begin(claimed)
         return driver
 
     def finish(self, driver: Driver) -> list[object]:
@@ -101,6 +107,50 @@ class JournalContract:
         if self.remembers:
             assert sum(splitting.n_steps for splitting in again.splittings.values()) == n_steps
         assert self.finish(again) == expected
+
+    def test_witnesses_are_beginnings_that_were_recorded(self, open_journal: OpenJournal) -> None:
+        """One of each run that was begun, as it was: computed again, it comes out the same."""
+        for run in RUNS:
+            driver = self.driver(open_journal(), [run])
+            for _ in range(15):
+                driver.advance()
+            assert not driver.finished
+            driver.close()
+        journal = open_journal()
+        runs = journal.claim(RUNS)
+        for n_steps in (4, 10**6):
+            found = journal.witnesses(runs, n_steps)
+            assert [beginning.key.run for beginning, _ in found] == (list(RUNS) if self.remembers else [])
+            for beginning, outline in found:
+                assert 0 < beginning.n_steps <= n_steps
+                assert len(outline.scores) == beginning.n_steps + 1
+                assert 0 in outline.digests
+            check_recorded(self.engine(), found, SETTINGS)
+        journal.close()
+
+    def test_there_is_no_witness_of_what_was_not_begun(self, open_journal: OpenJournal) -> None:
+        journal = open_journal()
+        assert journal.witnesses(journal.claim(RUNS), 5) == []
+        assert journal.awaited(RUNS) == {}
+        assert journal.elsewhere() == ({}, {})
+        journal.close()
+
+    def test_two_drivers_share_the_runs(self, open_journal: OpenJournal, expected: list[object]) -> None:
+        """Each sees what becomes of the other's, also when both are closed."""
+        if not self.shares:
+            pytest.skip("it does not share")
+        one, other = open_journal(), open_journal()
+        driver, its_driver = self.driver(one, RUNS[:1]), self.driver(other)
+        assert list(its_driver.splittings) == list(RUNS[1:])
+        assert list(one.awaited(RUNS)) == list(one.elsewhere().unfinished) == list(RUNS[1:])
+        assert list(other.awaited(RUNS)) == list(other.elsewhere().unfinished) == list(RUNS[:1])
+        assert self.finish(driver) == expected[:1]
+        assert other.awaited(RUNS) == {}
+        assert self.finish(its_driver) == expected[1:]
+        for journal, run in ((one, 1), (other, 0)):
+            finished, unfinished = journal.elsewhere()
+            assert unfinished == {}
+            assert {n: splitting.iterations for n, splitting in finished.items()} == {run: expected[run]}
 
     def test_nothing_to_write(self, open_journal: OpenJournal) -> None:
         journal = open_journal()

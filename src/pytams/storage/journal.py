@@ -95,7 +95,7 @@ class RunJournal:
             raise
         self._runs |= claimed
         self.wall_time = max([self.wall_time, *(run.recorded.wall_time for run in claimed.values())])
-        if len(ledgers) == len(runs):
+        if len(ledgers) == self._directory.info.n_runs:  # else files may be those of other runs
             unused = self._directory.clean_up(list(ledgers.values()))
             if unused:
                 _logger.info("removed %d files that no ledger points at", len(unused))
