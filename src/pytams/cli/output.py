@@ -47,6 +47,8 @@ class Output:
         log
             A file descriptor.
         """
+        if sys.stdout is not sys.__stdout__:  # somebody has taken it over: it is not ours to move
+            return
         if self._file is None and isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.flush()
             self._file = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
