@@ -56,8 +56,11 @@ class JournalContract:
 
     def finish(self, driver: Driver) -> list[object]:
         """Drive to the end, and return what was decided."""
+        n_rounds = 0
         while not driver.is_done:
             driver.advance()
+            n_rounds += 1
+            assert n_rounds < 100_000, "it does not get on"
         driver.close()
         return [splitting.iterations for splitting in driver.splittings.values()]
 
