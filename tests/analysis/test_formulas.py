@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +80,10 @@ def test_mean_and_error_over_runs() -> None:
     assert np.isnan(estimators.log_mean_and_error([-1.0])[1])
     log_mean, error = estimators.log_mean_and_error([math.log(2.0), -math.inf])  # 2 and 0: mean 1, error 1
     assert (float(log_mean), float(error)) == pytest.approx((0.0, 1.0), abs=1e-15)
+    columns = np.log([[1.0, 1.0], [3.0, 3.0]]) + np.array([0.0, -5000.0])  # mean 2, error 1
+    log_mean, error = estimators.log_mean_and_error(columns)
+    assert log_mean == pytest.approx([math.log(2.0), math.log(2.0) - 5000.0], rel=1e-12)
+    assert error == pytest.approx([0.5, 0.5], rel=1e-12)
     log_mean, error = estimators.log_mean_and_error([-math.inf, -math.inf])
     assert log_mean == -math.inf
     assert np.isnan(error)
@@ -241,6 +246,14 @@ def test_exceedance_by_hand(run: RunResult) -> None:
     assert run.exceedance([0.99, 1.0]) == pytest.approx([1.0, 0.6])
 
 
+def test_the_next_iteration_tells_who_is_above() -> None:
+    """Before the level 2 of the only iteration: it killed maxima of 0.5, 1 and 2, and the fourth is above."""
+    found = estimators.in_force(
+        4, [2.0], [math.log(0.25)], [[0.5, 1.0, 2.0]], [3.0] * 4, [0.0, 0.5, 0.9, 1.0, 1.9, 2.0]
+    )
+    assert found == [(0.0, 4), (0.0, 3), (0.0, 3), (0.0, 2), (0.0, 2), (math.log(0.25), 4)]
+
+
 def test_error_of_exceedance_of_one_run_by_hand(run: RunResult) -> None:
     """Pairs of different families among those above z."""
     # After the first iteration the families are {0, 2}, {1, 3} and {4}: 25 - 4 - 4 - 1 = 16 pairs, all above 1.5.
@@ -300,6 +313,9 @@ def test_return_times_by_hand() -> None:
     slope = (r(p.value - step) - r(p.value + step)) / (2 * step)
     np.testing.assert_allclose(times.error, p.error * slope, rtol=1e-6)
     np.testing.assert_array_equal(times.z, [2.5, 2.2])
+    never = curves.return_times(runs, [9.0], 7.0)
+    assert never.value[0] == math.inf
+    assert np.isnan([never.error[0], never.low[0], never.high[0]]).all()
 
 
 def test_return_time_of_a_probability() -> None:
@@ -341,6 +357,39 @@ def test_expectation_over_runs_by_hand() -> None:
     np.testing.assert_allclose(both.error, [error, 2 * error])
     cubes = expectations.mean_over_reached(three_runs(), np.tile(values[:, None, None], (1, 2, 3)))
     np.testing.assert_allclose(cubes.error, np.full((2, 3), error))
+
+
+def test_expectation_of_runs_of_different_weight_that_coincide() -> None:
+    """Weights 3 / 4 and 1, and the mean is 2 in both: their variances add up, with the weights squared."""
+    first = run_of(4, [3.0, 3.0, 3.0, 3.0], (1.0, [0], [1]), run=0)  # 0 and 1 are a family
+    second = run_of(4, [3.0, 3.0, 1.0, 1.0], run=1)
+    found = expectations.mean_over_reached([first, second], np.array([1.0, 2.0, 2.0, 3.0, 1.0, 3.0]))
+    factor = 3 * 2 / (12 - 2) / (3 / 4) ** 2
+    variances = factor / 12 * (1 + 0 + 0 + 1), 1 / 12 * (1 + 1)  # residuals of the families: -1, 0, 1 and -1, 1
+    error = math.sqrt((3 / 4) ** 2 * variances[0] + variances[1]) / (3 / 4 + 2 / 4)
+    assert found.value == pytest.approx(2.0)
+    assert found.error == pytest.approx(error, rel=1e-12)
+    assert found.high == pytest.approx(2.0 + NORMAL * error, rel=1e-12)
+
+
+def test_a_run_that_reached_nothing_counts_as_0() -> None:
+    """Also if its weight is larger than that of the others by more than floats have room for."""
+    nothing = replace(run_of(4, [1.0] * 4), log_weight=0.0)
+    deep = [replace(one, log_weight=one.log_weight - 2000.0) for one in three_runs()]
+    values = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 5.0, 5.0, 7.0, 7.0])
+    found = expectations.mean_over_reached([*deep, nothing], values)
+    above, below = np.array([6 * 3 / 16, 10 / 4, 24 / 16, 0.0]), np.array([9 / 16, 2 / 4, 4 / 16, 0.0])
+    mean = above.sum() / below.sum()
+    error = math.sqrt(((above - mean * below) ** 2).sum() / 12) / below.mean()
+    assert (found.value, found.error) == pytest.approx((mean, error), rel=1e-9)
+
+
+def test_what_counts_as_no_error_depends_on_the_size_of_the_values() -> None:
+    values = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 5.0, 5.0, 7.0, 7.0])
+    sizes = np.array([1e-20, 1.0, 1e20])
+    found = expectations.mean_over_reached(three_runs(), np.multiply.outer(values, sizes))
+    alone = expectations.mean_over_reached(three_runs(), values)
+    np.testing.assert_allclose(found.error, alone.error * sizes, rtol=1e-9)
 
 
 def test_reaching_time_by_hand() -> None:

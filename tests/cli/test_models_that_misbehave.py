@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,16 @@ def test_a_model_that_leaves_is_an_error_that_says_where(noisy: Path) -> None:
         assert (done.returncode, done.stdout) == (code, ""), done.stderr
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_what_a_model_prints_goes_nowhere_if_all_is_closed(noisy: Path) -> None:
+    """And not into the file that got the number of standard output."""
+    arguments = [sys.executable, "-m", "pytams", "run", "models/input.toml", "--out", "dw.tams"]
+    done = subprocess.run(["sh", "-c", f"exec {shlex.join(arguments)} 0<&- >&- 2>&-"], cwd=noisy, check=False)
+    assert done.returncode == 0
+    files = [path for path in noisy.rglob("dw.tams/**/*") if path.is_file()]
+    assert len(files) >= 3
+    assert not any(b"in step" in path.read_bytes() for path in files)
 
 
 def test_an_output_that_nobody_reads(noisy: Path) -> None:

@@ -209,6 +209,7 @@ def check_kills(n_kills: int) -> None:
         finally:
             done.set()
             killer.join()
+            client.wait_for_workers(2, timeout=60)  # Dask cannot close a nanny whose worker is about to start
             cluster = client.cluster
             client.close()
             cluster.close()

@@ -118,6 +118,7 @@ def test_exponentials_may_differ_in_the_last_bit() -> None:
     np.testing.assert_allclose(compiled, plain, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_estimates_are_exact() -> None:
     tams = pytams.TAMS(
         double_well_2d(), end_time=10, step_size=0.01, target_score=0.95, n_trajectories=50, n_discard=2
@@ -216,6 +217,7 @@ MODULE = """
 """
 
 
+@pytest.mark.slow  # it compiles in several processes
 def test_compiled_code_is_kept_on_disk_and_is_of_this_model(tmp_path: Path) -> None:
     """Another process, or another module with the same functions, loads it; another constant compiles anew."""
 

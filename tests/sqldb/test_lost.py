@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -251,11 +252,12 @@ def check_kills(location: str, n: int) -> None:
     killed: list[int] = []
     with SQLFile(location) as ledger:
         with meanwhile(lambda: killed.append(terminate(location)), lambda: rng.uniform(0.0, 0.03)):
-            for i in range(n):
+            for i in count():
                 ledger.add_trajectory(f"{i}", "{}")
                 ledger.get_trajectory_count()
-        assert files(ledger) == [f"{i}" for i in range(n)]
-        assert sum(killed) > 2
+                if i >= n and sum(killed) > 2:  # however slow the machine is
+                    break
+        assert files(ledger) == [f"{j}" for j in range(i + 1)]
 
 
 def test_sessions_are_killed_all_the_time(location: str) -> None:

@@ -153,9 +153,7 @@ def test_an_edited_module_is_named_before_anything_is_executed(walk: Path) -> No
     (walk / "mark").unlink()
     resumed = command(walk, "resume", "out", "--runs", "2")
     assert resumed.returncode == 1
-    assert (
-        f"the source of Walk has changed since {walk / 'out'} was made (helper.number has changed)" in resumed.stderr
-    )
+    assert "the source of Walk has changed since out was made (helper.number has changed)" in resumed.stderr
     assert not (walk / "mark").exists()
     forced = command(walk, "resume", "out", "--runs", "2", "--force")
     assert forced.returncode == 1, "its bits are others"

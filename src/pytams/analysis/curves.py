@@ -74,6 +74,6 @@ def return_times(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.floa
     """Mean time between events score > z, in the model's unit, with interval: see `estimators.return_time`."""
     p = exceedance(runs, z)
     value, low, high = (estimators.log_return_time(log, end_time) for log in (p.log_value, p.log_high, p.log_low))
-    with np.errstate(divide="ignore", invalid="ignore"):  # |dr/dp| = r^2 / (T (1 - p))
+    with np.errstate(invalid="ignore"):  # where p is 0; |dr/dp| = r^2 / (T (1 - p))
         error = p.relative_error * numbers(p.log_value + value - math.log(end_time)) / (1.0 - p.value)
     return Curve(z=p.z, log_value=value, relative_error=error, log_low=low, log_high=high)

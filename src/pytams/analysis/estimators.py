@@ -29,7 +29,7 @@ def log_mean_and_error(log_estimates: ArrayLike) -> tuple[NDArray[np.float64], N
     The error is NaN where the spread does not tell it: of a single estimate, of several that `coincide`, and where
     all are 0.
     """
-    logs = np.asarray(log_estimates, dtype=float)
+    logs = np.asarray(log_estimates)
     n = len(logs)
     largest = logs.max(axis=0)
     scale = np.where(np.isfinite(largest), largest, 0.0)
@@ -37,13 +37,13 @@ def log_mean_and_error(log_estimates: ArrayLike) -> tuple[NDArray[np.float64], N
     mean = scaled.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):  # where all are 0
         log_mean = scale + np.log(mean)
-        error = scaled.std(axis=0, ddof=1) / math.sqrt(n) / mean if n > 1 else np.full_like(mean, math.nan)
+        error = scaled.std(axis=0, ddof=1) / math.sqrt(n) / mean if n > 1 else mean * math.nan
     return log_mean, np.where(coincide(logs), math.nan, error)
 
 
 def coincide(log_estimates: ArrayLike) -> NDArray[np.bool_]:
     """Whether several estimates, along the first axis, are the same but for rounding, and not 0."""
-    logs = np.asarray(log_estimates, dtype=float)
+    logs = np.asarray(log_estimates)
     with np.errstate(invalid="ignore"):  # where all are 0
         return np.asarray((np.ptp(logs, axis=0) <= ROUNDING) & (len(logs) > 1))
 
@@ -74,11 +74,12 @@ def mean_over_runs(log_estimates: ArrayLike, relative_variances: Callable[[NDArr
         Gives, where a mask of shape ``(...)`` is true, what each run knows of the variance of its own estimate, over
         its square.
     """
-    log_mean, error = log_mean_and_error(log_estimates)
+    logs = np.asarray(log_estimates)
+    log_mean, error = log_mean_and_error(logs)
     by_genealogy = np.isnan(error)
     if by_genealogy.any():
         error[by_genealogy] = genealogical_error(relative_variances(by_genealogy))
-    width = half_width(error, len(np.asarray(log_estimates)), by_genealogy)
+    width = half_width(error, len(logs), by_genealogy)
     return LogMean(log_mean, error, by_genealogy, log_mean - width, np.minimum(0.0, log_mean + width))
 
 
@@ -151,7 +152,7 @@ def genealogical_error(relative_variances: ArrayLike) -> NDArray[np.float64]:
 
     For runs whose estimates are alike. NaN if one knows nothing, or if the variance comes out as 0 or negative.
     """
-    variances = np.asarray(relative_variances, dtype=float)
+    variances = np.asarray(relative_variances)
     mean = variances.mean(axis=0)
     return np.sqrt(np.where(mean > 1e-13, mean, math.nan) / len(variances))  # it is a difference of numbers near 1
 
@@ -203,12 +204,12 @@ def return_time(probability: ArrayLike, end_time: float) -> NDArray[np.float64]:
     than its memory. Infinite where the probability is 0.
     """
     with np.errstate(divide="ignore"):
-        return np.asarray(-end_time / np.log1p(-np.asarray(probability, dtype=float)))
+        return np.asarray(-end_time / np.log1p(-np.asarray(probability)))
 
 
 def log_return_time(log_probability: ArrayLike, end_time: float) -> NDArray[np.float64]:
     """Log of the `return_time`, given the log of the probability."""
-    log_p = np.asarray(log_probability, dtype=float)
+    log_p = np.asarray(log_probability)
     with np.errstate(divide="ignore"):
         log_rate = np.log(-np.log1p(-np.exp(log_p)))
     return np.asarray(math.log(end_time) - np.where(log_p < -40.0, log_p, log_rate))  # there log(1 - P) is -P
@@ -242,7 +243,7 @@ def ratio(above: NDArray[np.float64], below: ArrayLike) -> tuple[NDArray[np.floa
     value, error
         Of shape ``(...)``; the error of a single run is NaN.
     """
-    divisors = np.asarray(below, dtype=float)
+    divisors = np.asarray(below)
     n = len(divisors)
     value = above.sum(axis=0) / divisors.sum()
     residuals = above - np.multiply.outer(divisors, value)

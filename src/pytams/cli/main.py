@@ -15,7 +15,7 @@ import pytams
 from pytams.cli.config import Config, in_toml_names
 from pytams.cli.drive import InterruptError, drive, go_on
 from pytams.cli.new import write_example
-from pytams.cli.output import STANDARD_ERROR, keep_from_models, say, say_aside
+from pytams.cli.output import STANDARD_ERROR, keep_from_models, open_standard_files, say, say_aside
 from pytams.core.errors import RunDirectoryError, SettingsError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 def main() -> None:
     """Run the command line: every error is one clear message, and an exit code."""
+    open_standard_files()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     try:

@@ -21,6 +21,15 @@ from pytams.core.text import printable_lines
 STANDARD_ERROR = 2
 
 
+def open_standard_files() -> None:
+    """Open what was closed of standard input, output and error: or a ledger would get its number, and a C print."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+
+
 class Output:
     """Writes results to standard output, and keeps what models print out of it."""
 
@@ -38,6 +47,8 @@ class Output:
         log
             A file descriptor.
         """
+        if sys.stdout is not sys.__stdout__:  # somebody has taken it over: it is not ours to move
+            return
         if self._file is None and isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.flush()
             self._file = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)

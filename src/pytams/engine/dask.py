@@ -2,12 +2,13 @@
 
 A task's answer stays on its worker as a Dask future; the driver gets it without the states. Whoever goes on from one
 of these states names the future, and Dask brings the task to the data or the data to the task. What a lost worker
-held is computed again by Dask, to the same bits.
+held is computed again by Dask; states are then found in it as `held` says, the same to the bit.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import signal
@@ -22,6 +23,7 @@ from distributed import Client, KilledWorker, wait
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
 from pytams.engine.beginnings import on_workers
+from pytams.engine.held import Held, StateName, state_in, without_states
 from pytams.engine.local import LARGE_STATE, Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
@@ -30,18 +32,20 @@ from pytams.engine.worker import Answer, advance, begin_again, pack
 if TYPE_CHECKING:
     from distributed import Future
 
-    from pytams.core.segments import Point, Problem
+    from pytams.core.segments import Point, Problem, SegmentKey
     from pytams.core.verification import Beginning, Outline
+
+_logger = logging.getLogger("pytams")
 
 
 class RemoteState:
-    """A state in an answer that is on a worker: its report's number and its own, or the number of a point."""
+    """A state of which a worker holds what it takes to find it."""
 
     nbytes = LARGE_STATE
     """For `pass_level`: let it go as soon as no branch can start from it."""
 
-    def __init__(self, answer: Future, where: tuple[int, ...]) -> None:
-        self.answer, self.where = answer, where
+    def __init__(self, held: Future, name: StateName) -> None:
+        self.held, self.name = held, name
 
 
 def _remote(point: Point) -> RemoteState | None:
@@ -54,32 +58,15 @@ def _remote(point: Point) -> RemoteState | None:
 
 
 def advance_from(
-    name: str, packed: bytes, points: list[Point], where: list[tuple[int, ...]], answers: list[Answer], seconds: float
-) -> Answer:
-    """Advance some segments, some of them from states in earlier answers."""
-    found = iter(answers)
-    points = [
-        point._replace(state=state_in(next(found), place)) if place else point
-        for point, place in zip(points, where, strict=True)
+    name: str, packed: bytes, points: list[Point], wanted: list[StateName | None], helds: list[Held], seconds: float
+) -> Held:
+    """Advance some segments, some of them from states that came of earlier tasks."""
+    left = iter(helds)
+    starts = [
+        point if state is None else point._replace(state=state_in(name, packed, next(left), state))
+        for point, state in zip(points, wanted, strict=True)
     ]
-    return advance(name, packed, points, seconds)
-
-
-def state_in(answer: Answer, where: tuple[int, ...]) -> Any:
-    """Find a state in an answer."""
-    if len(where) == 1:
-        return answer.points[where[0]].state
-    return answer.reports[where[0]].states[where[1]]
-
-
-def without_states(answer: Answer) -> Answer:
-    """Leave the states out; what is to be stored goes to the driver, who writes it."""
-    return Answer(
-        [report._replace(states=()) for report in answer.reports],
-        [point._replace(state=None) for point in answer.points],
-        answer.n_steps,
-        answer.seconds,
-    )
+    return Held(starts, advance(name, packed, starts, seconds))
 
 
 def end_worker(dask_worker: Any) -> None:
@@ -117,24 +104,25 @@ class DaskWorkers:
         self._packed = pack(problem)
         self._name = hashlib.sha256(self._packed).hexdigest()
         self._client, self._seconds, self._owns_cluster = client, seconds, owns_cluster
-        self._answers: dict[Future, Future] = {}
+        self._held: dict[Future, Future] = {}
+        """What workers hold of each task."""
         self._done: SimpleQueue[Future] = SimpleQueue()
 
     def submit(self, points: list[Point]) -> Hashable:
         """Send a task out."""
         remote = [_remote(point) for point in points]
-        answer = self._client.submit(
+        held = self._client.submit(
             advance_from,
             self._name,
             self._packed,
             [p if state is None else p._replace(state=None) for p, state in zip(points, remote, strict=True)],
-            [() if state is None else state.where for state in remote],
-            [state.answer for state in remote if state is not None],
+            [None if state is None else state.name for state in remote],
+            [state.held for state in remote if state is not None],
             self._seconds,
             pure=False,
         )
-        small: Future = self._client.submit(without_states, answer, pure=False)
-        self._answers[small] = answer
+        small: Future = self._client.submit(without_states, held, pure=False)
+        self._held[small] = held
         small.add_done_callback(self._done.put)
         return small  # type: ignore[no-any-return] # Dask has no types
 
@@ -145,7 +133,7 @@ class DaskWorkers:
             done.append(self._done.get(timeout=seconds))
             while True:
                 done.append(self._done.get_nowait())
-        return [self._outcome(small, self._answers.pop(small)) for small in done if small in self._answers]
+        return [self._outcome(small, self._held.pop(small)) for small in done if small in self._held]
 
     def _outcome(self, small: Future, full: Future) -> Outcome:
         if small.status == "finished":
@@ -158,7 +146,7 @@ class DaskWorkers:
 
     def begun(self, tasks: Sequence[Hashable]) -> Sequence[Hashable]:
         """Those that workers have; of several that wait for one thread, the first."""
-        sent = {self._answers[task].key: task for task in tasks if task in self._answers}
+        sent = {self._held[task].key: task for task in tasks if task in self._held}
         n_threads = self._client.nthreads()
         found: list[Hashable] = []
         for address, keys in self._client.processing().items():
@@ -168,11 +156,11 @@ class DaskWorkers:
 
     def recover(self, hung: Sequence[Hashable]) -> bool:
         """End the workers of hung tasks; Dask sends what else they had to others."""
-        answers = [self._answers.pop(task) for task in hung if task in self._answers]
-        if answers:
-            keys = {answer.key for answer in answers}
+        helds = [self._held.pop(task) for task in hung if task in self._held]
+        if helds:
+            keys = {held.key for held in helds}
             workers = [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
-            self._client.cancel([*hung, *answers])  # or Dask would send them to others
+            self._client.cancel([*hung, *helds])  # or Dask would send them to others
             try:
                 self._client.run(end_worker, workers=workers, nanny=True)
             except Exception as error:
@@ -182,7 +170,10 @@ class DaskWorkers:
     def fetch(self, points: list[Point]) -> list[Point]:
         """Bring the states of points to the driver."""
         remote = {i: state for i, point in enumerate(points) if (state := _remote(point)) is not None}
-        wanted = [self._client.submit(state_in, state.answer, state.where, pure=False) for state in remote.values()]
+        wanted = [
+            self._client.submit(state_in, self._name, self._packed, state.held, state.name, pure=False)
+            for state in remote.values()
+        ]
         states = dict(zip(remote, self._client.gather(wanted), strict=True))
         return [point._replace(state=states.get(i, point.state)) for i, point in enumerate(points)]
 
@@ -198,30 +189,34 @@ class DaskWorkers:
         return found
 
     def close(self) -> None:
-        """Leave the cluster; end it if it is ours."""
-        self._client.cancel(list(self._answers))
-        self._answers.clear()
-        if self._owns_cluster:
-            cluster = self._client.cluster
-            self._client.close()
-            if cluster is not None:
-                cluster.close()
+        """Leave the cluster; end it if it is ours. A worker that is lost meanwhile costs no result."""
+        try:
+            self._client.cancel(list(self._held))
+            self._held.clear()
+            if self._owns_cluster:
+                cluster = self._client.cluster
+                self._client.close()
+                if cluster is not None:
+                    cluster.close()
+        except Exception as error:
+            _logger.warning("the Dask cluster did not close well: %s: %s", type(error).__name__, error)
 
 
-def _with_remote_states(answer: Answer, full: Future) -> Answer:
-    """Say where the states are that were left out of an answer."""
+def _with_remote_states(answer: Answer, held: Future) -> Answer:
+    """Say which states they are that were left out of an answer."""
 
-    def state(*where: int) -> Any:
-        return RemoteState(full, where)
+    def state(key: SegmentKey, steps: Sequence[int], i: int) -> Any:
+        return RemoteState(held, StateName(key, int(steps[i])))
 
-    return Answer(
-        [
-            report._replace(states=LazySequence(partial(state, i), range(len(report.steps))))
-            for i, report in enumerate(answer.reports)
+    return answer._replace(
+        reports=[
+            report._replace(states=LazySequence(partial(state, report.key, report.steps), range(len(report.steps))))
+            for report in answer.reports
         ],
-        [point._replace(state=state(i)) for i, point in enumerate(answer.points)],
-        answer.n_steps,
-        answer.seconds,
+        points=[
+            point if point.best == -math.inf else point._replace(state=state(point.key, [point.step], 0))
+            for point in answer.points
+        ],
     )
 
 

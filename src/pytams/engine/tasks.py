@@ -243,12 +243,12 @@ class TaskQueue:
     def _try_again(self, task: _Task, error: BaseException) -> None:
         """Send a task out again that raised; give up after some tries."""
         n_tries = self._trouble.failed(task.points)
+        if n_tries >= MAX_TRIES and isinstance(error, PytamsError):
+            raise error
+        what = f"{type(error).__name__}: {error}"
         if n_tries >= MAX_TRIES:
-            if isinstance(error, PytamsError):
-                raise error
-            text = f"{named(task.points)}: failed {n_tries} times: {type(error).__name__}: {error}"
-            raise WorkersLostError(text) from error
-        _logger.warning("trying again: %s", error)
+            raise WorkersLostError(f"{named(task.points)}: failed {n_tries} times: {what}") from error
+        _logger.warning("trying again: %s", error if isinstance(error, PytamsError) else what)
         self._line.join_later(task.points, n_tries)
 
     def _recover(self, reason: str, lost: list[_Task]) -> None:
@@ -284,7 +284,8 @@ class TaskQueue:
             elif now - task.since > self._timeout:
                 hung[name] = task
             else:
-                advice = "" if self._timeout < math.inf else "[runner] block_timeout (timeout=) would end it"
+                would = "would end it" if self._timeout == math.inf else f"ends it after {self._timeout:g} s"
+                advice = f"[runner] block_timeout (timeout=) {would}"
                 self._patience.warn(named(task.points), "task", now - task.since, advice)
                 self._out[name] = task._replace(is_noticed=True)
         if hung:

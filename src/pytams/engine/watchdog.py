@@ -38,9 +38,13 @@ class Patience:
 
     def warn(self, where: str, what: str, seconds: float, advice: str) -> None:
         """Say that a block or a task takes long."""
-        before = f"the slowest before it took {self._slowest:.2g} s" if self._slowest else "it is the first"
-        text = "%s: this %s has taken %.3g s, and %s. Does the model hang? %s"
-        _logger.warning(text, where, what, seconds, before, advice)
+        before = f"the slowest before it took {_in_words(self._slowest)}" if self._slowest else "it is the first"
+        text = "%s: this %s has taken %s, and %s. Does the model hang? %s"
+        _logger.warning(text, where, what, _in_words(seconds), before, advice)
+
+
+def _in_words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10.0 else f"{seconds:.2g} s"
 
 
 class Watchdog:

@@ -60,16 +60,20 @@ def set_problem(name: str, packed: bytes) -> None:
         _problems[name] = cloudpickle.loads(pickled)
 
 
+def problem_of(name: str, packed: bytes) -> Problem:
+    """Build the problem, or find it."""
+    set_problem(name, packed)
+    return _problems[name]
+
+
 def begin_again(name: str, packed: bytes, beginnings: Sequence[Beginning]) -> list[Outline]:
     """Compute beginnings again, on the side."""
-    set_problem(name, packed)
-    return outlines(_problems[name], beginnings)
+    return outlines(problem_of(name, packed), beginnings)
 
 
 def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> Answer:
-    """Advance some segments for some seconds: this is a task."""
-    set_problem(name, packed)
-    problem = _problems[name]
+    """Advance some segments for some seconds, by a block at least: this is a task."""
+    problem = problem_of(name, packed)
     stepper = problem.model.make_stepper(problem)
     for point in points:
         stepper.join(point)
@@ -77,10 +81,12 @@ def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> An
     n_ended = 0
     start = perf_counter()
     deadline = start + seconds
-    while n_ended < len(points) and perf_counter() < deadline:
+    while True:
         new = stepper.advance(None)
         n_ended += sum(report.ended for report in new)
         reports += new
+        if n_ended == len(points) or perf_counter() >= deadline:
+            break
     more, left = stepper.checkpoint()
     stepper.close()
     return Answer(reports + more, left, stepper.n_steps, perf_counter() - start)

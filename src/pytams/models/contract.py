@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pytams.core.ports import Locatable
 from pytams.core.segments import Point, Problem, Progress, SegmentKey
 
 if TYPE_CHECKING:
@@ -186,6 +187,15 @@ class StepperContract:
 
     def test_steps_are_counted(self, model: Steppable) -> None:
         self.advance_from(model, Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None), None)
+
+    def test_it_may_say_where_it_is(self, model: Steppable) -> None:
+        stepper = self.make_stepper(self.problem(model))
+        if isinstance(stepper, Locatable):
+            assert stepper.where()
+            stepper.join(Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None))
+            stepper.advance(1)
+            assert stepper.where()
+        stepper.close()
 
 
 def joined(reports: list[Progress]) -> tuple[list[float], list[int], list[Any], list[int]]:

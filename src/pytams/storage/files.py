@@ -74,7 +74,7 @@ def why_not(path: Path, folder: Path) -> str | None:
         if not path.resolve().is_relative_to(folder.resolve()):
             return "leads out of its run directory"
         mode = path.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a name with a zero byte
         return f"cannot be opened: {getattr(error, 'strerror', error)}"

@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             2,
             "--out: x.foo is no kind of picture: .png, .pdf and .svg are some",
         ),
-        ("plot walk.tams --kind foo", 2, "kind: no picture is called 'foo'; there are levels, exceedance, "),
+        ("plot walk.tams --kind foo", 2, "--kind: no picture is called 'foo'; there are levels, exceedance, "),
         ("report walk.tams --out no/r.html", 1, "no/r.html cannot be written: No such file or directory"),
         ("new /proc/well", 2, "NAME: /proc/well cannot be written: No such file or directory"),
         ("new file/well", 2, "NAME: file/well cannot be written: Not a directory"),

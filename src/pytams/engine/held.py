@@ -1,0 +1,78 @@
+"""What a worker of a Dask cluster holds of a task that it has done, and how a state is found in it.
+
+Dask does a task again if what came of it is lost. Tasks go by time, so it may stop at other steps then. So a state is
+named by its segment and its step, never by its place in an answer, and what an answer has not got is computed from
+the state before it: noise is keyed, so that it is the same to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytams.core.errors import ModelError
+from pytams.core.segments import Point
+from pytams.engine.worker import Answer, problem_of
+
+if TYPE_CHECKING:
+    from pytams.core.segments import Problem, SegmentKey
+    from pytams.core.states import State
+
+
+class StateName(NamedTuple):
+    """Which state."""
+
+    key: SegmentKey
+    step: int
+
+
+class Held(NamedTuple):
+    """What stays on the worker."""
+
+    starts: list[Point]
+    """Where the segments of the task began."""
+    answer: Answer
+
+
+def without_states(held: Held) -> Answer:
+    """Leave the states out; what is to be stored goes to the driver, who writes it."""
+    answer = held.answer
+    return answer._replace(
+        reports=[report._replace(states=()) for report in answer.reports],
+        points=[point._replace(state=None) for point in answer.points],
+    )
+
+
+def state_in(name: str, packed: bytes, held: Held, wanted: StateName) -> State:
+    """Find a state, or compute it from the last one before it that is held."""
+    key, step = wanted
+    known = [point for point in [*held.starts, *held.answer.points] if point.key == key]
+    for report in held.answer.reports:
+        if report.key == key:
+            at = zip(report.steps, report.states, strict=True)
+            known += [Point(key, known[0].start_step, found, -math.inf, state) for found, state in at]
+    last = max((point for point in known if point.step <= step), key=lambda p: (p.step, p.state is not None))
+    if last.step == step and last.state is not None:
+        return last.state
+    return _computed(problem_of(name, packed), last, step)
+
+
+def _computed(problem: Problem, point: Point, step: int) -> State:
+    """Advance a segment to a step; a start is a record at step 0."""
+    with closing(problem.model.make_stepper(problem)) as stepper:
+        stepper.join(point)
+        while True:
+            reports = stepper.advance(max(1, step - point.step))
+            more, points = stepper.checkpoint()
+            for report in reports + more:
+                if step in report.steps:
+                    return report.states[list(report.steps).index(step)]
+            if not points:
+                raise ModelError(
+                    f"run {point.key.run}, slot {point.key.slot}, computed again, ends before step {step}, which it "
+                    "had got beyond: is the model a function of what it is given alone?"
+                )
+            [point] = points
+            if point.step == step and point.state is not None:
+                return point.state
