@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 import sys
 from functools import partial
@@ -286,3 +287,47 @@ def test_a_whole_segment_is_computed_again(tmp_path: Path, late: float, far: flo
         model.path.write_text("0.0")
         tams(model).run(1, out=tmp_path / "out")  # it is finished
     assert tams(model).run(2, out=tmp_path / "out").runs == tams(model).run(2, seed=1).runs
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Everything that a directory says; claims come and go in ledgers, which say it by their facts."""
+    found = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".db"}
+    for path in folder.rglob("*.db"):
+        with sqlite3.connect(path) as connection:
+            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            found[str(path)] = repr(
+                [connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables]
+            ).encode()
+        connection.close()
+    return {name: text for name, text in found.items() if not name.endswith(("-wal", "-shm"))}
+
+
+@pytest.mark.usefixtures("impure")
+@pytest.mark.parametrize("impure", [unseeded], indirect=True)
+def test_what_is_refused_at_the_start_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(pytams.ModelError, match="computed again"):
+        tams(Drifting()).run(2, seed=1, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(Drifting, "source", None)
+    assert tams(Drifting()).run(1, seed=1, out=tmp_path / "out").n_unfinished == 0
+
+
+@pytest.mark.parametrize("at_once", [None, 1], ids=["all runs", "one at a time"])
+@pytest.mark.parametrize("change", [{"n_runs": 5}, {"max_branchings": 9}, {"n_runs": 5, "max_branchings": 9}])
+def test_what_is_refused_changes_nothing(tmp_path: Path, change: dict[str, int], at_once: int | None) -> None:
+    model = Hidden()
+    model.path = tmp_path / "data"
+    model.path.write_text("0.0")
+    n_runs, longer = change.get("n_runs", 2), {**SETTINGS, "max_branchings": change.get("max_branchings", 5)}
+    pytams.TAMS(model, **SETTINGS, max_branchings=5).run(2, seed=1, out=tmp_path / "out")
+    before = content(tmp_path / "out")
+    model.path.write_text("0.125")
+    out = pytams.Storage(path=tmp_path / "out", runs_at_once=at_once)
+    with pytest.raises(pytams.ModelError, match="gives another state"):
+        pytams.TAMS(model, **longer).run(n_runs, out=out)
+    if at_once is None or n_runs == 2:  # who takes what nobody has begun has made an empty ledger of it
+        assert content(tmp_path / "out") == before
+    assert RunDirectory(tmp_path / "out").info.n_runs == 2
+    model.path.write_text("0.0")
+    expected = pytams.TAMS(model, **longer).run(n_runs, seed=1)
+    assert pytams.TAMS(model, **longer).run(n_runs, out=tmp_path / "out").runs == expected.runs

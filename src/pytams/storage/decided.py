@@ -11,7 +11,7 @@ from pytams.core.errors import RunDirectoryError
 from pytams.core.ports import NoEngine, NoJournal
 from pytams.core.splitting import all_starts
 from pytams.sqldb.runledger import splitting_columns
-from pytams.storage.metadata import check_metadata, facts_of, lineage, weight_facts
+from pytams.storage.metadata import check_metadata, lineage, weight_facts
 from pytams.storage.pending import iteration_rows
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ def _compare_rows(recorded: Recorded, splitting: Splitting) -> None:
             continue
         said = json.loads(recorded.metadata[key])
         expected: dict[str, Any] = {}
-        if start.ended:  # nothing was left to simulate
-            expected = facts_of(start, step=start.step, best=start.score, ended=True, settings=recorded.info.settings)
-        if "log_weight" in said and (is_final or key in recorded.archived):
-            expected |= weight_facts(weights[killed_in.get(key, -1)])
+        if start.ended:  # nothing was left to simulate, and no file has it
+            recorded.check(start, step=start.step, best=start.score, ended=True)
+        if "log_weight" in said and (key in recorded.archived if key in killed_in else is_final):
+            expected = weight_facts(weights[killed_in.get(key, -1)])
         if "branching_history" in said:
             n_said = len(said["branching_history"])
             expected["branching_history"] = lineage(parents, key)[-n_said:]

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class RunDirectory:
 
     def __init__(self, path: Path, database_url: str | None = None) -> None:
         self.path = path
+        self.is_new = False
+        """Whether it was made here."""
         self.info = read_manifest(path / "study.json")
         for folder in (path / Ledgers.subfolder, path / SegmentFiles.subfolder):
             problem = why_not(folder, path)
@@ -77,7 +80,34 @@ class RunDirectory:
             raise RunDirectoryError(f"{path} holds a study already: somebody was quicker to make it") from None
         except OSError as error:
             raise RunDirectoryError(f"{path} cannot be made: {error.strerror}") from error
-        return cls(path, database_url)
+        directory = cls(path, database_url)
+        directory.is_new = True
+        return directory
+
+    def remove(self, ledgers: Mapping[int, RunLedger]) -> bool:
+        """Unmake it, if nothing was computed. One with other ledgers than these, or with a database, stays.
+
+        Parameters
+        ----------
+        ledgers
+            By run. They are claimed, so that nobody else begins with them meanwhile.
+
+        Returns
+        -------
+        bool
+            Whether it was removed. Then the ledgers are closed.
+        """
+        if self.info.database_url is not None or set(self._ledgers.numbers()) != ledgers.keys():
+            return False
+        (self.path / "study.json").unlink(missing_ok=True)
+        for run, ledger in ledgers.items():
+            ledger.close()
+            for path in self.ledger_files(run):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # something else is there
+            for folder in (self.path / Ledgers.subfolder, self.path / SegmentFiles.subfolder, self.path):
+                folder.rmdir()
+        return True
 
     def extend(self, *, n_runs: int, max_branchings: int | None) -> None:
         """Ask for more runs, or for more branchings in each; `save` makes it last.
@@ -94,6 +124,10 @@ class RunDirectory:
             old = self.info.settings.max_branchings
             raise SettingsError("max_branchings", f"{self.path} was made with {old}; it can only be raised")
         self.info = replace(self.info, n_runs=n_runs, settings=settings)
+
+    def note_model(self, *, made_of: dict[str, str], sources: dict[str, str]) -> None:
+        """Note what the model of a study from before that was noted is made of; `save` makes it last."""
+        self.info = replace(self.info, model=replace(self.info.model, made_of=made_of, sources=sources))
 
     def save(self) -> None:
         """Write down what was asked for, if it is more than the study has by now: others may ask for more, too."""
@@ -205,7 +239,8 @@ class RunDirectory:
 def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     """Merge what a study has with what is asked for; None if it has as much."""
     settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
-    extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings)
+    model = asked.model if there.model.made_of is None else there.model
+    extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings, model=model)
     return None if extended == there else extended
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
-from pytams.models.fingerprint import changes, source_changes, source_files
+from pytams.models.fingerprint import arguments_made_with, changes, source_changes, source_files
 from pytams.models.sources import file_of, source_hashes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytams.core.ports import Steppable
     from pytams.storage.manifest import ModelSource
 
@@ -44,12 +46,20 @@ def check_model(path: Path, made_with: ModelSource, model: Steppable, reference:
     RunDirectoryError
         If it is not: the message names the arguments or files that differ.
     """
-    if made_with.made_of is not None:
-        differing = changes(made_with.made_of, model.made_of)
-        if differing:
-            raise RunDirectoryError(f"{path} is of another model: model.{'; model.'.join(differing)}: {_ADVICE}")
+    differing = changes(*_arguments(made_with, model))
+    if differing:
+        raise RunDirectoryError(f"{path} is of another model: model.{'; model.'.join(differing)}: {_ADVICE}")
     file = None if reference is None else file_of(reference, Path())
     _compare_sources(path, made_with, source_files(model) if file is None else [file])
+
+
+def _arguments(made_with: ModelSource, model: Steppable) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Describe what a model was and is made of; before format 3, what is known of it."""
+    if made_with.made_of is not None:
+        return made_with.made_of, model.made_of
+    then = arguments_made_with(type(model), (), made_with.arguments) if made_with.reference else {}
+    names = then.keys() & model.made_of.keys()
+    return {name: then[name] for name in names}, {name: model.made_of[name] for name in names}
 
 
 def _compare_sources(path: Path, made_with: ModelSource, files: list[Path]) -> None:

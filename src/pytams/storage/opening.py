@@ -97,5 +97,7 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
     if not storage.force:
         check_model(storage.path, info.model, model, storage.model_reference)
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
+    if info.model.made_of is None:  # before format 3
+        directory.note_model(made_of=dict(model.made_of), sources=sources_of(model, storage.model_reference))
     directory.check_runs()
     return directory
