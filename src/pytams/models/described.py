@@ -34,7 +34,15 @@ from typing import Any
 import numpy as np
 
 from pytams.models.sources import is_own, modules_found, source_hashes
-from pytams.models.uses import closure_of, content_of, globals_of, imports_of, is_own_class
+from pytams.models.uses import (
+    closure_of,
+    content_of,
+    files_of_class,
+    globals_of,
+    imports_of,
+    is_own_class,
+    is_own_module,
+)
 
 _MOST_CHARACTERS = 200
 _PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -105,12 +113,10 @@ class _Walk:
             del self._around[key]
         return self._said[key][1]
 
-    def visit(self, file: str | None) -> bool:
+    def visit(self, file: Path) -> None:
         """Take note of a file, if it is one of the user's own."""
-        is_file = file is not None and is_own(Path(file)) and Path(file).is_file()
-        if is_file:
-            self.files[Path(str(file)).resolve()] = None
-        return is_file
+        if is_own(file) and file.is_file():
+            self.files[file.resolve()] = None
 
     def cannot_say(self, value: Any) -> str:
         """Take note of what cannot be described."""
@@ -237,17 +243,19 @@ def _(value: functools.partial, walk: _Walk) -> str:  # type: ignore[type-arg] #
 
 @_text.register
 def _(value: ModuleType, walk: _Walk) -> str:
-    if not walk.visit(getattr(value, "__file__", None)):
+    if not is_own_module(value):
         return value.__name__
-    return f"module {walk.text(source_hashes([Path(str(value.__file__))]))}"
+    file = Path(str(value.__file__))
+    walk.visit(file)
+    return f"module {walk.text(source_hashes([file]))}"
 
 
 @_text.register
 def _(value: type, walk: _Walk) -> str:
     if not is_own_class(value):
         return _name(value)
-    for cls in filter(is_own_class, value.__mro__):
-        walk.visit(getattr(sys.modules.get(cls.__module__), "__file__", None))
+    for file in [file for cls in value.__mro__ if is_own_class(cls) for file in files_of_class(cls)]:
+        walk.visit(file)
     content = [content_of(cls) if is_own_class(cls) else _name(cls) for cls in value.__mro__]
     return f"{value.__qualname__}, {_code(content, walk)}"
 
@@ -262,7 +270,7 @@ def _(value: FunctionType, walk: _Walk) -> str:
         parts = [part for part in (cells, wrapped) if part]
         return " ".join([_name(value), *map(walk.text, parts)])
     imported = modules_found(sorted(imports_of(code)), Path(code.co_filename).parent)
-    for file in [code.co_filename, *map(str, imported)]:
+    for file in [Path(code.co_filename), *imported]:
         walk.visit(file)
     defaults = value.__defaults__, value.__kwdefaults__
     content = [code, globals_of(value), cells, defaults, vars(value), source_hashes(imported)]

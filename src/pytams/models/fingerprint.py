@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytams.models.described import are_alike, described, files_of, not_compared
 from pytams.models.sde.equation import Equation
-from pytams.models.sources import is_own
-from pytams.models.uses import is_own_class
+from pytams.models.uses import files_of_class, is_in_no_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def arguments_made_with(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
@@ -47,8 +45,8 @@ def source_files(model: Any) -> list[Path]:
     """
     ours = {"pytams", "builtins", "abc", "typing"}
     classes = [cls for cls in type(model).__mro__ if cls.__module__.partition(".")[0] not in ours]
-    found = [path for cls in classes for path in _files_of_class(cls)]
-    found += files_of([cls for cls in classes if _is_in_no_file(cls)])
+    found = [path for cls in classes for path in files_of_class(cls)]
+    found += files_of([cls for cls in classes if is_in_no_file(cls)])
     equation = getattr(model, "equation", None)
     if isinstance(equation, Equation):
         found += files_of([equation.functions, equation.initial])
@@ -58,35 +56,7 @@ def source_files(model: Any) -> list[Path]:
 def code_without_file(model: Any) -> str:
     """Describe a class that is in no file (of a notebook, or typed at a prompt), or derived from one; else empty."""
     cls = type(model)
-    return described(cls) if any(map(_is_in_no_file, filter(is_own_class, cls.__mro__))) else ""
-
-
-def _files_of_class(cls: type) -> list[Path]:
-    """Find the files that a class is written in: its own, and those of what wraps its methods."""
-    methods = [path for path in _methods(cls) if is_own(path) and path.is_file()]
-    return [path.resolve() for path in [_file_of(cls), *methods] if path is not None]
-
-
-def _is_in_no_file(cls: type) -> bool:
-    return is_own_class(cls) and _file_of(cls) is None
-
-
-def _file_of(cls: type) -> Path | None:
-    """Find the file that a class is written in; None if it is in none (of a notebook, or typed at a prompt)."""
-    if any(is_own(path) and not path.is_file() for path in _methods(cls)):
-        return None
-    try:
-        path = inspect.getsourcefile(cls)
-    except (OSError, TypeError):
-        return None
-    return Path(path) if path else None
-
-
-def _methods(cls: type) -> list[Path]:
-    """Find where the methods of a class say that they are written, but for those that a decorator writes."""
-    functions = [value for value in vars(cls).values() if isinstance(value, FunctionType)]
-    files = [(function.__name__, function.__code__.co_filename) for function in functions]
-    return [Path(file) for name, file in files if not (file.startswith("<") and name.startswith("__"))]
+    return described(cls) if any(map(is_in_no_file, cls.__mro__)) else ""
 
 
 def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -183,21 +183,22 @@ def _files(name: str, folders: list[str]) -> Iterator[tuple[str, Path]]:
 
 def _spec(name: str, folders: list[str]) -> ModuleSpec | None:
     """Find a module as an import would, but for executing the packages that it is in."""
-    parts = name.split(".")
-    search: list[str] | None = folders
-    spec = None
-    for n in range(1, len(parts) + 1):
-        if search is None:
+    top, *inner = name.split(".")
+    spec = _spec_of_imported(top) or PathFinder.find_spec(top, folders) or _spec_off_the_path(top)
+    for n in range(len(inner)):
+        if spec is None or spec.submodule_search_locations is None:
             return None
-        name = ".".join(parts[:n])
-        spec = PathFinder.find_spec(name, search) or (_spec_of_installed(name) if n == 1 else None)
-        if spec is None:
-            return None
-        search = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+        full = ".".join([top, *inner[: n + 1]])
+        spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
     return spec
 
 
-def _spec_of_installed(name: str) -> ModuleSpec | None:
+def _spec_of_imported(name: str) -> ModuleSpec | None:
+    """Find a module that has been imported: an import takes it from there, whatever the path is now."""
+    return getattr(sys.modules.get(name), "__spec__", None)
+
+
+def _spec_off_the_path(name: str) -> ModuleSpec | None:
     """Find a module that is on no path, such as one of a package that is installed in editable mode."""
     finders = [finder for finder in sys.meta_path if finder is not PathFinder and hasattr(finder, "find_spec")]
     return next((spec for finder in finders if (spec := finder.find_spec(name, None)) is not None), None)
