@@ -266,7 +266,7 @@ def test_deep_and_wide_values() -> None:
 def typed(code: str, name: str, **names: Any) -> Any:
     """Execute what somebody types at a prompt."""
     space: dict[str, Any] = {"__name__": "__main__", "np": np, "pytams": pytams, **names}
-    exec(code, space)
+    exec(compile(code, "<stdin>", "exec"), space)
     return space[name]
 
 
@@ -368,6 +368,21 @@ def test_every_part_of_a_class_in_no_file(change: str) -> None:
         CLASS.replace(change, change.replace(change[-1], "9" if change[-1].isdigit() else "t"))
     )
     assert [path.name for path in source_files(typed(CLASS, "Typed", Given=Given)())] == ["test_changed.py"]
+
+
+def test_a_dataclass_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path, of_data="from dataclasses import dataclass\n@dataclass\nclass Data:\n    x: float = 1.0\n")
+    model = type("Model", (Given, importlib.import_module("of_data").Data), {"__module__": __name__})(1.0)
+    assert [path.name for path in source_files(model)] == ["test_changed.py", "of_data.py"]
+
+
+def test_a_method_that_is_wrapped_by_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path, wrapping="def wrap(f):\n    return lambda *x: f(*x)\n")
+    step = importlib.import_module("wrapping").wrap(Counting.step)
+    model = type("Model", (Counting,), {"step": step, "__module__": __name__})(1.0)
+    assert [path.name for path in source_files(model)] == ["test_changed.py", "wrapping.py"]
 
 
 # --- source files -----------------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ _PYTHONS_OWN = {
 }  # fmt: skip
 """What Python itself adds to a class; the defaults of a dataclass are in its `__init__`."""
 
+_WRITTEN = ("<string>", "<attrs generated ")
+"""Where the methods that a dataclass, a named tuple, ... gets of its decorator say that they are."""
+
 
 def is_own_class(cls: type) -> bool:
     """Whether a class is the user's own: of a file that is, or of none."""
@@ -90,9 +93,15 @@ def _file_of(cls: type) -> Path | None:
 
 def _methods(cls: type) -> list[Path]:
     """Find where the methods of a class say that they are written, but for those that a decorator writes."""
-    functions = [value for value in vars(cls).values() if isinstance(value, FunctionType)]
+    functions = [value for value in map(_unwrapped, vars(cls).values()) if isinstance(value, FunctionType)]
     files = [(function.__name__, function.__code__.co_filename) for function in functions]
-    return [Path(file) for name, file in files if not (file.startswith("<") and name.startswith("__"))]
+    return [Path(file) for name, file in files if not (file.startswith(_WRITTEN) and name.startswith("__"))]
+
+
+def _unwrapped(method: Any) -> Any:
+    if isinstance(method, staticmethod | classmethod):
+        return method.__func__
+    return method.fget if isinstance(method, property) else method
 
 
 def _chains(code: CodeType) -> Iterator[list[str]]:
