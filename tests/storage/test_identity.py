@@ -14,7 +14,10 @@ import pytest
 
 import pytams
 from pytams.engine import Processes
+from pytams.models.sources import source_hashes
 from pytams.storage.directory import RunDirectory
+from pytams.storage.identity import check_model, check_sources
+from pytams.storage.manifest import ModelSource
 
 SETTINGS: dict[str, Any] = {"end_time": 2.0, "step_size": 0.02, "target_score": 2.5, "n_trajectories": 10}
 
@@ -165,6 +168,19 @@ def test_an_edited_module_is_named_before_anything_is_executed(walk: Path) -> No
     assert command(walk, "resume", "out", "--runs", "2").returncode == 0
 
 
+def test_a_source_that_is_not_found_yet_is_left_to_the_look_after_the_import(walk: Path) -> None:
+    sources = source_hashes([walk / "walk.py"])
+    made_with = ModelSource(name="Walk", reference=f"{walk}/walk.py:Walk", sources=sources)
+    (walk / "helper").rename(walk / "elsewhere")
+    check_sources(walk / "out", made_with)
+    (walk / "walk.py").write_text("import added\n")
+    with pytest.raises(pytams.RunDirectoryError, match=r"\(walk\.py has changed\)"):
+        check_sources(walk / "out", made_with)
+    with pytest.raises(pytams.RunDirectoryError, match=r"helper\.number is gone"):
+        check_model(walk / "out", made_with, Drifting(), made_with.reference)
+
+
+@pytest.mark.slow
 def test_a_module_that_a_model_finds_by_itself(walk: Path) -> None:
     (walk / "lib").mkdir()
     (walk / "helper").rename(walk / "lib" / "helper")
@@ -217,6 +233,7 @@ def score(x, t, p):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_file", [True, False])
 @pytest.mark.parametrize(
     ("model", "call"),
