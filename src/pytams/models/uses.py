@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -58,13 +58,13 @@ def content_of(cls: type) -> dict[str, Any]:
     return {name: value for name, value in vars(cls).items() if name not in _PYTHONS_OWN}
 
 
-def globals_of(function: FunctionType) -> dict[str, Any]:
-    """Find the globals that a function uses: of a module of the user's own, what it takes of it, ``helper.f``."""
+def globals_of(function: FunctionType, is_followed: Callable[[Any], bool] = is_own_module) -> dict[str, Any]:
+    """Find the globals that a function uses: of a module that is followed, what it takes of it, ``helper.f``."""
     found: dict[str, Any] = {}
     for chain in _chains(function.__code__):
         if chain[0] in function.__globals__:
             value, n = function.__globals__[chain[0]], 1
-            while n < len(chain) and is_own_module(value) and hasattr(value, chain[n]):
+            while n < len(chain) and is_followed(value) and hasattr(value, chain[n]):
                 value, n = getattr(value, chain[n]), n + 1
             found[".".join(chain[:n])] = value
     return found
