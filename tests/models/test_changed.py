@@ -140,7 +140,13 @@ def in_a_library_otherwise(x: float) -> Iterator[float]:
     yield x + 2.0
 
 
+def normal(a: float) -> Any:
+    """Make a distribution, which holds NumPy's own generator: another in every process."""
+    return pytest.importorskip("scipy.stats").norm(0.0, a)
+
+
 VALUES: list[tuple[Any, Any]] = [
+    (normal(1.0), normal(2.0)),
     (Shape.FLAT, Shape.STEEP),
     (Decimal("0.1"), Decimal("0.2")),
     (Fraction(1, 3), Fraction(2, 3)),
@@ -216,6 +222,11 @@ def test_the_same_values_in_another_process() -> None:
     }
     assert len(texts) == 1
     assert texts == {"".join(f"{text(one)} {text(other)}\n" for one, other in VALUES)}
+
+
+def test_what_is_lazy() -> None:
+    dataset = pytest.importorskip("xarray").Dataset({"a": ("x", [1.0, 2.0])})
+    assert text(dataset) == text(dataset)
 
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

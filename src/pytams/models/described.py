@@ -156,6 +156,7 @@ def _object(value: Any, walk: _Walk) -> str:
         return walk.text(wrapped)
     try:
         reduce = copyreg.dispatch_table.get(type(value))
+        hasattr(value, "__getnewargs_ex__")  # what is lazy (of xarray) is settled by the first look at it
         reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
         if isinstance(reduced, str):
             return _global(value, reduced) if wrapped is None else walk.text(wrapped)
@@ -308,6 +309,13 @@ def _(value: Any, walk: _Walk) -> str:
 def _(value: BuiltinFunctionType, walk: _Walk) -> str:
     where = value.__self__
     return _name(value) if isinstance(where, ModuleType | None) else f"{_name(value)} of {walk.text(where)}"
+
+
+@_text.register
+def _(value: np.random.RandomState, walk: _Walk) -> str:
+    if value is getattr(np.random.rand, "__self__", None):  # NumPy's own, with another seed in every process
+        return "numpy.random"
+    return _object(value, walk)
 
 
 @_text.register
