@@ -166,6 +166,7 @@ VALUES: list[tuple[Any, Any]] = [
     ({Well(1.0): "a"}, {Well(2.0): "a"}),
     (range(3), range(4)),
     (slice(3), slice(4)),
+    (slice(3), slice(3, None)),
     (collections.deque([1]), collections.deque([2])),
     (collections.deque([1]), collections.deque([1], maxlen=1)),
     (collections.OrderedDict(a=1), collections.OrderedDict(a=2)),

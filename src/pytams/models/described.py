@@ -166,13 +166,12 @@ def _object(value: Any, walk: _Walk) -> str:
         raise
     except Exception:  # of locks, files, generators, ...: whatever a class says of it
         return walk.cannot_say(value)
-    if make is type(value):
-        parts = [*arguments, *content]
-    elif make is copyreg.__newobj__:  # type: ignore[attr-defined] # what plain objects have
-        parts = [*arguments[1:], *content]
-    else:
-        parts = [make, *arguments, *content]
-    return " ".join([walk.text(type(value)), *(walk.text(part) for part in parts if part is not None)])
+    is_new = make is copyreg.__newobj__  # type: ignore[attr-defined] # what plain objects have
+    parts = [] if is_new or make is type(value) else [make]
+    arguments = arguments[is_new:]  # the first one is the class
+    parts += [arguments] if arguments else []
+    parts += [part for part in content if part is not None]
+    return " ".join(map(walk.text, [type(value), *parts]))
 
 
 def _global(value: Any, name: str) -> str:
@@ -206,7 +205,7 @@ def _(value: Any, walk: _Walk) -> str:
     if isinstance(value, np.ma.MaskedArray):
         return f"masked {walk.text([np.asarray(value.data), np.ma.getmaskarray(value), value.fill_value])}"
     if type(value) not in {np.ndarray, np.memmap}:
-        return f"{_name(type(value))} {walk.text([value.view(np.ndarray), getattr(value, '__dict__', None)])}"
+        return f"{walk.text(type(value))} {walk.text([value.view(np.ndarray), getattr(value, '__dict__', None)])}"
     if value.dtype.names:
         return f"array of {value.dtype} {walk.text({name: value[name] for name in value.dtype.names})}"
     if value.dtype.kind == "O":
