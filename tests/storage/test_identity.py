@@ -15,7 +15,10 @@ import pytest
 
 import pytams
 from pytams.engine import Processes
+from pytams.models.sources import source_hashes
 from pytams.storage.directory import RunDirectory
+from pytams.storage.identity import check_model, check_sources
+from pytams.storage.manifest import ModelSource
 
 SETTINGS: dict[str, Any] = {"end_time": 2.0, "step_size": 0.02, "target_score": 2.5, "n_trajectories": 10}
 
@@ -164,6 +167,99 @@ def test_an_edited_module_is_named_before_anything_is_executed(walk: Path) -> No
     assert other.returncode == 1
     assert "model.up is 0.25, but the study was made with 0.5" in other.stderr
     assert command(walk, "resume", "out", "--runs", "2").returncode == 0
+
+
+def test_a_source_that_is_not_found_yet_is_left_to_the_look_after_the_import(walk: Path) -> None:
+    sources = source_hashes([walk / "walk.py"])
+    made_with = ModelSource(name="Walk", reference=f"{walk}/walk.py:Walk", sources=sources)
+    (walk / "helper").rename(walk / "elsewhere")
+    check_sources(walk / "out", made_with)
+    (walk / "walk.py").write_text("import added\n")
+    with pytest.raises(pytams.RunDirectoryError, match=r"\(walk\.py has changed\)"):
+        check_sources(walk / "out", made_with)
+    with pytest.raises(pytams.RunDirectoryError, match=r"helper\.number is gone"):
+        check_model(walk / "out", made_with, Drifting(), made_with.reference)
+
+
+@pytest.mark.slow
+def test_a_module_that_a_model_finds_by_itself(walk: Path) -> None:
+    (walk / "lib").mkdir()
+    (walk / "helper").rename(walk / "lib" / "helper")
+    (walk / "walk.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(walk / 'lib')!r})\nimport helper\nsys.path.pop(0)\n"
+        + (walk / "walk.py").read_text()
+    )
+    first = command(walk, "run", "input.toml", "--out", "out")
+    assert first.returncode == 0, first.stderr
+    assert set(RunDirectory(walk / "out").info.model.sources or ()) == {
+        "walk.py",
+        "helper",
+        "helper.scale",
+        "helper.number",
+    }
+    resumed = command(walk, "resume", "out", "--runs", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    number = walk / "lib" / "helper" / "number.py"
+    number.write_text(f"{number.read_text()}# a comment\n")
+    resumed = command(walk, "resume", "out", "--runs", "3")
+    assert resumed.returncode == 1
+    assert "(helper.number has changed)" in resumed.stderr
+
+
+SCRIPT = """
+import helper
+import pytams
+{model}
+if __name__ == "__main__":
+    settings = dict(end_time=2.0, step_size=0.02, target_score=2.5, n_trajectories=10)
+    print(pytams.TAMS({call}, **settings).run({n_runs}, seed=1, out="out").n_unfinished)
+"""
+CLASS = """
+class Walk(pytams.Model):
+    noise_shape = ()
+    def initial_state(self, rng):
+        return 0.0
+    def step(self, state, noise, t, dt):
+        return state + helper.up(0.5) * dt + dt**0.5 * noise
+    def score(self, state, t):
+        return state
+"""
+EQUATION = """
+def drift(x, t, p):
+    return helper.up(0.5) + 0.0 * x
+def diffusion(x, t, p):
+    return 1.0
+def score(x, t, p):
+    return x
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_file", [True, False])
+@pytest.mark.parametrize(
+    ("model", "call"),
+    [(CLASS, "Walk()"), (EQUATION, "pytams.SDE(drift, diffusion, score, initial=0.0, compiled=False)")],
+)
+def test_a_script_that_holds_its_model(tmp_path: Path, model: str, call: str, in_file: bool) -> None:
+    def run(n_runs: int, helper: str, change: str = "") -> subprocess.CompletedProcess[str]:
+        (tmp_path / "helper.py").write_text(helper)
+        script = SCRIPT.format(model=model + change, call=call, n_runs=n_runs)
+        (tmp_path / "script.py").write_text(script)
+        line = [sys.executable, "-B", "script.py"] if in_file else [sys.executable, "-B", "-c", script]
+        return subprocess.run(line, check=False, capture_output=True, text=True, cwd=tmp_path)
+
+    helper = "K = 1.0\ndef up(x):\n    return K * x\n"
+    for n_runs in (1, 2):
+        done = run(n_runs, helper)
+        assert done.stdout == "0\n", done.stderr
+    refused = run(3, helper.replace("1.0", "1.5"))
+    assert "RunDirectoryError" in refused.stderr
+    assert "model.drift is " in refused.stderr or "model.the code of its class is" in refused.stderr or in_file
+    if in_file:
+        refused = run(3, helper, "# a comment")
+        assert "(script.py has changed)" in refused.stderr
+        assert 'What stands under `if __name__ == "__main__":` is not compared' in refused.stderr
+    assert run(3, helper).stdout == "0\n"
 
 
 # --- its bits ---------------------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
+from pytams.models.fingerprint import warnings_of
 from pytams.sqldb.urls import without_password
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, sources_of
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pytams.core.ports import Steppable
     from pytams.core.selection import Variant
     from pytams.core.settings import RunArguments, Settings
+
+_logger = logging.getLogger("pytams")
 
 
 def open_study(
@@ -32,6 +36,8 @@ def open_study(
         As `make_or_open`.
     """
     storage = out if isinstance(out, Storage) else Storage(path=Path(out))
+    for text in warnings_of(model.name, model.made_of):
+        _logger.warning(text)
     directory = make_or_open(model, settings, arguments, storage)
     info = directory.info
     problem = Problem.of(model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq)
