@@ -50,13 +50,13 @@ class Slow(DoubleWell2DSingle):
 
     seconds = 0.5
 
-    def __init__(self) -> None:
+    def __init__(self, at: int = 217) -> None:
         super().__init__()
-        self.n = 0
+        self.at, self.n = at, 0
 
     def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
         self.n += 1
-        if self.n == 217:
+        if self.n == self.at:
             time.sleep(self.seconds)
         return super().step(state, noise, t, dt)
 
@@ -88,6 +88,15 @@ def test_a_block_that_takes_long_is_said_aloud_once(caplog: pytest.LogCaptureFix
     while threading.active_count() > n_threads:
         assert time.monotonic() < deadline, "watchdogs end with their engines"
         time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_hang_in_the_first_block_of_all_is_said_with_its_step(caplog: pytest.LogCaptureFixture) -> None:
+    """Beginnings are computed again before anything else: twice, with a copy of the model, then in earnest."""
+    run(Slow(at=5), n_runs=1)
+    said = warnings(caplog)[0]
+    assert said.startswith("Slow.step at run 0, slot 0, step 4 (t = 0.04): this block has taken 0.")
+    assert "and it is the first" in said
 
 
 @pytest.mark.usefixtures("impatient")

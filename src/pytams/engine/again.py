@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,21 @@ from pytams.core.states import digest
 from pytams.core.verification import Outline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from pytams.core.ports import Steppable
+    from pytams.core.ports import Steppable, Stepper
     from pytams.core.segments import Problem
     from pytams.core.verification import Beginning
 
 
-def outlines(problem: Problem, beginnings: Sequence[Beginning]) -> list[Outline]:
-    """Compute beginnings one after the other, with one fresh copy of the model."""
+def outlines(
+    problem: Problem,
+    beginnings: Sequence[Beginning],
+    watched: Callable[[Stepper], AbstractContextManager[object]] = nullcontext,
+) -> list[Outline]:
+    """Compute beginnings one after the other, with one fresh copy of the model; `watched` is around each block."""
     problem = replace(problem, model=_fresh(problem.model), traced=True, sparse_freq=0)
-    return [_outline(problem, beginning) for beginning in beginnings]
+    return [_outline(problem, beginning, watched) for beginning in beginnings]
 
 
 def _fresh(model: Steppable) -> Steppable:
@@ -32,7 +37,9 @@ def _fresh(model: Steppable) -> Steppable:
         return model
 
 
-def _outline(problem: Problem, beginning: Beginning) -> Outline:
+def _outline(
+    problem: Problem, beginning: Beginning, watched: Callable[[Stepper], AbstractContextManager[object]]
+) -> Outline:
     key, n_steps = beginning
     stepper = problem.model.make_stepper(problem)
     stepper.join(Point(key, 0, 0, float("-inf"), None))
@@ -40,7 +47,9 @@ def _outline(problem: Problem, beginning: Beginning) -> Outline:
     digests: dict[int, str] = {}
     ended = False
     while not ended and len(scores) <= n_steps:
-        for progress in stepper.advance(max(1, n_steps + 1 - len(scores))):
+        with watched(stepper):
+            reports = stepper.advance(max(1, n_steps + 1 - len(scores)))
+        for progress in reports:
             assert progress.trace is not None
             scores.extend(map(float, progress.trace.scores))
             for step, state in zip(progress.trace.steps, progress.trace.states, strict=True):
