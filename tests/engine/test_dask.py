@@ -185,7 +185,7 @@ class Hangs(DoubleWell2DSingle):
 @pytest.mark.parametrize("make", [partial(OnDask, connect=LOCAL), Processes], ids=["Dask", "processes"])
 def test_what_hangs_at_the_very_beginning_is_ended_soon(make: Any) -> None:
     start = time.monotonic()
-    names = r"^run 0, slot 0, from step \d on; run 0, slot 1, from step \d on: not done within 1.* s, 3 times"
+    names = r"^run 0, slot 0, from step \d on; run 0, slot 1, from step \d on: not done within 2.* s, 3 times"
     with pytest.raises(pytams.WorkersLostError, match=names):
         run(Hangs(), engine=partial(make, n_workers=2, timeout=1.0))
     assert time.monotonic() - start < 60
@@ -194,9 +194,7 @@ def test_what_hangs_at_the_very_beginning_is_ended_soon(make: Any) -> None:
 def test_what_hangs_on_threads_cannot_be_ended() -> None:
     cluster = distributed.LocalCluster(1, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL)
     with cluster, distributed.Client(cluster) as client:
-        message = (
-            r"^run 0, slot 0, from step \d on; .*: not done in time, and its worker cannot be ended: it has no nanny"
-        )
+        message = r"^run 0, slot 0, from step \d on; .*, and its worker cannot be ended: it has no nanny"
         with pytest.raises(pytams.WorkersLostError, match=message):
             run(Waits(), n_runs=1, engine=partial(OnDask, connect=client, timeout=0.3))
         GO_ON.set()

@@ -31,8 +31,8 @@ def on_workers(
 ) -> list[list[Outline]]:  # fmt: skip
     """Have beginnings computed again, each list by one worker; give up after some tries.
 
-    A timeout is for a block, and a beginning may have hundreds. So, if there is one, the first step is computed, then
-    8 times as many steps, and so on: from a shorter beginning it is known how long a longer one may take.
+    A timeout is for a block, and a beginning may have hundreds. So, if there is one, the first step of each is
+    computed, then 8 times as many, and so on: from shorter beginnings it is known how long longer ones may take.
 
     Raises
     ------
@@ -42,15 +42,21 @@ def on_workers(
     found: list[list[Outline]] = []
     for first in range(0, len(lists), workers.n_workers):
         together = lists[first : first + workers.n_workers]
-        most = max((beginning.n_steps for one in together for beginning in one), default=0)
-        before, n_steps = 0, most if timeout is None else min(1, most)
-        outlines, seconds = _tried(workers, _cut(together, n_steps), before, timeout or math.inf)
-        while n_steps < most:
-            assert timeout is not None
-            before, n_steps = n_steps, _GROWTH * n_steps
-            outlines, seconds = _tried(workers, _cut(together, n_steps), before, timeout + FACTOR * seconds)
-        found += outlines
+        if timeout is None:
+            found += _tried(workers, together, 0, math.inf)[0]
+        else:
+            found += _growing(workers, together, timeout * max(map(len, together)))
     return found
+
+
+def _growing(workers: Workers, lists: Sequence[Sequence[Beginning]], timeout: float) -> list[list[Outline]]:
+    most = max((beginning.n_steps for one in lists for beginning in one), default=0)
+    before, n_steps = 0, 1
+    outlines, seconds = _tried(workers, _cut(lists, n_steps), before, timeout)
+    while n_steps < most:
+        before, n_steps = n_steps, _GROWTH * n_steps
+        outlines, seconds = _tried(workers, _cut(lists, n_steps), before, timeout + FACTOR * seconds)
+    return outlines
 
 
 def _cut(lists: Sequence[Sequence[Beginning]], n_steps: int) -> list[list[Beginning]]:
