@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -26,6 +27,8 @@ from pytams.core.segments import Point, Problem, SegmentKey
 from pytams.engine import Processes
 
 distributed = pytest.importorskip("distributed")
+import dask  # noqa: E402 - comes with it
+
 from pytams.engine import clusters  # noqa: E402 - likewise
 from pytams.engine.clusters import connect  # noqa: E402 - needs Dask
 from pytams.engine.dask import DaskWorkers, OnDask, RemoteState  # noqa: E402 - likewise
@@ -127,6 +130,19 @@ def test_a_run_is_interrupted_and_resumed_on_other_workers(client: Any, tmp_path
             if i == 12:
                 break
     assert run(DoubleWell2DSingle(), out=out) == run(DoubleWell2DSingle())
+
+
+@pytest.mark.slow
+def test_a_worker_that_takes_long_to_start_again_is_not_given_up() -> None:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}):
+        client = LOCAL()
+        cluster = client.cluster
+        os.kill(cluster.workers[0].pid, signal.SIGKILL)
+        until(lambda: len(client.nthreads()) == 1)
+        client.wait_for_workers(2, timeout=60)
+        assert len(cluster.workers) == 2
+        client.close()
+        cluster.close()
 
 
 def test_a_model_that_always_raises_stops_the_run(client: Any) -> None:
@@ -274,7 +290,7 @@ def check_kills(n_kills: int) -> None:
                 engine = killer.sees(partial(OnDask, connect=client, seconds=0.05))
                 assert run(DoubleWell2DSingle(), n_runs=4, engine=engine) == expected
         finally:
-            client.wait_for_workers(2, timeout=60)  # Dask cannot close a nanny whose worker is about to start
+            client.wait_for_workers(2, timeout=600)  # Dask cannot close a nanny whose worker is about to start
             cluster = client.cluster
             client.close()
             cluster.close()
