@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 import pytams
-from pytams.core.segments import Problem, SegmentKey
+from pytams.core.segments import Problem, SegmentKey, Start
 from pytams.core.streams import Streams
 from pytams.core.verification import Beginning
 from pytams.engine import InProcess
@@ -61,8 +62,12 @@ def workers_of(
     return ExecutorWorkers(problem, make or (lambda name, packed: ThreadPoolExecutor(n_workers)), n_workers, 0.1)
 
 
+def beginning_of(run: int, slot: int, n_steps: int) -> Beginning:
+    return Beginning(Start(SegmentKey(run, slot, 0), None, 0, math.nan), n_steps)
+
+
 def beginnings(n_steps: int, n_runs: int = 1) -> list[list[Beginning]]:
-    return [[Beginning(SegmentKey(run, 0, 0), n_steps)] for run in range(n_runs)]
+    return [[beginning_of(run, 0, n_steps)] for run in range(n_runs)]
 
 
 def test_what_takes_longer_than_the_timeout_as_it_has_many_steps_does_not_hang() -> None:
@@ -75,7 +80,7 @@ def test_what_takes_longer_than_the_timeout_as_it_has_many_steps_does_not_hang()
 
 @pytest.mark.parametrize(("at", "known"), [(0, 0), (5, 1), (20, 8)])
 def test_what_hangs_is_named_after_three_tries(at: int, known: int, caplog: pytest.LogCaptureFixture) -> None:
-    two = [Beginning(SegmentKey(3, slot, 0), 30) for slot in (0, 1)]
+    two = [beginning_of(3, slot, 30) for slot in (0, 1)]
     start = time.monotonic()
     names = f"run 3, slot 0, from step {known} on; run 3, slot 1, from step {known} on"
     with pytest.raises(

@@ -158,12 +158,14 @@ def test_what_exits_on_a_worker_is_a_model_error() -> None:
 @pytest.mark.usefixtures("impatient")
 def test_on_an_executor_of_the_users_own(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody can end its tasks: what takes long is said, and named if there is a timeout."""
-    model = OneIsBad(7, partial(time.sleep, 0.6))
+    model = OneIsBad(7, partial(time.sleep, 1.5))
     with ThreadPoolExecutor(2) as executor:
         engine = partial(OnExecutor, executor=executor, n_workers=2, seconds=0.05)
         assert run(model, n_runs=1, engine=engine) == run(OneIsBad(7, int), n_runs=1)
-        [said] = warnings(caplog)
-        assert re.match(r"run 0, slot 7, from step \d+ on: this task has taken 0.", said)
+        said = [
+            text for text in warnings(caplog) if re.match(r"run 0, slot 7, from step \d+ on: this task has", text)
+        ]
+        assert len(said) == 1
         message = "^run 0, slot 7, .* more than 0.3 s; the executor broke down, or"
         with pytest.raises(WorkersLostError, match=message):
             run(model, n_runs=1, engine=partial(engine, timeout=0.3))

@@ -94,8 +94,8 @@ def _watched(
 
 
 def _named(lists: Sequence[Sequence[Beginning]], step: int) -> str:
-    keys = dict.fromkeys(beginning.key for one in lists for beginning in one)
-    return named([Point(key, 0, step, -math.inf, None) for key in keys])
+    starts = {beginning.start.key: beginning.start for one in lists for beginning in one}
+    return named([Point(key, start.step, start.step + step, -math.inf, None) for key, start in starts.items()])
 
 
 def _wake(workers: Workers, n: int) -> None:
