@@ -83,6 +83,10 @@ class StoreError(PytamsError, OSError):
     """A segment file cannot be written, is missing, damaged, or not where it may be."""
 
 
+class DamagedFileError(StoreError):
+    """A segment file is missing, or not what was written: `pytams repair` computes it again."""
+
+
 class WorkersLostError(PytamsError):
     """The workers break down again and again, or cannot be started."""
 

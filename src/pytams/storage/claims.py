@@ -50,11 +50,12 @@ class Claims:
         """
         taken: dict[int, RunLedger] = {}
         busy = ""
+        known = self.ours | self._finished
         try:
             for run in runs:
                 if len(taken) == self._runs_at_once:
                     break
-                if run in self.ours | self._finished:
+                if run in known:
                     continue
                 ledger = self._directory.ledger(run)
                 if self._runs_at_once is not None and self.is_finished(ledger):
@@ -65,7 +66,8 @@ class Claims:
                     self._directory.note(ledger)
                     continue
                 else:
-                    busy = f"run {run} is driven by {ledger.driver()}"
+                    driver = ledger.driver()
+                    busy = f"run {run} is driven by {driver.label if driver else 'somebody'}"
                 ledger.close()
         except BaseException:
             release(taken.values())

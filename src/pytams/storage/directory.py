@@ -14,17 +14,22 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.sqldb.runledger import RunLedger
 from pytams.storage.databases import as_named
-from pytams.storage.files import why_not
+from pytams.storage.files import REPAIR, cannot_be_written, why_not
 from pytams.storage.ledgers import Ledgers
 from pytams.storage.manifest import StudyInfo, facts_from, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
+
+_LEFT_SECONDS = 3600.0
+"""After that, nobody is writing a temporary file any more: it takes less than a second, and clocks differ by less."""
 
 
 class RunDirectory:
@@ -76,7 +81,8 @@ class RunDirectory:
         except FileExistsError:
             raise RunDirectoryError(f"{path} holds a study already: somebody was quicker to make it") from None
         except OSError as error:
-            raise RunDirectoryError(f"{path} cannot be made: {error.strerror}") from error
+            _, remedy = cannot_be_written(path, error)
+            raise RunDirectoryError(f"{path} cannot be made: {error.strerror}; {remedy}, and try again") from error
         return cls(path, database_url)
 
     def extend(self, *, n_runs: int, max_branchings: int | None) -> None:
@@ -131,14 +137,23 @@ class RunDirectory:
         """List the files of a ledger that are there; none in a database."""
         return self._ledgers.files(run)
 
+    def ledgers_are_lost(self) -> bool:
+        """Whether there are segment files, and no ledger that could point at them."""
+        return not self._ledgers.numbers() and bool(self.segment_files.paths())
+
     def check_runs(self) -> None:
-        """Make sure that no more runs were computed than the study has.
+        """Make sure that the runs that were computed have ledgers, and are no more than the study has.
 
         Raises
         ------
         RunDirectoryError
-            If there is a ledger of another one: ``study.json`` was edited, or is damaged.
+            If all ledgers are gone, or there is one of another run: ``study.json`` was edited, or is damaged.
         """
+        if self.ledgers_are_lost():
+            raise RunDirectoryError(
+                f"{self._ledgers.place} is damaged: the ledgers of this study are missing, run00000.db and all "
+                f"others, while its segment files are there: put them back, or {REPAIR}"
+            )
         others = [run for run in self._ledgers.numbers() if run >= self.info.n_runs]
         for run in others:
             with self.ledger(run, read_only=True) as ledger:
@@ -162,6 +177,10 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{self.path / 'study.json'}: n_trajectories is {n}, but {ledger.name()} has {n_rows} of them: "
                 "one of the two was edited, or is damaged"
+            )
+        if not n_rows and (ledger.files() or ledger.get_archived_trajectory_count()):
+            raise RunDirectoryError(
+                f"{ledger.name()} has no trajectories, but segment files of run {run}: it was edited, or is damaged"
             )
         text = ledger.get_info("study")
         try:
@@ -190,15 +209,16 @@ class RunDirectory:
         """
         found = [
             *self.segment_files.paths(),
-            *self.path.glob("*.tmp"),
-            *(self.path / Ledgers.subfolder).glob("*.tmp"),
+            *filter(_is_left, self.path.glob("*.tmp*")),
+            *filter(_is_left, (self.path / Ledgers.subfolder).glob("*.tmp*")),
         ]
         if self.n_runs_now() != self.info.n_runs:
             return []
         known = {self.path / name for ledger in ledgers for name in ledger.files()}
         unused = [path for path in found if path not in known]
         for path in unused:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is in nobody's way
+                path.unlink()
         return unused
 
 
@@ -207,6 +227,14 @@ def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
     extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings)
     return None if extended == there else extended
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a temporary file was left behind, by its age: study and ledgers are written by who holds no run yet."""
+    try:
+        return time.time() - path.stat().st_mtime > _LEFT_SECONDS
+    except OSError:
+        return False
 
 
 def _is_ours(name: str) -> bool:

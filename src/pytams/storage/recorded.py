@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self
 
-from pytams.core.errors import RunDirectoryError, StoreError
+from pytams.core.errors import DamagedFileError, RunDirectoryError
 from pytams.core.segments import SegmentKey, Start
 from pytams.core.states import digest
 from pytams.core.verification import Beginning, Outline, Witness
@@ -32,6 +32,8 @@ def segment_of(metadata: str) -> tuple[SegmentKey, list[PieceName], bool]:
     ValueError
         If that is not what the metadata says.
     """
+    if not isinstance(metadata, str):  # SQLite keeps whatever it is given
+        raise ValueError(f"it is {metadata!r}")  # noqa: TRY004 - as documented
     try:
         found = json.loads(metadata)
         key = SegmentKey(*(int(found[name]) for name in ("run", "slot", "branch")))
@@ -128,10 +130,12 @@ class Recorded:
             return None
         for name in names:
             if name.file not in self.files:
-                raise StoreError(f"{self.ledger_name}: {start.key} is said to be in {name.file}, no file of this run")
+                raise DamagedFileError(
+                    f"{self.ledger_name}: {start.key} is said to be in {name.file!r}, no file of this run; {REPAIR}"
+                )
         history = History(start, [segment_files.read(name, self.files[name.file]) for name in names])
         if history.ended != ended:
-            raise StoreError(
+            raise DamagedFileError(
                 f"{self.ledger_name} says that {start.key} has {'' if ended else 'not '}ended, and its file says "
                 f"otherwise: {REPAIR}"
             )
