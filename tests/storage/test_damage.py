@@ -245,7 +245,8 @@ def test_a_column_that_is_empty(directory: Path, expected: pytams.Result, table:
     names = ["run00000.db"]
     n_right = right_or_named(names, expected, lambda: pytams.load(directory).result)
     n_right += right_or_named(names, expected, lambda: resumed(directory))
-    assert repaired(directory).runs == expected.runs or n_right == 2
+    if n_right < 2:
+        check_repaired(directory, expected)
 
 
 def filling(columns: list[str]) -> list[object]:
