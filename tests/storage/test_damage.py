@@ -296,8 +296,9 @@ DAMAGES = [flip, flip, flip, truncate, delete, exchange, zero_a_block, zero_a_bl
 
 
 def names_of(path: Path) -> list[str]:
-    """What an error may call a damaged file; a ledger, which is of one run, also by that."""
-    return [path.name, *(f"run {run}" for run in range(N_RUNS) if path.name.startswith(f"run{run:05d}.db"))]
+    """What an error may call a damaged file: a ledger also by its run, a study by what it says of the model."""
+    other_model = ["has changed since", "is of another model"] if path.name == "study.json" else []
+    return [path.name, *other_model, *(f"run {run}" for run in range(N_RUNS) if path.name == f"run{run:05d}.db")]
 
 
 def right_or_named(names: list[str], expected: pytams.Result, work: Callable[[], pytams.Result]) -> bool:

@@ -213,3 +213,19 @@ def test_a_full_disk_while_a_study_is_made(directory: Path, expected: pytams.Res
     in_child(make, n_bytes=10)
     assert not (path / "study.json").exists()
     assert TAMS.run(8, seed=1, out=path).runs == expected.runs
+
+
+def test_a_full_disk_while_a_ledger_is_copied(directory: Path) -> None:
+    """Each one after the first that a driver begins."""
+
+    def copy() -> None:
+        run_directory = RunDirectory(directory)
+        run_directory.extend(n_runs=8, max_branchings=None)
+        run_directory.ledger(2).close()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        with pytest.raises(NoAccessError, match=r"run00003.db cannot be written: .*; make room, and try again"):
+            run_directory.ledger(3)
+
+    in_child(copy, n_bytes=10**6)
+    assert not (directory / "ledgers" / "run00003.db").exists()
+    assert not list(directory.rglob("*.tmp*"))
