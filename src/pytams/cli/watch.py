@@ -14,7 +14,6 @@ from rich.text import Text
 
 from pytams.analysis import estimators, logs
 from pytams.cli.meter import Meter
-from pytams.core.text import printable
 from pytams.storage.claims import STALE_SECONDS
 from pytams.storage.directory import RunDirectory
 from pytams.storage.status import RunStatus
@@ -208,4 +207,4 @@ def _driver(run: WatchedRun) -> str:
     if run.driver is None:
         return "none"
     silent = run.silence is not None and run.silence > STALE_SECONDS
-    return printable(run.driver.label) + (f", silent for {run.silence:.0f} s" if silent else "")
+    return run.driver.label + (f", silent for {run.silence:.0f} s" if silent else "")

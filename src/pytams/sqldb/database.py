@@ -42,8 +42,7 @@ class Database(ABC):
     """What to call files that are made of it, empty in memory."""
     schema: str | None = None
     """Schema that its tables are in."""
-    against_damage = REPAIR_FILE
-    """What to do if it is damaged."""
+    against_damage = REPAIR_FILE  # what to do
 
     @property
     def label(self) -> str:

@@ -46,10 +46,13 @@ class Claims:
         Raises
         ------
         RunDirectoryError
-            If none is free at the first time, and no number of runs at once says that others share the study.
+            If none is free at the first time, and no number of runs at once says that others share the study; or if
+            this process may not have so many ledgers open.
         """
         taken: dict[int, RunLedger] = {}
         busy = ""
+        if self._runs_at_once is None:
+            self._directory.check_open_files(len(runs))
         known = self.ours | self._finished
         try:
             for run in runs:

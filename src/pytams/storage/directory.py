@@ -137,6 +137,10 @@ class RunDirectory:
         """List the files of a ledger that are there; none in a database."""
         return self._ledgers.files(run)
 
+    def check_open_files(self, n_runs: int) -> None:
+        """Make sure that this process may have so many ledgers open at a time."""
+        self._ledgers.check_open_files(n_runs)
+
     def ledgers_are_lost(self) -> bool:
         """Whether there are segment files, and no ledger that could point at them."""
         return not self._ledgers.numbers() and bool(self.segment_files.paths())

@@ -13,6 +13,7 @@ from pytams.core.errors import RunDirectoryError
 from pytams.sqldb.errors import NoAccessError, NoLedgerError
 from pytams.sqldb.runledger import RunLedger
 from pytams.sqldb.schemas import schemas
+from pytams.sqldb.sqlite import SHARED_FILE_SYSTEMS, file_system
 from pytams.sqldb.urls import parsed, shown
 from pytams.storage.files import cannot_be_written, temporary, why_not, write_atomically
 
@@ -76,6 +77,25 @@ class Ledgers:
         else:
             names, pattern = schemas(self._url), rf"{re.escape(self._schema)}_run(\d{{5,}})"
         return sorted(int(found[1]) for name in names if (found := re.fullmatch(pattern, name)))
+
+    def check_open_files(self, n_runs: int) -> None:
+        """Make sure that this process may have so many of them open at a time.
+
+        Raises
+        ------
+        RunDirectoryError
+            If the system does not allow it.
+        """
+        if self._url is not None or not hasattr(os, "sysconf"):
+            return
+        is_shared = file_system(self._folder / self.subfolder) in SHARED_FILE_SYSTEMS
+        n_files = n_runs * (1 if is_shared else 3)  # itself, its log, and the index of that
+        limit = os.sysconf("SC_OPEN_MAX")  # -1 if there is none
+        if 0 < limit < n_files:
+            raise RunDirectoryError(
+                f"{self._folder}: to drive {n_runs} runs at a time takes {n_files} open files, and this process may "
+                f"have {limit}: allow more (ulimit -n), or drive fewer at a time (runs_at_once)"
+            )
 
     @property
     def place(self) -> str:

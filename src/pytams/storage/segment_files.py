@@ -26,6 +26,7 @@ import numpy as np
 from pytams.core.errors import DamagedFileError, StoreError
 from pytams.core.segments import SegmentKey
 from pytams.core.states import LazySequence, state_columns
+from pytams.core.text import printable
 from pytams.storage.files import REPAIR, why_not, write_atomically
 from pytams.storage.plain_hdf5 import open_plain
 
@@ -143,10 +144,10 @@ class _File:
     """A segment file, checked, and open for reading."""
 
     def __init__(self, folder: Path, name: str, sha256: str) -> None:
-        if not re.fullmatch(rf"{SegmentFiles.subfolder}/[^/\0]+\.nc", name):
+        if not re.fullmatch(rf"{SegmentFiles.subfolder}/[\w.-]+\.nc", name, re.ASCII):
             raise DamagedFileError(
-                f"{name}: a ledger may not point outside its run directory {folder}, nor at anything in it but "
-                f"{SegmentFiles.subfolder}/*.nc"
+                f"{printable(name)}: a ledger may not point outside its run directory {folder}, nor at anything "
+                f"in it but {SegmentFiles.subfolder}/*.nc"
             )
         path = folder / name
         problem = why_not(path, folder)
@@ -169,7 +170,7 @@ class _File:
         except StoreError:
             raise
         except Exception as error:  # whatever there may be in it
-            raise StoreError(f"{path} is no segment file: {type(error).__name__}: {error}") from error
+            raise StoreError(f"{path} is no segment file: {type(error).__name__}: {printable(str(error))}") from error
 
     def _read(self, file: h5netcdf.File) -> None:
         """Read all but the states, and make sure that it belongs together."""
