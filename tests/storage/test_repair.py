@@ -17,6 +17,7 @@ import pytest
 
 import pytams
 from exact import Walk
+from pytams.cli.watch import WatchedStudy
 from pytams.core.selection import Variant
 from pytams.sqldb import SQLFile, sqlite
 from pytams.sqldb.errors import DamagedLedgerError, NoAccessError
@@ -160,6 +161,8 @@ def test_ledgers_that_are_gone_are_said_to_be(directory: Path, expected: pytams.
     message = r"ledgers is damaged: the ledgers of this study are missing, run00000.db and all others.*put them back"
     with pytest.raises(pytams.RunDirectoryError, match=message):
         pytams.load(directory)
+    with pytest.raises(pytams.RunDirectoryError, match=message):
+        WatchedStudy(directory)
     with pytest.raises(pytams.RunDirectoryError, match=message):
         TAMS.run(N_RUNS, out=directory)
     n_files = len(list(directory.glob("segments/*.nc")))

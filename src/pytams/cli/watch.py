@@ -76,6 +76,7 @@ class WatchedStudy:
     def look(self) -> None:
         """Read the directory again; a finished run is not read twice."""
         directory = RunDirectory(self._path, self._database_url)
+        directory.check_runs()
         self.target_score = directory.info.settings.target_score
         """The score to reach."""
         self.runs = range(directory.info.n_runs)

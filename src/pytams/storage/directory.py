@@ -182,7 +182,7 @@ class RunDirectory:
                 f"{self.path / 'study.json'}: n_trajectories is {n}, but {ledger.name()} has {n_rows} of them: "
                 "one of the two was edited, or is damaged"
             )
-        if not n_rows and (ledger.files() or ledger.get_archived_trajectory_count()):
+        if not n_rows and _is_emptied(ledger):
             raise RunDirectoryError(
                 f"{ledger.name()} has no trajectories, but segment files of run {run}: it was edited, or is damaged"
             )
@@ -231,6 +231,12 @@ def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
     extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings)
     return None if extended == there else extended
+
+
+def _is_emptied(ledger: RunLedger) -> bool:
+    """Whether something was recorded, and there are no trajectories; somebody may be writing the first ones now."""
+    recorded = ledger.files() or ledger.get_archived_trajectory_count()
+    return bool(recorded) and not ledger.get_trajectory_count()
 
 
 def _is_left(path: Path) -> bool:
