@@ -195,6 +195,24 @@ def test_text_that_is_none(path: Path) -> None:
         check(error, str(path))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "name = CAST(x'cc28' AS TEXT), sql = 'nothing'",  # SQLite's own message about it is no text
+        "type = 'tabme'",
+        "type = x'00'",
+    ],
+)
+def test_a_schema_that_is_none(path: Path, change: str) -> None:
+    RunLedger(str(path)).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(f"UPDATE sqlite_master SET {change} WHERE name = 'run_lock'")
+    for ro_mode in (True, False):
+        with pytest.raises(DamagedLedgerError, match="ledger.db"):
+            RunLedger(str(path), ro_mode=ro_mode)
+
+
 def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     for url in ("postgresql+psycopg://me:secret@h/db?new=1", "postgresql+nosuch://me:secret@h/db"):

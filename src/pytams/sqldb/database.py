@@ -176,8 +176,6 @@ class Database(ABC):
             raise
         except SQLAlchemyError as error:
             raise self._explain(error) from error
-        except UnicodeDecodeError as error:  # of a message of SQLite's about bytes that are no text
-            raise self.damaged(f"there is {error.object!r}") from error
 
     def _explain(self, error: SQLAlchemyError) -> LedgerError:
         return failures.explained(error, self.label, self.against_damage)
