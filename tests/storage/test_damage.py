@@ -155,6 +155,45 @@ def test_a_finished_run_with_rows_missing_is_damaged_not_unfinished(directory: P
         assert saved.result.runs == expected.runs
 
 
+EDITS: dict[str, Any] = {
+    "id": 7,
+    "parent": [9, 0],
+    "branch_step": 3,
+    "branch_score": 0.125,
+    "weight": 0.5,
+    "log_weight": -0.25,
+    "t_end": 1.5,
+    "t_cur": 0.25,
+    "dt": 0.5,
+    "converged": None,
+    "score_max": 9.5,
+    "length": 2,
+    "nstep_compute": 1,
+    "branching_history": [0, 0, 0, 0],
+}
+
+
+@pytest.mark.parametrize("table", ["trajectories", "archived_trajectories"])
+@pytest.mark.parametrize("name", EDITS)
+def test_metadata_that_disagree_with_the_files_are_an_error(directory: Path, name: str, table: str) -> None:
+    """All of them: people read them, and other tools do."""
+    change_metadata(directory, lambda metadata: metadata.update({name: EDITS[name]}), table)
+    with pytest.raises(pytams.RunDirectoryError, match=rf"run00000\.db: {name} of run 0, slot \d, branch \d+ is "):
+        pytams.load(directory)
+    with pytest.raises(pytams.PytamsError, match=r"run0000\d\.db"):
+        tams().run(N_RUNS + 1, out=directory)
+
+
+@pytest.mark.parametrize(
+    "change", ["status = 'locked'", "status = 'idle'", "traj_file = 'segments/other.nc'", "traj_file = ''"]
+)
+def test_columns_that_disagree_are_an_error(directory: Path, change: str) -> None:
+    with sqlite3.connect(directory / "ledgers" / "run00000.db") as connection:
+        connection.execute(f"UPDATE trajectories SET {change}")
+    with pytest.raises(pytams.RunDirectoryError, match=rf"run00000\.db: {change.split()[0]} of run 0, slot 0"):
+        pytams.load(directory)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "gone"])
 def test_a_damaged_segment_file_is_set_aside(directory: Path, expected: pytams.Result, damage: str) -> None:
     path = min(directory.glob("segments/*.nc"))

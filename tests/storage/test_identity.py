@@ -255,3 +255,34 @@ def test_it_costs_one_percent_of_a_run_at_most(tmp_path: Path, n: int) -> None:
     result = problem.run(1, seed=1)
     assert n_checked <= model.n_calls
     assert result.n_steps + n_checked == model.n_calls
+
+
+class HiddenFarOut(Hidden):
+    """It matters late, or far out only."""
+
+    late: float = 0.0
+    far: float = -np.inf
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        extra = float(self.path.read_text()) if t > self.late and state[0] > self.far else 0.0
+        return Drifting.step(self, state, noise, t, dt) + extra
+
+
+@pytest.mark.parametrize(("late", "far"), [(1.6, -np.inf), (0.0, 1.5)], ids=["late", "far"])
+def test_a_whole_segment_is_computed_again(tmp_path: Path, late: float, far: float) -> None:
+    """Of each run that goes on, and of one run if a study is extended: not the first steps alone."""
+    model = HiddenFarOut()
+    model.path, model.late, model.far = tmp_path / "data", late, far
+    model.path.write_text("0.0")
+    engine = partial(pytams.engine.InProcess, block_length=5)
+    with tams(model).study(1, seed=1, out=tmp_path / "out", engine=engine) as study:
+        while study.lowest_level < 2.0:
+            next(iter(study))
+    assert study.n_finished == 0
+    for n_runs in (1, 2):
+        model.path.write_text("0.125")
+        with pytest.raises(pytams.ModelError, match="gives another score .* than what was recorded at run 0"):
+            tams(model).run(n_runs, out=tmp_path / "out")
+        model.path.write_text("0.0")
+        tams(model).run(1, out=tmp_path / "out")  # it is finished
+    assert tams(model).run(2, out=tmp_path / "out").runs == tams(model).run(2, seed=1).runs

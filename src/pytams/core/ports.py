@@ -93,7 +93,7 @@ class Engine(Protocol):
         """What users may want to know, such as where its dashboard is; mostly nothing."""
 
     def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
-        """Compute the beginnings of initial trajectories, on the side: nothing is kept or counted of them.
+        """Compute the beginnings of segments, on the side: nothing is kept or counted of them.
 
         Those in one list one after the other, with one fresh copy of the model.
         """
@@ -169,9 +169,10 @@ class Journal(Protocol):
         """Find what became of the runs of the study that are not driven here, also after `close`."""
 
     def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
-        """Choose beginnings that were recorded, of `n_steps` at most, to be computed again before these runs go on.
+        """Choose segments that were recorded, to be computed again before these runs go on.
 
-        One of each run that was begun and is not finished; if there is none, one of any run of the study.
+        Of each run that was begun and is not finished: all of one, and `n_steps` at most of an initial one. If there
+        is no such run, of any run of the study.
         """
 
     def begin(self, starts: Iterable[Start]) -> None:

@@ -146,7 +146,8 @@ class Splitting:
         self.target = settings.target_score
         self._variant = variant or Variant()
         self._streams = Streams(seed)
-        self._run = run
+        self.run = run
+        """Its number."""
 
         self.iterations: list[Iteration] = []
         self.log_weight = 0.0
@@ -166,7 +167,7 @@ class Splitting:
     @property
     def initial_starts(self) -> list[Start]:
         """The segments of the initial ensemble."""
-        return initial_starts(self._run, self._n)
+        return initial_starts(self.run, self._n)
 
     @property
     def n_complete(self) -> int:
@@ -282,7 +283,7 @@ class Splitting:
         starts: list[Start] = []
         generation = self._generations.add()
         if not self.extinct:
-            rng = self._streams.ancestors(self._run, len(self.iterations))
+            rng = self._streams.ancestors(self.run, len(self.iterations))
             numbers = choose_ancestors(self._variant, rng, n_killed, self._n - n_killed)
             for slot, ancestor in zip(killed, survivor_slots(killed, numbers), strict=True):
                 ancestors.append(self.members[ancestor].start.key)
@@ -304,7 +305,7 @@ class Splitting:
 
     def _restart(self, slot: int, ancestor: Member, level: float, generation: int) -> Start:
         """Put a new member into the slot, branched from one of the ancestor's records."""
-        key = SegmentKey(self._run, slot, self.members[slot].start.key.branch + 1)
+        key = SegmentKey(self.run, slot, self.members[slot].start.key.branch + 1)
         record = choose_record(self._variant, ancestor.scores, level)
         step, score = ancestor.steps[record], ancestor.scores[record]
         ended = ancestor.ended and step == ancestor.step

@@ -6,11 +6,12 @@ out here; on what it gives, estimates would be wrong without a word.
 
 from __future__ import annotations
 
+import math
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.core.errors import ModelError, Place, SettingsError
-from pytams.core.segments import SegmentKey
+from pytams.core.segments import SegmentKey, Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from pytams.core.ports import Engine
     from pytams.core.segments import Problem, Progress
     from pytams.core.settings import Settings
+    from pytams.core.states import State
 
 _FEW_STEPS = 256
 _SHARE = 0.01
-"""Share of a run that is computed again at most."""
+"""Share of a run that is computed twice at most."""
 _CAUSES = (
     "What a model returns must follow from its arguments alone. Usual causes: random numbers that do not come from "
     "`noise` (np.random, random); something that it keeps from one call to the next"
@@ -33,19 +35,26 @@ _LATER_CAUSES = (
 
 
 class Beginning(NamedTuple):
-    """The first steps of an initial trajectory."""
+    """The first steps of a segment; they may be all of them."""
 
-    key: SegmentKey
+    start: Start
     n_steps: int
+    state: State | None = None
+    """At the branch point; None in the initial ensemble."""
+
+    @property
+    def last_step(self) -> int:
+        """Step at which it ends, if the segment does not end before."""
+        return self.start.step + self.n_steps
 
 
 class Outline(NamedTuple):
     """What came of a beginning."""
 
     scores: Sequence[float]
-    """At every step from 0 on: ``n_steps + 1`` of them, fewer if the trajectory ended before."""
+    """At every step from the segment's first on, fewer if it ended before."""
     digests: Mapping[int, str]
-    """Of the states at records, by step: `pytams.core.states.digest`."""
+    """Of states, by step: `pytams.core.states.digest`."""
 
 
 class Witness(NamedTuple):
@@ -55,9 +64,9 @@ class Witness(NamedTuple):
     outline: Outline
 
 
-def n_steps_again(settings: Settings) -> int:
-    """Say how many steps of a run are computed again when it goes on: 1 % of it, and at most a trajectory."""
-    return min(settings.n_steps, max(1, int(_SHARE * settings.n_trajectories * settings.n_steps)))
+def n_steps_of_a_beginning(settings: Settings) -> int:
+    """Say how many steps a beginning has: few, and 1 % of a run in all if two are computed twice."""
+    return min(_FEW_STEPS, max(1, int(_SHARE * settings.n_trajectories * settings.n_steps) // 4))
 
 
 def check_recorded(engine: Engine, witnesses: Sequence[Witness], settings: Settings) -> None:
@@ -81,8 +90,8 @@ def check_twice(engine: Engine, run: int, settings: Settings) -> None:
     ModelError
         If something else comes out: it names the first step that differs.
     """
-    n_steps = min(_FEW_STEPS, max(1, n_steps_again(settings) // 4))
-    beginnings = [Beginning(SegmentKey(run, slot, 0), n_steps) for slot in (0, 1)]
+    n_steps = n_steps_of_a_beginning(settings)
+    beginnings = [Beginning(Start(SegmentKey(run, slot, 0), None, 0, math.nan), n_steps) for slot in (0, 1)]
     once, again = engine.begin_again([beginnings, beginnings[::-1]])
     for beginning, one, other in zip(beginnings, once, again[::-1], strict=True):
         _compare(beginning, one, other, settings, "the second time", _CAUSES)
@@ -91,11 +100,11 @@ def check_twice(engine: Engine, run: int, settings: Settings) -> None:
 def _compare(
     beginning: Beginning, expected: Outline, found: Outline, settings: Settings, than: str, causes: str
 ) -> None:
-    key = beginning.key
-    difference = _first_difference(expected, found)
+    start = beginning.start
+    difference = _first_difference(start.first_step, expected, found)
     if difference is not None:
         step, what = difference
-        place = Place(*key, step, step * settings.step_size)
+        place = Place(*start.key, step, step * settings.step_size)
         raise ModelError(
             f"the model, computed again, gives {what} {than} at {place}. {causes}. "
             "(verify = false goes on without this check, at your own risk.)",
@@ -103,8 +112,8 @@ def _compare(
         )
 
 
-def _first_difference(expected: Outline, found: Outline) -> tuple[int, str] | None:
-    for step, (then, now) in enumerate(_pairs(expected.scores, found.scores)):
+def _first_difference(first_step: int, expected: Outline, found: Outline) -> tuple[int, str] | None:
+    for step, (then, now) in enumerate(_pairs(expected.scores, found.scores), first_step):
         if then is None or now is None:
             return step, "another end"
         if then != now:

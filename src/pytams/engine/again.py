@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,18 +34,21 @@ def _fresh(model: Steppable) -> Steppable:
 
 
 def _outline(problem: Problem, beginning: Beginning) -> Outline:
-    key, n_steps = beginning
+    start, last = beginning.start, beginning.last_step
+    best = -math.inf if start.parent is None else start.score
     stepper = problem.model.make_stepper(problem)
-    stepper.join(Point(key, 0, 0, float("-inf"), None))
+    stepper.join(Point(start.key, start.step, start.step, best, beginning.state))
     scores: list[float] = []
     digests: dict[int, str] = {}
-    ended = False
-    while not ended and len(scores) <= n_steps:
-        for progress in stepper.advance(max(1, n_steps + 1 - len(scores))):
+    here, ended = start.step, False
+    while not ended and (here < last or not scores):
+        for progress in stepper.advance(max(1, last - here)):
             assert progress.trace is not None
             scores.extend(map(float, progress.trace.scores))
             for step, state in zip(progress.trace.steps, progress.trace.states, strict=True):
                 digests[int(step)] = digest(state)
-            ended = progress.ended
+            here, ended = progress.step, progress.ended
+    _, points = stepper.checkpoint()
+    digests |= {point.step: digest(point.state) for point in points if point.state is not None}
     stepper.close()
-    return Outline(scores[: n_steps + 1], digests)
+    return Outline(scores[: last - start.first_step + 1], digests)

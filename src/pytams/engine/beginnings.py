@@ -34,7 +34,7 @@ def on_workers(
     WorkersLostError
         If they do not come back, or not in time.
     """
-    what, reason = f"computing the beginning of run {lists[0][0].key.run} again", ""
+    what, reason = f"computing the beginning of run {lists[0][0].start.key.run} again", ""
     seconds = math.inf if timeout is None else timeout + _START_SECONDS
     for _ in range(MAX_TRIES):
         watchdog = Watchdog(lambda: what)

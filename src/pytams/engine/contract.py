@@ -183,8 +183,10 @@ class EngineContract:
         """Those of one list one after the other, with one fresh copy of the model."""
         problem = self.problem_of(model)
         engine = self.make_engine(problem)
-        short, long = Beginning(SegmentKey(0, 3, 0), 4), Beginning(SegmentKey(1, 2, 0), 10**6)
-        lists = [[short, long], [long, short], [long], []]
+        short = Beginning(Start(SegmentKey(0, 3, 0), None, 0, math.nan), 4)
+        long = Beginning(Start(SegmentKey(1, 2, 0), None, 0, math.nan), 10**6)
+        branch = Beginning(Start(SegmentKey(0, 1, 1), SegmentKey(0, 3, 0), 2, 0.25), 10**6, np.full(1, 0.25))
+        lists = [[short, long], [long, short], [branch, long], [long], []]
         assert engine.begin_again(lists) == InProcess(problem).begin_again(lists)
         assert engine.n_steps == 0
         if type(model) is Drifting:

@@ -79,7 +79,7 @@ class Keeping:
         return self._stepper.n_busy
 
     def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
-        """Compute the beginnings of initial trajectories, on the side, those in one list with one fresh model."""
+        """Compute the beginnings of segments, on the side, those in one list with one fresh model."""
         return self._begin_again(lists)
 
     def start(self, starts: Iterable[Start]) -> None:

@@ -89,7 +89,7 @@ class History:
         records = np.flatnonzero(self.scores > self._best_before[:-1])
         steps: list[int] = (records + self.first_step).tolist()
         scores: list[float] = self.scores[records].tolist()
-        return Progress(self.start.key, steps, scores, self.step, self.ended, LazySequence(self._state_at, steps))
+        return Progress(self.start.key, steps, scores, self.step, self.ended, LazySequence(self.state_at, steps))
 
     @property
     def past_without_point(self) -> Past:
@@ -110,9 +110,14 @@ class History:
         state = last.states[-1]
         return Past(self.progress, Point(self.start.key, self.start.step, self.step, self.best, state))
 
-    def _state_at(self, step: int) -> State:
-        piece = next(piece for piece in self.pieces if step < piece.first_step + len(piece.scores))
-        return piece.states[int(np.searchsorted(piece.steps, step))]
+    def state_at(self, step: int) -> State:
+        """Read the state at a step; StoreError if it is not there."""
+        for piece in self.pieces:
+            i = int(np.searchsorted(piece.steps, step))
+            if i < len(piece.steps) and piece.steps[i] == step:
+                return piece.states[i]
+        key = self.start.key
+        raise DamagedFileError(f"run {key.run}, slot {key.slot} has no state of step {step} in its file: {REPAIR}")
 
     def stored(self) -> Iterator[tuple[int, State]]:
         """Every stored state with its step, in order."""

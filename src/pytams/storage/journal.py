@@ -89,7 +89,8 @@ class RunJournal:
             release(self._runs.pop(run).ledger for run in self._finished & self._runs.keys())
         ledgers = self._claims.take(runs)
         try:
-            claimed = {run: PendingRun(ledger, Recorded.read(ledger, run)) for run, ledger in ledgers.items()}
+            info = self._directory.info
+            claimed = {run: PendingRun(ledger, Recorded.read(ledger, run, info)) for run, ledger in ledgers.items()}
         except BaseException:
             release(ledgers.values())
             raise
@@ -102,18 +103,18 @@ class RunJournal:
         return list(ledgers)
 
     def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
-        """Choose beginnings that were recorded, to be computed again before these runs go on.
+        """Choose segments that were recorded, to be computed again before these runs go on.
 
-        One of each run that was begun and is not finished; if there is none, one of any run of the study.
+        Of each run that was begun and is not finished: all of one, and `n_steps` at most of an initial one. If there
+        is no such run, of any run of the study.
         """
         files = self._directory.segment_files
         here = [self._runs[run].recorded for run in runs]
-        unfinished = [recorded for recorded in here if recorded.finished_under != self._directory.info.cap]
-        found = [witness for recorded in unfinished if (witness := recorded.witness(n_steps, files))]
+        unfinished = [recorded for recorded in here if not recorded.is_finished]
+        found = [witness for recorded in unfinished for witness in recorded.witnesses(n_steps, files)]
         if unfinished and not found:
-            finished = (recorded.witness(n_steps, files) for recorded in here)
-            of_any = next(filter(None, finished), None) or self._others.witness(n_steps)
-            found = [] if of_any is None else [of_any]
+            finished = (recorded.witnesses(n_steps, files) for recorded in here)
+            found = next(filter(None, finished), []) or self._others.witnesses(n_steps)
         return found
 
     def awaited(self, runs: Sequence[int]) -> dict[int, str]:

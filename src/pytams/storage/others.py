@@ -59,17 +59,19 @@ class Others:
     def elsewhere(self) -> Elsewhere:
         """Find what became of them."""
         unfinished = {run: f"driven by {who or 'nobody'}" for run, who in self._unfinished().items()}
-        recorded = {run: Recorded.read(ledger, run) for run, ledger in self._ledgers() if run not in unfinished}
+        info = self._directory.info
+        recorded = {run: Recorded.read(ledger, run, info) for run, ledger in self._ledgers() if run not in unfinished}
         splittings = decided(self._directory, self._variant, recorded)
         self._directory.segment_files.close()
         damaged = {run: DAMAGED for run, splitting in splittings.items() if not splitting.finished}
         finished = {run: splitting for run, splitting in splittings.items() if splitting.finished}
         return Elsewhere(finished, unfinished | damaged)
 
-    def witness(self, n_steps: int) -> Witness | None:
-        """Take the beginning, of `n_steps` at most, of a trajectory that was recorded."""
+    def witnesses(self, n_steps: int) -> list[Witness]:
+        """Take segments of any run that was recorded."""
         for run, ledger in self._ledgers():
-            witness = Recorded.read(ledger, run).witness(n_steps, self._directory.segment_files)
-            if witness is not None:
-                return witness
-        return None
+            recorded = Recorded.read(ledger, run, self._directory.info)
+            found = recorded.witnesses(n_steps, self._directory.segment_files)
+            if found:
+                return found
+        return []

@@ -11,6 +11,7 @@ import numpy as np
 from pytams.analysis import logs
 from pytams.core.states import as_state
 from pytams.sqldb.runledger import IterationRow
+from pytams.storage.metadata import facts_of, lineage, weight_facts
 from pytams.storage.segment_files import Piece
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 class PendingSegment:
     """A segment, and what of it is not on disk yet."""
 
-    __slots__ = ("best", "ended", "history", "log_weight", "pieces", "scores", "start", "states", "step", "steps")
+    __slots__ = ("best", "ended", "lineage", "log_weight", "pieces", "scores", "start", "states", "step", "steps")
 
-    def __init__(self, start: Start, history: tuple[int, ...]) -> None:
+    def __init__(self, start: Start, lineage: list[int]) -> None:
         self.start = start
-        self.history = history
+        self.lineage = lineage
         """Slots of its ancestors, the first one first."""
         self.pieces: list[PieceName] = []
         self.step = start.step if start.parent is not None else -1
@@ -83,31 +84,10 @@ class PendingSegment:
 
     def metadata(self, log_weight: float, settings: Settings) -> str:
         """Say everything about it: the JSON of its row."""
-        start, dt = self.start, settings.step_size
         step = max(self.step, 0)
-        return json.dumps(
-            {
-                "id": start.key.slot,
-                "run": start.key.run,
-                "slot": start.key.slot,
-                "branch": start.key.branch,
-                "parent": None if start.parent is None else [start.parent.slot, start.parent.branch],
-                "branch_step": start.step,
-                "branch_score": None if start.parent is None else start.score,
-                "weight": math.exp(log_weight),
-                "log_weight": None if math.isinf(log_weight) else log_weight,
-                "t_end": settings.n_steps * dt,
-                "t_cur": step * dt,
-                "dt": dt,
-                "ended": self.ended,
-                "converged": self.best >= settings.target_score,
-                "score_max": None if math.isinf(self.best) else self.best,
-                "length": step,
-                "nstep_compute": max(0, step - start.step),
-                "branching_history": self.history,
-                "pieces": self.pieces,
-            }
-        )
+        facts = facts_of(self.start, step=step, best=self.best, ended=self.ended, settings=settings)
+        rest = {"branching_history": self.lineage, "pieces": self.pieces}
+        return json.dumps(facts | weight_facts(log_weight) | rest)
 
 
 class PendingRun:
@@ -133,12 +113,9 @@ class PendingRun:
 
     def begin(self, start: Start) -> None:
         """Take note of a new member."""
-        history: tuple[int, ...] = ()
         if start.parent is not None:
-            parent = self.segments.get(start.parent)
-            history = (*(parent.history if parent else ()), start.parent.slot)
             self.parents[start.key] = start.parent
-        self.segments[start.key] = PendingSegment(start, history)
+        self.segments[start.key] = PendingSegment(start, lineage(self.parents, start.key))
         self.changed.add(start.key.slot)
 
     def kill(self, keys: Iterable[SegmentKey]) -> None:

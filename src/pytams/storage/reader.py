@@ -71,11 +71,11 @@ class SavedStudy:
             )
         for run in self.directory.begun():
             with self.directory.ledger(run, read_only=True) as ledger:
-                self._recorded[run], self._owners[run] = Recorded.read(ledger, run), ledger.driver()
+                self._recorded[run], self._owners[run] = Recorded.read(ledger, run, info), ledger.driver()
         begun = {run: recorded for run, recorded in self._recorded.items() if recorded.pieces}
         self.splittings: dict[int, Splitting] = decided(self.directory, variant, begun)
         """The state of each run of which something is recorded."""
-        finished = [run for run, recorded in self._recorded.items() if recorded.finished_under == info.cap]
+        finished = [run for run, recorded in self._recorded.items() if recorded.is_finished]
         self.damaged = [run for run in finished if run not in begun or not self.splittings[run].finished]
         """Runs that were finished, and of which something is missing."""
         self._starts: dict[SegmentKey, Start] = {}

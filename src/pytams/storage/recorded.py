@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self
 
 from pytams.core.errors import DamagedFileError, RunDirectoryError
-from pytams.core.segments import SegmentKey, Start
+from pytams.core.segments import SegmentKey
 from pytams.core.states import digest
 from pytams.core.verification import Beginning, Outline, Witness
+from pytams.sqldb.tables import COMPLETED
 from pytams.storage.files import REPAIR
 from pytams.storage.history import History
-from pytams.storage.segment_files import PieceName
+from pytams.storage.metadata import GROWING, check_metadata, facts_of, length_of, segment_of, start_of
 
 if TYPE_CHECKING:
+    from pytams.core.segments import Start
+    from pytams.core.states import State
     from pytams.sqldb.runledger import RunLedger
-    from pytams.storage.segment_files import SegmentFiles
+    from pytams.storage.manifest import StudyInfo
+    from pytams.storage.segment_files import PieceName, SegmentFiles
 
 DAMAGED = f"damaged: it was finished, and some of it is missing; {REPAIR}"
 """What is said of a run whose ledger says that it is finished, while its trajectories do not."""
-
-
-def segment_of(metadata: str) -> tuple[SegmentKey, list[PieceName], bool]:
-    """Read which segment a row is about, where it is, and whether it is said to have ended.
-
-    Raises
-    ------
-    ValueError
-        If that is not what the metadata says.
-    """
-    if not isinstance(metadata, str):  # SQLite keeps whatever it is given
-        raise ValueError(f"it is {metadata!r}")  # noqa: TRY004 - as documented
-    try:
-        found = json.loads(metadata)
-        key = SegmentKey(*(int(found[name]) for name in ("run", "slot", "branch")))
-        names = [PieceName(str(file), int(row)) for file, row in found["pieces"]]
-        return key, names, bool(found["ended"])
-    except (KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
-
-
-def blank_metadata(run: int, slot: int) -> str:
-    """Write that nothing of a slot is recorded."""
-    return json.dumps({"run": run, "slot": slot, "branch": 0, "ended": False, "pieces": []})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,10 +32,13 @@ class Recorded:
     """One run, as its ledger has it."""
 
     ledger_name: str
+    info: StudyInfo
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each segment file."""
     pieces: dict[SegmentKey, tuple[list[PieceName], bool]] = field(default_factory=dict)
     """Where each segment is, and whether it has ended."""
+    metadata: dict[SegmentKey, str] = field(default_factory=dict)
+    """What else is said of each segment."""
     archived: set[SegmentKey] = field(default_factory=set)
     """Killed trajectories."""
     iterations: list[dict[str, Any]] = field(default_factory=list)
@@ -66,8 +48,13 @@ class Recorded:
     finished_under: str | None = None
     """The cap on branchings under which it was finished, as `StudyInfo.cap` has it; None if it was not."""
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is said to be finished, under the cap that the study has."""
+        return self.finished_under == self.info.cap
+
     @classmethod
-    def read(cls, ledger: RunLedger, run: int) -> Self:
+    def read(cls, ledger: RunLedger, run: int, info: StudyInfo) -> Self:
         """Read it; empty if nothing has been written yet.
 
         Raises
@@ -75,7 +62,7 @@ class Recorded:
         RunDirectoryError
             If it is not what was written, or is of another run.
         """
-        recorded = cls(ledger_name=ledger.name())
+        recorded = cls(ledger_name=ledger.name(), info=info)
         wall_time = ledger.get_info("wall_time")
         if wall_time is None:
             return recorded
@@ -86,36 +73,90 @@ class Recorded:
         if not 0.0 <= recorded.wall_time < math.inf:
             raise RunDirectoryError(f"{ledger.name()}: its wall time is not what was written: {wall_time!r}")
         recorded.finished_under = ledger.get_info("finished")
-        rows = [row.metadata for row in ledger.trajectories()]
-        archived = [metadata for _, metadata in ledger.archived_trajectories()] + ledger.discarded()
-        for is_archived, texts in ((False, rows), (True, archived)):
-            for text in texts:
-                try:
-                    key, names, ended = segment_of(text)
-                except ValueError as error:
-                    raise RunDirectoryError(
-                        f"{ledger.name()}: the metadata of a trajectory is not what was written: {error}; {REPAIR}"
-                    ) from None
-                if key.run != run:
-                    raise RunDirectoryError(f"{ledger.name()} has trajectories of run {key.run}: was it renamed?")
-                recorded.pieces[key] = names, ended
-                if is_archived:
-                    recorded.archived.add(key)
+        for row in ledger.trajectories():
+            recorded._add(run, row.metadata, row.traj_file, row.status)
+        for file, metadata in ledger.archived_trajectories():
+            recorded.archived.add(recorded._add(run, metadata, file))
+        for metadata in ledger.discarded():
+            recorded.archived.add(recorded._add(run, metadata))
         recorded.iterations = ledger.iterations()
         recorded.files = ledger.files()  # last: a driver may be adding files, with rows that point at them
         return recorded
 
-    def witness(self, n_steps: int, segment_files: SegmentFiles) -> Witness | None:
-        """Take the beginning, of `n_steps` at most, of the initial trajectory of which there is most."""
-        sizes = {key: (ended, len(names)) for key, (names, ended) in self.pieces.items() if key.branch == 0 and names}
-        if not sizes:
-            return None
-        key = max(sizes, key=lambda key: (sizes[key], -key.slot))
-        history = self.history(Start(key, None, 0, math.nan), segment_files)
-        assert history is not None
-        n_steps = min(n_steps, history.step)
-        digests = {step: digest(state) for step, state in takewhile(lambda at: at[0] <= n_steps, history.stored())}
-        return Witness(Beginning(key, n_steps), Outline(history.scores[: n_steps + 1].tolist(), digests))
+    def _add(self, run: int, metadata: str, file: str | None = None, status: str | None = None) -> SegmentKey:
+        """Take in a row; its other columns say what its metadata do."""
+        try:
+            key, names, ended = segment_of(metadata)
+        except ValueError as error:
+            raise RunDirectoryError(
+                f"{self.ledger_name}: the metadata of a trajectory is not what was written: {error}; {REPAIR}"
+            ) from None
+        if key.run != run:
+            raise RunDirectoryError(f"{self.ledger_name} has trajectories of run {key.run}: was it renamed?")
+        for name, value, is_right in (
+            ("status", status, status is None or (status == COMPLETED) == ended),
+            ("traj_file", file, file is None or not names or file == names[-1].file),
+        ):
+            if not is_right:
+                raise RunDirectoryError(
+                    f"{self.ledger_name}: {name} of run {run}, slot {key.slot} is {value!r}, but its metadata says "
+                    f"otherwise: {REPAIR}"
+                )
+        self.pieces[key], self.metadata[key] = (names, ended), metadata
+        return key
+
+    def witnesses(self, n_steps: int, segment_files: SegmentFiles) -> list[Witness]:
+        """Take all of the branch that goes on longest, and `n_steps` at most of an initial trajectory.
+
+        Of several such branches, the one that starts highest: so it is seen what the model does late, and far out. If
+        no branch of the ensemble has ended, all that there is of the initial trajectory.
+        """
+        written = [key for key, (names, _) in self.pieces.items() if names]
+        initial = max((key for key in written if key.branch == 0), key=self._size, default=None)
+        members = [key for key in written if key.branch > 0 and key not in self.archived and self.pieces[key][1]]
+        branch = max(members, key=self._reach, default=None)
+        found = []
+        if initial is not None:
+            found.append(self._witness(self._start(initial), segment_files, n_steps if branch else None))
+        if branch is not None:
+            found.append(self._witness(self._start(branch), segment_files))
+        return found
+
+    def _reach(self, key: SegmentKey) -> tuple[int, float, SegmentKey]:
+        return length_of(self.metadata[key]), self._start(key).score, key
+
+    def _size(self, key: SegmentKey) -> tuple[bool, int, int]:
+        names, ended = self.pieces[key]
+        return ended, len(names), -key.slot
+
+    def _witness(self, start: Start, segment_files: SegmentFiles, n_steps: int | None = None) -> Witness:
+        history = self._whole(start, segment_files)
+        n_written = history.step - start.step
+        state = None if start.parent is None else self._branch_state(start, segment_files)
+        beginning = Beginning(start, n_written if n_steps is None else min(n_steps, n_written), state)
+        stored = takewhile(lambda at: at[0] <= beginning.last_step, history.stored())
+        scores = history.scores[: beginning.last_step - start.first_step + 1]
+        return Witness(beginning, Outline(scores.tolist(), {step: digest(state) for step, state in stored}))
+
+    def _branch_state(self, start: Start, segment_files: SegmentFiles) -> State:
+        """Read the state that a branch starts from: of the segment that it branches from, or of one before."""
+        holder = start
+        while holder.parent is not None and start.step < holder.first_step:
+            holder = self._start(holder.parent)
+        return self._whole(holder, segment_files).state_at(start.step)
+
+    def _start(self, key: SegmentKey) -> Start:
+        """Read where a segment is said to begin."""
+        try:
+            return start_of(self.metadata[key])
+        except (KeyError, ValueError) as error:
+            raise RunDirectoryError(f"{self.ledger_name}: nothing is said of where {key} begins; {REPAIR}") from error
+
+    def _whole(self, start: Start, segment_files: SegmentFiles) -> History:
+        history = self.history(start, segment_files)
+        if history is None:
+            raise DamagedFileError(f"{self.ledger_name}: nothing is written of {start.key}; {REPAIR}")
+        return history
 
     def history(self, start: Start, segment_files: SegmentFiles) -> History | None:
         """Find what is on disk of a segment; None if there is nothing.
@@ -139,4 +180,14 @@ class Recorded:
                 f"{self.ledger_name} says that {start.key} has {'' if ended else 'not '}ended, and its file says "
                 f"otherwise: {REPAIR}"
             )
+        self._check(history)
         return history
+
+    def _check(self, history: History) -> None:
+        """Make sure that the row of a segment says what its files do."""
+        facts = facts_of(
+            history.start, step=history.step, best=history.best, ended=history.ended, settings=self.info.settings
+        )
+        if not history.ended:
+            facts = {name: value for name, value in facts.items() if name not in GROWING}
+        check_metadata(self.ledger_name, self.metadata[history.start.key], facts)

@@ -16,9 +16,9 @@ from pytams.sqldb.errors import RESTORE_DATABASE, DamagedLedgerError, LedgerErro
 from pytams.storage.claims import STALE_SECONDS, release
 from pytams.storage.decided import decided
 from pytams.storage.history import History
-from pytams.storage.recorded import Recorded, blank_metadata, segment_of
+from pytams.storage.metadata import blank_metadata, segment_of
+from pytams.storage.recorded import Recorded
 from pytams.storage.segment_files import SegmentFiles
-from pytams.storage.writing import compare_iterations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,8 +135,8 @@ def _check_rest(directory: RunDirectory, variant: Variant, run: int, ledger: Run
         If it does not: then nothing of the ledger can be trusted.
     """
     try:
-        recorded = Recorded.read(ledger, run)
-        compare_iterations(recorded, decided(directory, variant, {run: recorded})[run])
+        recorded = Recorded.read(ledger, run, directory.info)
+        decided(directory, variant, {run: recorded})
     except RunDirectoryError as error:
         raise DamagedFileError(str(error)) from error
 

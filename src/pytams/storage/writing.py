@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
-from pytams.sqldb.runledger import TrajectoryRow, splitting_columns
+from pytams.sqldb.runledger import TrajectoryRow
 from pytams.storage.claims import record
+from pytams.storage.decided import compare_decisions
 from pytams.storage.pending import iteration_rows
 from pytams.storage.segment_files import PieceName
 from pytams.storage.status import RunStatus
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pytams.core.splitting import Splitting
     from pytams.storage.directory import RunDirectory
     from pytams.storage.pending import PendingRun, PendingSegment
-    from pytams.storage.recorded import Recorded
     from pytams.storage.segment_files import Piece
 
 
@@ -93,7 +91,7 @@ def commit(
 
 def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
     """Make sure, once, that the completed iterations on disk are those that the trajectories on disk give."""
-    n_found, n_expected = compare_iterations(run.recorded, splitting)
+    n_found, n_expected = compare_decisions(run.recorded, splitting)
     if n_expected < n_found:
         raise RunDirectoryError(
             f"{run.ledger.name()} has {n_found} completed splitting iterations, but the trajectories give "
@@ -101,30 +99,4 @@ def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
         )
     run.n_complete, run.is_checked = n_found, True
     run.recorded.iterations = []
-
-
-def compare_iterations(recorded: Recorded, splitting: Splitting) -> tuple[int, int]:
-    """Compare completed iterations on disk with those that the trajectories give, as far as there are both.
-
-    Returns
-    -------
-    n_found, n_expected
-        How many there are of each.
-
-    Raises
-    ------
-    RunDirectoryError
-        If they differ.
-    """
-    found = [row for row in recorded.iterations if row["status"] == "completed"]
-    expected = [splitting_columns(row) for row in iteration_rows(splitting, 0)[: splitting.n_complete]]
-    for i, (there, here) in enumerate(zip(found, expected, strict=False)):
-        if there["weight"] == json.dumps(math.exp(splitting.iterations[i].log_weight)):
-            there["weight"] = here["weight"]  # earlier versions wrote weights below the smallest float so
-        for column, value in here.items():
-            if there[column] != value:
-                raise RunDirectoryError(
-                    f"{recorded.ledger_name}: {column} of splitting iteration {i} is {there[column]}, but the "
-                    f"trajectories give {value}: was the ledger edited, or the model changed?"
-                )
-    return len(found), len(expected)
+    run.recorded.metadata = {}

@@ -1,0 +1,123 @@
+"""The metadata of trajectories in the ledger, as JSON: what is written there, and whether that is so.
+
+People and tools read all of it. What decides comes from segment files; a row that says anything else was edited, or
+is damaged.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytams.core.errors import RunDirectoryError
+from pytams.core.segments import SegmentKey, Start
+from pytams.storage.files import REPAIR
+from pytams.storage.segment_files import PieceName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytams.core.settings import Settings
+
+
+def facts_of(start: Start, *, step: int, best: float, ended: bool, settings: Settings) -> dict[str, Any]:
+    """Say what is known of a segment that is at a step, with its largest score."""
+    dt = settings.step_size
+    return {
+        "id": start.key.slot,
+        "run": start.key.run,
+        "slot": start.key.slot,
+        "branch": start.key.branch,
+        "parent": None if start.parent is None else [start.parent.slot, start.parent.branch],
+        "branch_step": start.step,
+        "branch_score": None if start.parent is None else start.score,
+        "t_end": settings.n_steps * dt,
+        "t_cur": step * dt,
+        "dt": dt,
+        "ended": ended,
+        "converged": best >= settings.target_score,
+        "score_max": None if math.isinf(best) else best,
+        "length": step,
+        "nstep_compute": max(0, step - start.step),
+    }
+
+
+GROWING = "t_cur", "converged", "score_max", "length", "nstep_compute"
+"""What a row may say more of than is in files, while the segment goes on."""
+
+
+def weight_facts(log_weight: float) -> dict[str, Any]:
+    """Say what the weight of a trajectory is; its log is None if it is 0."""
+    return {"weight": math.exp(log_weight), "log_weight": None if math.isinf(log_weight) else log_weight}
+
+
+def lineage(parents: Mapping[SegmentKey, SegmentKey], key: SegmentKey) -> list[int]:
+    """List the slots of the ancestors of a trajectory, the first one first."""
+    slots = []
+    parent = parents.get(key)
+    while parent is not None:
+        slots.append(parent.slot)
+        parent = parents.get(parent)
+    return slots[::-1]
+
+
+def blank_metadata(run: int, slot: int) -> str:
+    """Write that nothing of a slot is recorded."""
+    return json.dumps({"run": run, "slot": slot, "branch": 0, "ended": False, "pieces": []})
+
+
+def segment_of(metadata: str) -> tuple[SegmentKey, list[PieceName], bool]:
+    """Read which segment a row is about, where it is, and whether it is said to have ended.
+
+    Raises
+    ------
+    ValueError
+        If that is not what the metadata says.
+    """
+    if not isinstance(metadata, str):  # SQLite keeps whatever it is given
+        raise ValueError(f"it is {metadata!r}")  # noqa: TRY004 - as documented
+    try:
+        found = json.loads(metadata)
+        key = SegmentKey(*(int(found[name]) for name in ("run", "slot", "branch")))
+        names = [PieceName(str(file), int(row)) for file, row in found["pieces"]]
+        return key, names, bool(found["ended"])
+    except (KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
+
+
+def length_of(metadata: str) -> int:
+    """Read which step a segment is said to be at; -1 if it is not said."""
+    length = json.loads(metadata).get("length")
+    return length if isinstance(length, int) else -1
+
+
+def start_of(metadata: str) -> Start:
+    """Read where a segment is said to begin; ValueError if it is not said."""
+    key, _, _ = segment_of(metadata)
+    found = json.loads(metadata)
+    try:
+        if found["parent"] is None:
+            return Start(key, None, 0, math.nan)
+        slot, branch = found["parent"]
+        return Start(key, SegmentKey(key.run, slot, branch), int(found["branch_step"]), float(found["branch_score"]))
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
+
+
+def check_metadata(ledger_name: str, metadata: str, expected: Mapping[str, Any]) -> None:
+    """Make sure that a row says what follows from files, as far as it says anything of it.
+
+    Raises
+    ------
+    RunDirectoryError
+        If it does not: the message names what differs.
+    """
+    found = json.loads(metadata)
+    for name, value in expected.items():
+        if name in found and found[name] != value:
+            run, slot, branch = (found[part] for part in ("run", "slot", "branch"))
+            raise RunDirectoryError(
+                f"{ledger_name}: {name} of run {run}, slot {slot}, branch {branch} is {found[name]!r}, but its files "
+                f"give {value!r}: {REPAIR}"
+            )
