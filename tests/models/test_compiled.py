@@ -240,6 +240,22 @@ def test_compiled_code_is_kept_on_disk_and_is_of_this_model(tmp_path: Path) -> N
     assert other[1:] != first[1:]
 
 
+@pytest.mark.slow  # likewise
+def test_compiled_code_on_disk_is_of_the_modules_that_are_used(tmp_path: Path) -> None:
+    code = textwrap.dedent(MODULE.format(scale=1.0, sigma=1.0)).replace("-SCALE * x", "helper.K * helper.up(x)")
+    (tmp_path / "model.py").write_text("import helper\n" + code)
+    found = []
+    for constant, slope in [(1.0, -1.0), (1.0, -1.0), (3.0, -1.0), (1.0, -5.0)]:
+        helper = f"from numba import njit\nK = {constant}\n@njit\ndef up(x): return {slope} * x"
+        (tmp_path / "helper.py").write_text(helper)
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        line = [sys.executable, "-B", str(tmp_path / "model.py")]
+        run = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+        found.append(run.stdout.splitlines())
+    assert [len(lines) for lines in found] == [2, 1, 2, 2], "compiled, found on disk, compiled anew, likewise"
+    assert len({lines[-1] for lines in found}) == 3
+
+
 def test_compiling_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="pytams"):
         run(well())

@@ -80,13 +80,17 @@ def test_a_study_that_is_finished_has_a_result_for_those_who_share_it(tmp_path: 
     assert engines.made == 0
 
 
-def test_a_failing_engine_leaves_the_runs_to_others(tmp_path: Path) -> None:
+def test_a_failing_engine_leaves_nothing_behind(tmp_path: Path) -> None:
     def no_engine(problem: Problem) -> InProcess:
         raise ZeroDivisionError("of all things")
 
     with pytest.raises(ZeroDivisionError):
         tams().study(2, seed=1, out=tmp_path / "run", engine=no_engine)
-    assert tams().run(2, out=tmp_path / "run").runs == tams().run(2, seed=1).runs
+    assert not (tmp_path / "run").exists()
+    assert tams().run(2, seed=1, out=tmp_path / "run").runs == tams().run(2, seed=1).runs
+    with pytest.raises(ZeroDivisionError):
+        tams().study(3, out=tmp_path / "run", engine=no_engine)
+    assert tams().run(3, out=tmp_path / "run").runs == tams().run(3, seed=1).runs
 
 
 def test_forty_runs_take_four_connections(tmp_path: Path, postgres: str) -> None:

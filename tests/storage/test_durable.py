@@ -235,12 +235,15 @@ def test_files_outside_the_directory_are_refused(directory: Path) -> None:
     outside = directory.parent / "outside.nc"
     outside.write_bytes(file.read_bytes())
     with sqlite3.connect(directory / "ledgers" / "run00000.db") as connection:
-        for table, column in [("segment_files", "name"), ("trajectories", "t_metadata")]:
+        rows = [
+            (table, column)
+            for table in ("trajectories", "archived_trajectories")
+            for column in ("t_metadata", "traj_file")
+        ]
+        for table, column in [("segment_files", "name"), *rows]:
             connection.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, '../outside.nc')", [f"segments/{file.name}"]
             )
-        connection.execute("UPDATE archived_trajectories SET t_metadata = replace(t_metadata, ?, '../outside.nc')",
-                           [f"segments/{file.name}"])  # fmt: skip
     connection.close()
     with pytest.raises(pytams.StoreError, match="may not point outside"):
         pytams.load(directory)

@@ -77,3 +77,33 @@ def test_it_is_resumed_and_extended(directory: Path) -> None:
     with pytams.load(directory) as saved:
         assert [run.n_steps for run in saved.result.runs][:3] == EXPECTED["n_steps"]
         assert len(saved.result.runs) == 4
+
+
+def test_other_arguments_are_refused(directory: Path) -> None:
+    """What a study was made with is known, also if what its model is made of is not; defaults too."""
+    before = (directory / "study.json").read_bytes()
+    resumed = command("resume", directory, "--runs", "4", "--set", "model.epsilon=0.1")
+    assert resumed.returncode == 1
+    assert "model.epsilon is 0.1, but the study was made with 0.05" in resumed.stderr
+    assert (directory / "study.json").read_bytes() == before
+
+
+def test_from_then_on_it_says_what_its_model_is_made_of(directory: Path) -> None:
+    assert command("resume", directory).returncode == 0
+    content = json.loads((directory / "study.json").read_text())
+    assert content["format"] == FORMAT
+    assert content["model"]["made_of"] == {"epsilon": "0.05"}
+    assert "format1_model.py" in content["model"]["sources"]
+    assert command("resume", directory, "--runs", "4").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["made_of", "sources"])
+def test_what_a_model_is_made_of_is_there(directory: Path, name: str) -> None:
+    assert command("resume", directory).returncode == 0
+    content = json.loads((directory / "study.json").read_text())
+    content["model"][name] = None
+    (directory / "study.json").write_text(json.dumps(content))
+    with pytest.raises(
+        pytams.RunDirectoryError, match=rf"study\.json is not what was written: model\.{name}: missing"
+    ):
+        pytams.load(directory)

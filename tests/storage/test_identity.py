@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 import sys
 from functools import partial
@@ -14,7 +15,10 @@ import pytest
 
 import pytams
 from pytams.engine import Processes
+from pytams.models.sources import source_hashes
 from pytams.storage.directory import RunDirectory
+from pytams.storage.identity import check_model, check_sources
+from pytams.storage.manifest import ModelSource
 
 SETTINGS: dict[str, Any] = {"end_time": 2.0, "step_size": 0.02, "target_score": 2.5, "n_trajectories": 10}
 
@@ -165,6 +169,99 @@ def test_an_edited_module_is_named_before_anything_is_executed(walk: Path) -> No
     assert command(walk, "resume", "out", "--runs", "2").returncode == 0
 
 
+def test_a_source_that_is_not_found_yet_is_left_to_the_look_after_the_import(walk: Path) -> None:
+    sources = source_hashes([walk / "walk.py"])
+    made_with = ModelSource(name="Walk", reference=f"{walk}/walk.py:Walk", sources=sources)
+    (walk / "helper").rename(walk / "elsewhere")
+    check_sources(walk / "out", made_with)
+    (walk / "walk.py").write_text("import added\n")
+    with pytest.raises(pytams.RunDirectoryError, match=r"\(walk\.py has changed\)"):
+        check_sources(walk / "out", made_with)
+    with pytest.raises(pytams.RunDirectoryError, match=r"helper\.number is gone"):
+        check_model(walk / "out", made_with, Drifting(), made_with.reference)
+
+
+@pytest.mark.slow
+def test_a_module_that_a_model_finds_by_itself(walk: Path) -> None:
+    (walk / "lib").mkdir()
+    (walk / "helper").rename(walk / "lib" / "helper")
+    (walk / "walk.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(walk / 'lib')!r})\nimport helper\nsys.path.pop(0)\n"
+        + (walk / "walk.py").read_text()
+    )
+    first = command(walk, "run", "input.toml", "--out", "out")
+    assert first.returncode == 0, first.stderr
+    assert set(RunDirectory(walk / "out").info.model.sources or ()) == {
+        "walk.py",
+        "helper",
+        "helper.scale",
+        "helper.number",
+    }
+    resumed = command(walk, "resume", "out", "--runs", "2")
+    assert resumed.returncode == 0, resumed.stderr
+    number = walk / "lib" / "helper" / "number.py"
+    number.write_text(f"{number.read_text()}# a comment\n")
+    resumed = command(walk, "resume", "out", "--runs", "3")
+    assert resumed.returncode == 1
+    assert "(helper.number has changed)" in resumed.stderr
+
+
+SCRIPT = """
+import helper
+import pytams
+{model}
+if __name__ == "__main__":
+    settings = dict(end_time=2.0, step_size=0.02, target_score=2.5, n_trajectories=10)
+    print(pytams.TAMS({call}, **settings).run({n_runs}, seed=1, out="out").n_unfinished)
+"""
+CLASS = """
+class Walk(pytams.Model):
+    noise_shape = ()
+    def initial_state(self, rng):
+        return 0.0
+    def step(self, state, noise, t, dt):
+        return state + helper.up(0.5) * dt + dt**0.5 * noise
+    def score(self, state, t):
+        return state
+"""
+EQUATION = """
+def drift(x, t, p):
+    return helper.up(0.5) + 0.0 * x
+def diffusion(x, t, p):
+    return 1.0
+def score(x, t, p):
+    return x
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_file", [True, False])
+@pytest.mark.parametrize(
+    ("model", "call"),
+    [(CLASS, "Walk()"), (EQUATION, "pytams.SDE(drift, diffusion, score, initial=0.0, compiled=False)")],
+)
+def test_a_script_that_holds_its_model(tmp_path: Path, model: str, call: str, in_file: bool) -> None:
+    def run(n_runs: int, helper: str, change: str = "") -> subprocess.CompletedProcess[str]:
+        (tmp_path / "helper.py").write_text(helper)
+        script = SCRIPT.format(model=model + change, call=call, n_runs=n_runs)
+        (tmp_path / "script.py").write_text(script)
+        line = [sys.executable, "-B", "script.py"] if in_file else [sys.executable, "-B", "-c", script]
+        return subprocess.run(line, check=False, capture_output=True, text=True, cwd=tmp_path)
+
+    helper = "K = 1.0\ndef up(x):\n    return K * x\n"
+    for n_runs in (1, 2):
+        done = run(n_runs, helper)
+        assert done.stdout == "0\n", done.stderr
+    refused = run(3, helper.replace("1.0", "1.5"))
+    assert "RunDirectoryError" in refused.stderr
+    assert "model.drift is " in refused.stderr or "model.the code of its class is" in refused.stderr or in_file
+    if in_file:
+        refused = run(3, helper, "# a comment")
+        assert "(script.py has changed)" in refused.stderr
+        assert 'What stands under `if __name__ == "__main__":` is not compared' in refused.stderr
+    assert run(3, helper).stdout == "0\n"
+
+
 # --- its bits ---------------------------------------------------------------------------------------------------
 
 
@@ -286,3 +383,47 @@ def test_a_whole_segment_is_computed_again(tmp_path: Path, late: float, far: flo
         model.path.write_text("0.0")
         tams(model).run(1, out=tmp_path / "out")  # it is finished
     assert tams(model).run(2, out=tmp_path / "out").runs == tams(model).run(2, seed=1).runs
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Everything that a directory says; claims come and go in ledgers, which say it by their facts."""
+    found = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".db"}
+    for path in folder.rglob("*.db"):
+        with sqlite3.connect(path) as connection:
+            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            found[str(path)] = repr(
+                [connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables]
+            ).encode()
+        connection.close()
+    return {name: text for name, text in found.items() if not name.endswith(("-wal", "-shm"))}
+
+
+@pytest.mark.usefixtures("impure")
+@pytest.mark.parametrize("impure", [unseeded], indirect=True)
+def test_what_is_refused_at_the_start_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(pytams.ModelError, match="computed again"):
+        tams(Drifting()).run(2, seed=1, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(Drifting, "source", None)
+    assert tams(Drifting()).run(1, seed=1, out=tmp_path / "out").n_unfinished == 0
+
+
+@pytest.mark.parametrize("at_once", [None, 1], ids=["all runs", "one at a time"])
+@pytest.mark.parametrize("change", [{"n_runs": 5}, {"max_branchings": 9}, {"n_runs": 5, "max_branchings": 9}])
+def test_what_is_refused_changes_nothing(tmp_path: Path, change: dict[str, int], at_once: int | None) -> None:
+    model = Hidden()
+    model.path = tmp_path / "data"
+    model.path.write_text("0.0")
+    n_runs, longer = change.get("n_runs", 2), {**SETTINGS, "max_branchings": change.get("max_branchings", 5)}
+    pytams.TAMS(model, **SETTINGS, max_branchings=5).run(2, seed=1, out=tmp_path / "out")
+    before = content(tmp_path / "out")
+    model.path.write_text("0.125")
+    out = pytams.Storage(path=tmp_path / "out", runs_at_once=at_once)
+    with pytest.raises(pytams.ModelError, match="gives another state"):
+        pytams.TAMS(model, **longer).run(n_runs, out=out)
+    if at_once is None or n_runs == 2:  # who takes what nobody has begun has made an empty ledger of it
+        assert content(tmp_path / "out") == before
+    assert RunDirectory(tmp_path / "out").info.n_runs == 2
+    model.path.write_text("0.0")
+    expected = pytams.TAMS(model, **longer).run(n_runs, seed=1)
+    assert pytams.TAMS(model, **longer).run(n_runs, out=tmp_path / "out").runs == expected.runs

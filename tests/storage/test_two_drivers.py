@@ -109,10 +109,10 @@ def test_two_that_extend_at_once_both_say_what_the_study_is(tmp_path: Path, expe
     tams().run(2, seed=1, out=tmp_path / "run")
     shorter = tams().study(3, out=pytams.Storage(path=tmp_path / "run", runs_at_once=1))
     longer = tams().study(6, out=pytams.Storage(path=tmp_path / "run", runs_at_once=2))
+    next(iter(longer))
     with pytest.raises(pytams.SettingsError, match="has 6 runs already; a study can only grow"):
         tams().study(5, out=tmp_path / "run")
     assert RunDirectory(tmp_path / "run").info.n_runs == 6
-    next(iter(longer))
     said = finish(shorter)
     assert (len(said.runs), said.n_unfinished) == (3, 3)
     assert finish(longer).runs == expected.runs[:6]
@@ -142,7 +142,8 @@ def test_files_of_runs_that_were_asked_for_meanwhile_stay(tmp_path: Path, expect
     """A driver that read study.json before an extension does not take the others' files for unused."""
     tams().run(2, seed=1, out=tmp_path / "run")
     (tmp_path / "run" / "segments" / "left.nc").write_bytes(b"of a killed driver")
-    stale = tams().study(2, out=tmp_path / "run")  # removes what is left
+    stale = tams().study(2, out=tmp_path / "run")
+    assert not list(stale)  # removes what is left
     assert not (tmp_path / "run" / "segments" / "left.nc").exists()
     stale.close()
     info = RunDirectory(tmp_path / "run").info

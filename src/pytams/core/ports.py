@@ -172,7 +172,7 @@ class Journal(Protocol):
         """Choose segments that were recorded, to be computed again before these runs go on.
 
         Of each run that was begun and is not finished: all of one, and `n_steps` at most of an initial one. If there
-        is no such run, of any run of the study.
+        is no such run, but others are to begin, of any run of the study.
         """
 
     def begin(self, starts: Iterable[Start]) -> None:

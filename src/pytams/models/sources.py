@@ -14,11 +14,12 @@ import sysconfig
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_IS_SCRIPT = {"__name__ == '__main__'", "'__main__' == __name__"}
 _PYTAMS = Path(__file__).resolve().parents[1]
 
 
@@ -36,57 +37,113 @@ def file_of(reference: str, folder: Path) -> Path | None:
 def source_hashes(files: Iterable[Path]) -> dict[str, str]:
     """Hash files, and the modules of the user's own tree that they import, however deep.
 
+    What stands under ``if __name__ == "__main__":`` is left out, as far as nothing else can depend on it: it is not
+    executed where a model is imported.
+
     Returns
     -------
     dict
         SHA-256 by the name of the file, or of the module.
     """
     importlib.invalidate_caches()
-    found: dict[Path, str] = {}
-    waiting = [(_name(path), path) for path in map(Path.resolve, files)]
-    roots = [path for _, path in waiting]
+    roots = [path.resolve() for path in files]
+    waiting = [(_name(path), path) for root in roots for path in [*_packages(root), root]]
+    found: dict[Path, tuple[str, bytes]] = {}
     while waiting:
         name, path = waiting.pop()
         if path not in found:
-            found[path] = name
-            waiting += [entry for entry in _imported(name, path, roots) if entry[1] not in found]
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for path, name in sorted(found.items())}
+            content, tree = _read(path)
+            found[path] = name, content
+            waiting += [entry for entry in _imported(name, path, tree, roots) if entry[1] not in found]
+    hashes: dict[str, Any] = {}
+    for _, (name, content) in sorted(found.items()):
+        hashes.setdefault(name, hashlib.sha256()).update(content)  # of one name there may be two files
+    return {name: sha256.hexdigest() for name, sha256 in hashes.items()}
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file is neither of Python's library nor of an installed package."""
+    """Whether a file is neither of Python's library nor of an installed package, nor of pytams."""
     return not (
         {"site-packages", "dist-packages"} & set(path.parts)
-        or any(path.is_relative_to(folder) for folder in _library_folders())
+        or path.name.startswith("<frozen ")
+        or any(path.is_relative_to(folder) for folder in [*_library_folders(), _PYTAMS])
     )
+
+
+def modules_found(names: Iterable[str], folder: Path) -> list[Path]:
+    """Find the files of modules that are the user's own, as they are imported by a file of a folder."""
+    found = {file for name in names for _, file in _files(name, [str(folder), *sys.path]) if is_own(file)}
+    return sorted(found)
 
 
 @cache
 def _library_folders() -> list[Path]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return [Path(folder).resolve() for name in names if (folder := sysconfig.get_path(name))]
+    folders = [Path(folder) for name in names if (folder := sysconfig.get_path(name))]
+    return [*folders, *map(Path.resolve, folders)]
 
 
 def _name(path: Path) -> str:
     """Name the module that a file is, or the file if it is in no package."""
     top = _top(path)
-    return path.name if top == path else ".".join(path.relative_to(top.parent).with_suffix("").parts)
+    if top == path:
+        return path.name
+    module = path.parent if path.name == "__init__.py" else path.with_suffix("")
+    return ".".join(module.relative_to(top.parent).parts)
 
 
-def _imported(name: str, path: Path, roots: list[Path]) -> Iterator[tuple[str, Path]]:
-    """Find the modules that a file imports, anywhere in it, and that belong to the model."""
+def _packages(path: Path) -> list[Path]:
+    """Find the ``__init__.py`` of the packages that a file is in: they are executed before it."""
+    top = _top(path)
+    return [folder / "__init__.py" for folder in path.parents if folder.is_relative_to(top)]
+
+
+def _read(path: Path) -> tuple[bytes, ast.Module]:
+    """Read what of a file is executed where it is imported, and parse it if it is Python."""
+    content = path.read_bytes()
     if path.suffix != ".py":
-        return
+        return content, ast.Module([], [])
     try:
-        tree = ast.parse(path.read_bytes())
-    except SyntaxError:  # the import will say so
-        return
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # the import will say so
+        return content, ast.Module([], [])
+    lines = content.splitlines(keepends=True)
+    for node in reversed(tree.body):
+        if _is_for_the_script(node, tree):
+            del lines[node.lineno - 1 : node.end_lineno]
+            tree.body.remove(node)
+    return b"".join(lines), tree
+
+
+def _is_for_the_script(node: ast.stmt, tree: ast.Module) -> bool:
+    """Whether a statement is ``if __name__ == "__main__":``, and nothing in it is of use for the rest of the file."""
+    if not isinstance(node, ast.If) or node.orelse or ast.unparse(node.test) not in _IS_SCRIPT:
+        return False
+    inside = list(ast.walk(node))
+    rest = [other for statement in tree.body if statement is not node for other in ast.walk(statement)]
+    bound = {inner.id for inner in inside if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load)}
+    bound.update((alias.asname or alias.name).partition(".")[0] for alias in inside if isinstance(alias, ast.alias))
+    used = {other.id for other in rest if isinstance(other, ast.Name) and isinstance(other.ctx, ast.Load)}
+    return not bound & used and not any(map(_defines, inside))
+
+
+def _defines(node: ast.AST) -> bool:
+    """Whether a node defines what may be a model, or changes something that may be one's part."""
+    if isinstance(node, ast.Name):
+        return node.id in {"setattr", "delattr", "exec", "eval", "globals", "vars"}
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        return not isinstance(node.ctx, ast.Load)
+    return isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def _imported(name: str, path: Path, tree: ast.Module, roots: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Find the modules that a file imports, anywhere in it, and that belong to the model."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     search = [str(path.parent), *(str(_top(root).parent) for root in roots), *sys.path]
     for node in ast.walk(tree):
         for imported in _names(node, package):
             for module, file in _files(imported, search):
-                if not file.is_relative_to(_PYTAMS) and (is_own(file) or _are_of_one_package(file, roots)):
+                if is_own(file) or (_are_of_one_package(file, roots) and not file.is_relative_to(_PYTAMS)):
                     yield module, file
 
 
@@ -95,10 +152,20 @@ def _names(node: ast.AST, package: str) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
-        parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-        base = ".".join([*parts, *([node.module] if node.module else [])])
+        base = _absolute("." * node.level + (node.module or ""), package)
         return [base if alias.name == "*" else f"{base}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"import_module", "__import__"}:
+        literals = [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
+        return [_absolute(literal, package) for literal in literals if isinstance(literal, str)]
     return []
+
+
+def _absolute(name: str, package: str) -> str:
+    """Make a full name of one with dots before it."""
+    module = name.lstrip(".")
+    level = len(name) - len(module)
+    parts = package.split(".")[: len(package.split(".")) - level + 1] if level else []
+    return ".".join([*parts, *([module] if module else [])])
 
 
 def _files(name: str, folders: list[str]) -> Iterator[tuple[str, Path]]:
@@ -116,17 +183,25 @@ def _files(name: str, folders: list[str]) -> Iterator[tuple[str, Path]]:
 
 def _spec(name: str, folders: list[str]) -> ModuleSpec | None:
     """Find a module as an import would, but for executing the packages that it is in."""
-    parts = name.split(".")
-    search: list[str] | None = folders
-    spec = None
-    for n in range(1, len(parts) + 1):
-        if search is None:
+    top, *inner = name.split(".")
+    spec = _spec_of_imported(top) or PathFinder.find_spec(top, folders) or _spec_off_the_path(top)
+    for n in range(len(inner)):
+        if spec is None or spec.submodule_search_locations is None:
             return None
-        spec = PathFinder.find_spec(".".join(parts[:n]), search)
-        if spec is None:
-            return None
-        search = None if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+        full = ".".join([top, *inner[: n + 1]])
+        spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
     return spec
+
+
+def _spec_of_imported(name: str) -> ModuleSpec | None:
+    """Find a module that has been imported: an import takes it from there, whatever the path is now."""
+    return getattr(sys.modules.get(name), "__spec__", None)
+
+
+def _spec_off_the_path(name: str) -> ModuleSpec | None:
+    """Find a module that is on no path, such as one of a package that is installed in editable mode."""
+    finders = [finder for finder in sys.meta_path if finder is not PathFinder and hasattr(finder, "find_spec")]
+    return next((spec for finder in finders if (spec := finder.find_spec(name, None)) is not None), None)
 
 
 def _origin(spec: ModuleSpec) -> Path | None:

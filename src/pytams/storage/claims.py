@@ -40,8 +40,10 @@ class Claims:
         self._is_first = True
         self._last_heartbeat = perf_counter()
 
-    def take(self, runs: Sequence[int]) -> dict[int, RunLedger]:
-        """Claim runs that are free, and open their ledgers.
+    def take(self, runs: Sequence[int], n_driven: int) -> dict[int, RunLedger]:
+        """Claim runs that are free, beside so many that are driven here, and open their ledgers.
+
+        First those that were begun, alone: no ledger is made before it is known whether the model fits these.
 
         Raises
         ------
@@ -54,9 +56,11 @@ class Claims:
         if self._runs_at_once is None:
             self._directory.check_open_files(len(runs))
         known = self.ours | self._finished
+        begun = set(self._directory.begun())
         try:
-            for run in runs:
-                if len(taken) == self._runs_at_once:
+            for run in sorted(runs, key=lambda run: run not in begun):
+                is_full = n_driven + len(taken) == self._runs_at_once
+                if is_full or (run not in begun and begun & taken.keys()):
                     break
                 if run in known:
                     continue
@@ -65,8 +69,6 @@ class Claims:
                     self._finished.add(run)
                 elif ledger.claim(STALE_SECONDS):
                     taken[run] = ledger
-                    self._directory.save()  # before any ledger has it
-                    self._directory.note(ledger)
                     continue
                 else:
                     driver = ledger.driver()

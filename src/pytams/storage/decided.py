@@ -12,7 +12,7 @@ from pytams.core.ports import NoEngine, NoJournal
 from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.sqldb.runledger import splitting_columns
-from pytams.storage.metadata import check_metadata, facts_of, lineage, weight_facts
+from pytams.storage.metadata import check_metadata, lineage, weight_facts
 from pytams.storage.pending import iteration_rows
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def compare_decisions(recorded: Recorded, splitting: Splitting) -> tuple[int, in
             if there[column] != value:
                 raise RunDirectoryError(
                     f"{recorded.ledger_name}: {column} of splitting iteration {i} is "
-                    f"{printable(str(there[column]))}, but the trajectories give {value}: was the ledger edited, or the model changed?"
+                    f"{printable(str(there[column]))}, but the trajectories give {value}: was the ledger edited, or "
+                    "the model changed?"
                 )
     _compare_rows(recorded, splitting)
     return len(found), len(expected)
@@ -93,10 +94,10 @@ def _compare_rows(recorded: Recorded, splitting: Splitting) -> None:
             continue
         said = json.loads(recorded.metadata[key])
         expected: dict[str, Any] = {}
-        if start.ended:  # nothing was left to simulate
-            expected = facts_of(start, step=start.step, best=start.score, ended=True, settings=recorded.info.settings)
-        if "log_weight" in said and (is_final or key in recorded.archived):
-            expected |= weight_facts(weights[killed_in.get(key, -1)])
+        if start.ended:  # nothing was left to simulate, and no file has it
+            recorded.check(start, step=start.step, best=start.score, ended=True)
+        if "log_weight" in said and (key in recorded.archived if key in killed_in else is_final):
+            expected = weight_facts(weights[killed_in.get(key, -1)])
         if "branching_history" in said:
             history = said["branching_history"]
             n_said = len(history) if isinstance(history, list) else 0

@@ -15,17 +15,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.sqldb.runledger import RunLedger
+from pytams.storage.agreement import check_ledger
 from pytams.storage.databases import as_named
 from pytams.storage.files import REPAIR, cannot_be_written, why_not
 from pytams.storage.ledgers import Ledgers
-from pytams.storage.manifest import StudyInfo, facts_from, read_manifest, write_manifest
+from pytams.storage.manifest import StudyInfo, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
 
 _LEFT_SECONDS = 3600.0
@@ -53,6 +54,8 @@ class RunDirectory:
 
     def __init__(self, path: Path, database_url: str | None = None) -> None:
         self.path = path
+        self.is_new = False
+        """Whether it was made here."""
         self.info = read_manifest(path / "study.json")
         for folder in (path / Ledgers.subfolder, path / SegmentFiles.subfolder):
             problem = why_not(folder, path)
@@ -83,7 +86,34 @@ class RunDirectory:
         except OSError as error:
             _, remedy = cannot_be_written(path, error)
             raise RunDirectoryError(f"{path} cannot be made: {error.strerror}; {remedy}, and try again") from error
-        return cls(path, database_url)
+        directory = cls(path, database_url)
+        directory.is_new = True
+        return directory
+
+    def remove(self, ledgers: Mapping[int, RunLedger]) -> bool:
+        """Unmake it, if nothing was computed. One with other ledgers than these, or with a database, stays.
+
+        Parameters
+        ----------
+        ledgers
+            By run. They are claimed, so that nobody else begins with them meanwhile.
+
+        Returns
+        -------
+        bool
+            Whether it was removed. Then the ledgers are closed.
+        """
+        if self.info.database_url is not None or set(self._ledgers.numbers()) != ledgers.keys():
+            return False
+        (self.path / "study.json").unlink(missing_ok=True)
+        for run, ledger in ledgers.items():
+            ledger.close()
+            for path in self.ledger_files(run):
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # something else is there
+            for folder in (self.path / Ledgers.subfolder, self.path / SegmentFiles.subfolder, self.path):
+                folder.rmdir()
+        return True
 
     def extend(self, *, n_runs: int, max_branchings: int | None) -> None:
         """Ask for more runs, or for more branchings in each; `save` makes it last.
@@ -100,6 +130,10 @@ class RunDirectory:
             old = self.info.settings.max_branchings
             raise SettingsError("max_branchings", f"{self.path} was made with {old}; it can only be raised")
         self.info = replace(self.info, n_runs=n_runs, settings=settings)
+
+    def note_model(self, *, made_of: dict[str, str], sources: dict[str, str]) -> None:
+        """Note what the model of a study from before that was noted is made of; `save` makes it last."""
+        self.info = replace(self.info, model=replace(self.info.model, made_of=made_of, sources=sources))
 
     def save(self) -> None:
         """Write down what was asked for, if it is more than the study has by now: others may ask for more, too."""
@@ -119,7 +153,7 @@ class RunDirectory:
         """Open the ledger of a run, and make sure that it is of this study."""
         ledger = self._ledgers.open(run, read_only=read_only)
         try:
-            self._check(ledger, run)
+            check_ledger(self.path, self.info, ledger, run)
         except BaseException:
             ledger.close()
             raise
@@ -173,35 +207,6 @@ class RunDirectory:
         if ledger.get_info("study") != facts:
             ledger.put_info("study", facts)
 
-    def _check(self, ledger: RunLedger, run: int) -> None:
-        """Compare the settings with those of the ledger; only the cap on branchings may have risen."""
-        facts = self.info.facts()
-        n_rows, n = ledger.get_trajectory_count(), self.info.settings.n_trajectories
-        if n_rows not in {0, n}:
-            raise RunDirectoryError(
-                f"{self.path / 'study.json'}: n_trajectories is {n}, but {ledger.name()} has {n_rows} of them: "
-                "one of the two was edited, or is damaged"
-            )
-        if not n_rows and _is_emptied(ledger):
-            raise RunDirectoryError(
-                f"{ledger.name()} has no trajectories, but segment files of run {run}: it was edited, or is damaged"
-            )
-        text = ledger.get_info("study")
-        try:
-            made_with = facts if text is None else facts_from(text)
-        except (TypeError, ValueError) as error:
-            what = f"{ledger.name()}: what it says of its study is not what was written"
-            raise RunDirectoryError(f"{what}: {error}") from error
-        cap = made_with.get("max_branchings")
-        if isinstance(cap, int) and cap < self.info.settings.cap:
-            made_with = made_with | {"max_branchings": facts["max_branchings"]}
-        for name in facts | made_with:
-            if facts.get(name) != made_with.get(name):
-                raise RunDirectoryError(
-                    f"{self.path / 'study.json'}: {name} is {facts.get(name)!r}, but run {run} was made with "
-                    f"{made_with.get(name)!r}: put it back, or start a new study"
-                )
-
     def clean_up(self, ledgers: Iterable[RunLedger]) -> list[Path]:
         """Remove what nothing points at: left behind between a file and its commit, or half written.
 
@@ -229,14 +234,9 @@ class RunDirectory:
 def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     """Merge what a study has with what is asked for; None if it has as much."""
     settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
-    extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings)
+    model = asked.model if there.model.made_of is None else there.model
+    extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings, model=model)
     return None if extended == there else extended
-
-
-def _is_emptied(ledger: RunLedger) -> bool:
-    """Whether something was recorded, and there are no trajectories; somebody may be writing the first ones now."""
-    recorded = ledger.files() or ledger.get_archived_trajectory_count()
-    return bool(recorded) and not ledger.get_trajectory_count()
 
 
 def _is_left(path: Path) -> bool:

@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
-from pytams.models.fingerprint import changes, source_changes, source_files
+from pytams.models.fingerprint import arguments_made_with, changes, source_changes, source_files
 from pytams.models.sources import file_of, source_hashes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytams.core.ports import Steppable
     from pytams.storage.manifest import ModelSource
 
 _ADVICE = "put it back, start a new study, or go on at your own risk with --force (Storage(force=True))"
+_ADVICE_ON_SCRIPTS = (
+    '. (What stands under `if __name__ == "__main__":` is not compared: there, or in a file of its own, a script can '
+    "ask for more runs.)"
+)
 
 
 def sources_of(model: Steppable, reference: str | None) -> dict[str, str]:
@@ -26,6 +32,8 @@ def sources_of(model: Steppable, reference: str | None) -> dict[str, str]:
 def check_sources(path: Path, made_with: ModelSource) -> None:
     """Make sure, without executing any, that the source files of a model that is imported by reference are the same.
 
+    Those that cannot be found yet, as the model says where they are when it is imported, are left to `check_model`.
+
     Raises
     ------
     RunDirectoryError
@@ -33,7 +41,7 @@ def check_sources(path: Path, made_with: ModelSource) -> None:
     """
     file = None if made_with.reference is None else file_of(made_with.reference, Path())
     if file is not None:
-        _compare_sources(path, made_with, [file])
+        _compare_sources(path, made_with, [file], imported=False)
 
 
 def check_model(path: Path, made_with: ModelSource, model: Steppable, reference: str | None) -> None:
@@ -44,17 +52,27 @@ def check_model(path: Path, made_with: ModelSource, model: Steppable, reference:
     RunDirectoryError
         If it is not: the message names the arguments or files that differ.
     """
-    if made_with.made_of is not None:
-        differing = changes(made_with.made_of, model.made_of)
-        if differing:
-            raise RunDirectoryError(f"{path} is of another model: model.{'; model.'.join(differing)}: {_ADVICE}")
+    differing = changes(*_arguments(made_with, model))
+    if differing:
+        raise RunDirectoryError(f"{path} is of another model: model.{'; model.'.join(differing)}: {_ADVICE}")
     file = None if reference is None else file_of(reference, Path())
     _compare_sources(path, made_with, source_files(model) if file is None else [file])
 
 
-def _compare_sources(path: Path, made_with: ModelSource, files: list[Path]) -> None:
+def _arguments(made_with: ModelSource, model: Steppable) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Describe what a model was and is made of; before format 3, what is known of it."""
+    if made_with.made_of is not None:
+        return made_with.made_of, model.made_of
+    then = arguments_made_with(type(model), (), made_with.arguments) if made_with.reference else {}
+    names = then.keys() & model.made_of.keys()
+    return {name: then[name] for name in names}, {name: model.made_of[name] for name in names}
+
+
+def _compare_sources(path: Path, made_with: ModelSource, files: list[Path], *, imported: bool = True) -> None:
     if made_with.sources is not None:
-        differing = source_changes(made_with.sources, source_hashes(files))
+        now = source_hashes(files)
+        then = {name: sha256 for name, sha256 in made_with.sources.items() if imported or name in now}
+        differing = source_changes(then, now)
     elif files and made_with.sha256 is not None:  # before format 3
         sha256 = hashlib.sha256(files[0].read_bytes()).hexdigest()
         differing = [] if sha256 == made_with.sha256 else [f"{files[0].name} has changed"]
@@ -63,4 +81,5 @@ def _compare_sources(path: Path, made_with: ModelSource, files: list[Path]) -> N
     if differing:
         raise RunDirectoryError(
             f"the source of {made_with.name} has changed since {path} was made ({', '.join(differing)}): {_ADVICE}"
+            f"{_ADVICE_ON_SCRIPTS if '.py ' in ' '.join(differing) else ''}"
         )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytams.core.selection import Variant
     from pytams.core.splitting import Iteration, Splitting
     from pytams.core.verification import Witness
+    from pytams.sqldb.runledger import RunLedger
     from pytams.storage.directory import RunDirectory
 
 _logger = logging.getLogger("pytams")
@@ -74,6 +75,9 @@ class RunJournal:
         self._last_flush = self._last_checkpoint = perf_counter()
         self._flush_cost = 0.0
         self._something_ended = False
+        self._unannounced: list[RunLedger] = []
+        """Ledgers of runs that are claimed, and not begun."""
+        self._has_begun = False
 
     # --- what was recorded --------------------------------------------------------------------------------------
 
@@ -87,7 +91,7 @@ class RunJournal:
         """
         if not self._keeps_finished:
             release(self._runs.pop(run).ledger for run in self._finished & self._runs.keys())
-        ledgers = self._claims.take(runs)
+        ledgers = self._claims.take(runs, len(self._runs))
         try:
             info = self._directory.info
             claimed = {run: PendingRun(ledger, Recorded.read(ledger, run, info)) for run, ledger in ledgers.items()}
@@ -95,24 +99,33 @@ class RunJournal:
             release(ledgers.values())
             raise
         self._runs |= claimed
+        self._unannounced += ledgers.values()
         self.wall_time = max([self.wall_time, *(run.recorded.wall_time for run in claimed.values())])
-        if len(ledgers) == self._directory.info.n_runs:  # else files may be those of other runs
-            unused = self._directory.clean_up(list(ledgers.values()))
+        return list(ledgers)
+
+    def _announce(self) -> None:
+        """Write down what the study is now, before anything else; and remove what no run needs."""
+        self._directory.save()  # before any ledger has it
+        for ledger in self._unannounced:
+            self._directory.note(ledger)
+        self._unannounced.clear()
+        self._has_begun = True
+        if len(self._runs) == self._directory.info.n_runs:  # else files may be those of other runs
+            unused = self._directory.clean_up([run.ledger for run in self._runs.values()])
             if unused:
                 _logger.info("removed %d files that no ledger points at", len(unused))
-        return list(ledgers)
 
     def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
         """Choose segments that were recorded, to be computed again before these runs go on.
 
         Of each run that was begun and is not finished: all of one, and `n_steps` at most of an initial one. If there
-        is no such run, of any run of the study.
+        is no such run, but others are to begin, of any run of the study.
         """
         files = self._directory.segment_files
         here = [self._runs[run].recorded for run in runs]
         unfinished = [recorded for recorded in here if not recorded.is_finished]
         found = [witness for recorded in unfinished for witness in recorded.witnesses(n_steps, files)]
-        if unfinished and not found:
+        if not found and (unfinished or len(self._claims.ours) < self._directory.info.n_runs):
             finished = (recorded.witnesses(n_steps, files) for recorded in here)
             found = next(filter(None, finished), []) or self._others.witnesses(n_steps)
         return found
@@ -141,6 +154,8 @@ class RunJournal:
 
     def begin(self, starts: Iterable[Start]) -> None:
         """Take note of new members of the ensemble."""
+        if self._unannounced:
+            self._announce()
         for start in starts:
             self._runs[start.key.run].begin(start)
 
@@ -204,7 +219,10 @@ class RunJournal:
             record(run.ledger, partial(run.ledger.put_info, "progress", status))
 
     def close(self) -> None:
-        """Leave the runs to others. What has not been written is forgotten."""
+        """Leave the runs to others. What has not been written is forgotten; so is a new study that was not begun."""
+        if self._directory.is_new and not self._has_begun:
+            removed = self._directory.remove({run: self._runs[run].ledger for run in self._runs})
+            self._runs = {} if removed else self._runs
         release(run.ledger for run in self._runs.values())
         self._runs.clear()
         self._directory.segment_files.close()

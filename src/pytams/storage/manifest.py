@@ -41,6 +41,12 @@ class ModelSource(Checked):
     sha256: str | None = None
     """Before format 3: hash of the one file that defines it; None if there is no such file."""
 
+    def check_complete(self) -> None:
+        """Make sure that it says what the model is made of: SettingsError if not."""
+        for name in ("made_of", "sources"):
+            if getattr(self, name) is None:
+                raise SettingsError(f"model.{name}", "missing: without it, nobody knows which model it was")
+
 
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in ("pytams", "numpy", "sqlalchemy")}
@@ -151,9 +157,12 @@ def read_manifest(path: Path) -> StudyInfo:
             f"{path} is of format {found}; this pytams reads formats up to {FORMAT}: use a newer one"
         )
     try:
-        return StudyInfo.checked(_READERS[found](content))
+        info = StudyInfo.checked(_READERS[found](content))
+        if found == FORMAT:
+            info.model.check_complete()
     except SettingsError as error:
         raise RunDirectoryError(f"{path} is not what was written: {error}") from error
+    return info
 
 
 def _text(path: Path) -> str:

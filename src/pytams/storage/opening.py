@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
 from pytams.core.text import printable
+from pytams.models.fingerprint import warnings_of
 from pytams.sqldb.urls import without_password
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, sources_of
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 MOST_RUNS = 1_000_000
 """In a run directory: each has a ledger, and who goes on with a study looks at every run."""
 
+_logger = logging.getLogger("pytams")
+
 
 def open_study(
     model: Steppable, settings: Settings, variant: Variant, arguments: RunArguments, out: str | Path | Storage
@@ -36,6 +40,8 @@ def open_study(
         As `make_or_open`.
     """
     storage = out if isinstance(out, Storage) else Storage(path=Path(out))
+    for text in warnings_of(model.name, model.made_of):
+        _logger.warning(text)
     directory = make_or_open(model, settings, arguments, storage)
     info = directory.info
     problem = Problem.of(model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq)
@@ -105,5 +111,7 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
     if not storage.force:
         check_model(storage.path, info.model, model, storage.model_reference)
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
+    if info.model.made_of is None:  # before format 3
+        directory.note_model(made_of=dict(model.made_of), sources=sources_of(model, storage.model_reference))
     directory.check_runs()
     return directory

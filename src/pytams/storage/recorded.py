@@ -39,6 +39,8 @@ class Recorded:
     """Where each segment is, and whether it has ended."""
     metadata: dict[SegmentKey, str] = field(default_factory=dict)
     """What else is said of each segment."""
+    columns: dict[SegmentKey, tuple[str | None, str | None]] = field(default_factory=dict)
+    """File and status of each row, if it has these."""
     archived: set[SegmentKey] = field(default_factory=set)
     """Killed trajectories."""
     iterations: list[dict[str, Any]] = field(default_factory=list)
@@ -84,7 +86,7 @@ class Recorded:
         return recorded
 
     def _add(self, run: int, metadata: str, file: str | None = None, status: str | None = None) -> SegmentKey:
-        """Take in a row; its other columns say what its metadata do."""
+        """Take in a row."""
         try:
             key, names, ended = segment_of(metadata)
         except ValueError as error:
@@ -93,16 +95,7 @@ class Recorded:
             ) from None
         if key.run != run:
             raise RunDirectoryError(f"{self.ledger_name} has trajectories of run {key.run}: was it renamed?")
-        for name, value, is_right in (
-            ("status", status, status is None or (status == COMPLETED) == ended),
-            ("traj_file", file, file is None or not names or file == names[-1].file),
-        ):
-            if not is_right:
-                raise RunDirectoryError(
-                    f"{self.ledger_name}: {name} of run {run}, slot {key.slot} is {value!r}, but its metadata says "
-                    f"otherwise: {REPAIR}"
-                )
-        self.pieces[key], self.metadata[key] = (names, ended), metadata
+        self.pieces[key], self.metadata[key], self.columns[key] = (names, ended), metadata, (file, status)
         return key
 
     def witnesses(self, n_steps: int, segment_files: SegmentFiles) -> list[Witness]:
@@ -114,13 +107,21 @@ class Recorded:
         written = [key for key, (names, _) in self.pieces.items() if names]
         initial = max((key for key in written if key.branch == 0), key=self._size, default=None)
         members = [key for key in written if key.branch > 0 and key not in self.archived and self.pieces[key][1]]
-        branch = max(members, key=self._reach, default=None)
+        reachable = filter(self._is_reachable, sorted(members, key=self._reach, reverse=True))
+        branch = next(reachable, None)
         found = []
         if initial is not None:
             found.append(self._witness(self._start(initial), segment_files, n_steps if branch else None))
         if branch is not None:
             found.append(self._witness(self._start(branch), segment_files))
         return found
+
+    def _is_reachable(self, key: SegmentKey) -> bool:
+        """Whether there is something of all its ancestors, too."""
+        here: SegmentKey | None = key
+        while here is not None and here in self.metadata and self.pieces[here][0]:
+            here = self._start(here).parent
+        return here is None
 
     def _reach(self, key: SegmentKey) -> tuple[int, float, SegmentKey]:
         return length_of(self.metadata[key]), self._start(key).score, key
@@ -130,7 +131,8 @@ class Recorded:
         return ended, len(names), -key.slot
 
     def _witness(self, start: Start, segment_files: SegmentFiles, n_steps: int | None = None) -> Witness:
-        history = self._whole(start, segment_files)
+        history = self.history(start, segment_files)
+        assert history is not None
         n_written = history.step - start.step
         state = None if start.parent is None else self._branch_state(start, segment_files)
         beginning = Beginning(start, n_written if n_steps is None else min(n_steps, n_written), state)
@@ -143,20 +145,18 @@ class Recorded:
         holder = start
         while holder.parent is not None and start.step < holder.first_step:
             holder = self._start(holder.parent)
-        return self._whole(holder, segment_files).state_at(start.step)
+        history = self.history(holder, segment_files)
+        assert history is not None
+        return history.state_at(start.step)
 
     def _start(self, key: SegmentKey) -> Start:
         """Read where a segment is said to begin."""
         try:
             return start_of(self.metadata[key])
-        except (KeyError, ValueError) as error:
-            raise RunDirectoryError(f"{self.ledger_name}: nothing is said of where {key} begins; {REPAIR}") from error
-
-    def _whole(self, start: Start, segment_files: SegmentFiles) -> History:
-        history = self.history(start, segment_files)
-        if history is None:
-            raise DamagedFileError(f"{self.ledger_name}: nothing is written of {start.key}; {REPAIR}")
-        return history
+        except ValueError as error:
+            raise RunDirectoryError(
+                f"{self.ledger_name}: where {key} begins is not said: {error}; {REPAIR}"
+            ) from error
 
     def history(self, start: Start, segment_files: SegmentFiles) -> History | None:
         """Find what is on disk of a segment; None if there is nothing.
@@ -180,14 +180,28 @@ class Recorded:
                 f"{self.ledger_name} says that {start.key} has {'' if ended else 'not '}ended, and its file says "
                 f"otherwise: {REPAIR}"
             )
-        self._check(history)
+        self.check(start, step=history.step, best=history.best, ended=history.ended)
         return history
 
-    def _check(self, history: History) -> None:
-        """Make sure that the row of a segment says what its files do."""
-        facts = facts_of(
-            history.start, step=history.step, best=history.best, ended=history.ended, settings=self.info.settings
-        )
-        if not history.ended:
+    def check(self, start: Start, *, step: int, best: float, ended: bool) -> None:
+        """Make sure that the row of a segment says what follows from its files.
+
+        Raises
+        ------
+        RunDirectoryError
+            If it does not: the message names what differs.
+        """
+        facts = facts_of(start, step=step, best=best, ended=ended, settings=self.info.settings)
+        if not ended:
             facts = {name: value for name, value in facts.items() if name not in GROWING}
-        check_metadata(self.ledger_name, self.metadata[history.start.key], facts)
+        check_metadata(self.ledger_name, self.metadata[start.key], facts)
+        (names, _), (file, status) = self.pieces[start.key], self.columns[start.key]
+        for name, value, is_right in (
+            ("status", status, status is None or (status == COMPLETED) == ended),
+            ("traj_file", file, file is None or not names or file == names[-1].file),
+        ):
+            if not is_right:
+                raise RunDirectoryError(
+                    f"{self.ledger_name}: {name} of run {start.key.run}, slot {start.key.slot} is {value!r}, but its "
+                    f"metadata says otherwise: {REPAIR}"
+                )

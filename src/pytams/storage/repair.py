@@ -115,7 +115,14 @@ def _forget_damaged(files: SegmentFiles, run: int, ledger: RunLedger) -> int:
             return True
         return key.run != run or (found is not None and found.ended != ended)
 
-    return ledger.forget(is_bad, lambda slot: blank_metadata(run, slot))
+    def is_empty(metadata: str) -> bool:
+        key, names, _ = segment_of(metadata)
+        return key.branch > 0 and not names
+
+    n_forgotten = ledger.forget(is_bad, lambda slot: blank_metadata(run, slot))
+    if n_forgotten:  # what is said of those without a file of their own may follow from these
+        ledger.forget(is_empty, lambda slot: blank_metadata(run, slot))
+    return n_forgotten
 
 
 def _history(key: SegmentKey, pieces: list[Piece]) -> History:

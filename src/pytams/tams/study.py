@@ -129,7 +129,9 @@ class Study:
     def _begin(self) -> None:
         if self._verify:
             self._driver.verify(self._claimed)
-        claimed, self._claimed = self._claimed, []
+        more = self._journal.claim(self._asked)  # those that were not begun, now that the model is known to fit
+        claimed, self._claimed = [*self._claimed, *more], []
+        self.runs += more
         self._tell(self._driver.begin(claimed))
 
     def _wait(self, awaited: Mapping[int, str]) -> Iterator[Study]:

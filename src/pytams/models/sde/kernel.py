@@ -22,7 +22,9 @@ from numba.extending import intrinsic, overload
 from numba.np.random._constants import fi_double, ki_double, wi_double, ziggurat_nor_inv_r, ziggurat_nor_r
 
 from pytams.core.streams import BRANCH, CHUNK, MEMBER, POSITION, PURPOSE, SEED, Purpose
+from pytams.models.described import described
 from pytams.models.sde.schemes import SCHEMES, increment
+from pytams.models.uses import globals_of
 
 if TYPE_CHECKING:
     from pytams.models.sde.equation import Equation
@@ -311,7 +313,7 @@ def _fingerprint(values: list[Any]) -> str:
                 return "seen before"
             seen.add(id(value))
             code = value.__code__
-            used = {name: value.__globals__.get(name) for name in code.co_names}
+            used = globals_of(value, _is_followed)
             where = "here" if any(value is ours for ours in values) else value.__module__  # see `_as_ours`
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             parts = [
@@ -320,11 +322,14 @@ def _fingerprint(values: list[Any]) -> str:
                 *(f"{name} {describe(v)}" for name, v in used.items()),
                 *map(describe, cells),
             ]
-            return " ".join([*parts, repr(value.__defaults__)])
-        if isinstance(value, np.ndarray):
-            return f"{value.dtype} {value.shape} {value.tobytes().hex()}"
+            return " ".join([*parts, described(value.__defaults__)])
         if isinstance(value, CodeType):
-            return " ".join([value.co_code.hex(), *map(describe, value.co_consts)])
-        return repr(value)
+            return " ".join([value.co_code.hex(), *value.co_names, *map(describe, value.co_consts)])
+        return described(value)
 
     return hashlib.sha256("\n".join(map(describe, values)).encode()).hexdigest()[:16]
+
+
+def _is_followed(value: Any) -> bool:
+    """Whether compiled functions, and numbers, may come out of a value: a module, but of those that Numba knows."""
+    return isinstance(value, ModuleType) and value.__name__.partition(".")[0] not in {"numpy", "math", "numba"}
