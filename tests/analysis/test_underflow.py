@@ -106,6 +106,16 @@ def shifted(result: pytams.Result, by: float) -> pytams.Result:
     return replace(result, runs=tuple(map(of, result.runs)))
 
 
+@pytest.mark.parametrize(
+    ("power", "form"), [(0, r"\d,\d{3}\.\d|\d+\.\d"), (-40, r"\d\.\de\+\d\d"), (-300, r"\d\.\de\+\d+")]
+)
+def test_the_cost_of_plain_monte_carlo_can_be_read(power: int, form: str) -> None:
+    """Never 300 digits."""
+    walk = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=4, n_trajectories=40, n_discard=5)
+    cost = dict(shifted(walk.run(2, seed=1), power * logs.LOG_10).rows)["cost"]
+    assert re.search(rf"; plain Monte Carlo: ({form}) times the steps$", cost), cost
+
+
 @pytest.mark.parametrize("n_runs", [1, 6])
 @pytest.mark.parametrize("power", [-162, -320, -1000])
 def test_errors_do_not_depend_on_the_size(n_runs: int, power: int) -> None:

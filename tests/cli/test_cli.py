@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import pytams
+from pytams.cli.config import Config
 
 ROOT = Path(__file__).parents[2]
 SLOW_MODEL = """
@@ -302,3 +303,17 @@ def test_pictures_and_report(tmp_path: Path) -> None:
         done = command("plot", "dw.tams", *options, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert message in done.stderr
+
+
+def test_runs_of_others_are_said_together(tmp_path: Path) -> None:
+    """One line, however many there are."""
+    (tmp_path / "slow.py").write_text(SLOW_MODEL.replace("time.sleep(0.01)", ""))
+    text = SLOW_INPUT.replace("1000", "2").replace("100", "5").replace("50", "8\nseed = 1\nnruns = 4")
+    (tmp_path / "input.toml").write_text(f"{text}\n[runner]\nruns_at_once = 3\n")
+    config = Config.load(tmp_path / "input.toml")
+    with config.make_tams().study(4, 1, out=config.storage(tmp_path / "x.tams")) as study:
+        assert study.runs == [0, 1, 2]
+        done = command("run", "input.toml", "--out", "x.tams", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 finished, 0 extinct, 3 unfinished" in done.stdout
+    assert f"runs 0 to 2 are not finished: driven by {os.uname().nodename}, process {os.getpid()}" in done.stderr

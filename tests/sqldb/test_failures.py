@@ -139,6 +139,8 @@ def test_no_connection_is_free(postgres: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_dropped_table(location: str) -> None:
+    """A file can be set aside and computed again; a schema of somebody's server cannot."""
+    remedy = "Restore the database from a backup, or start a new" if "://" in location else "`pytams repair DIR`"
     with RunLedger(location) as ledger:
         ledger.add_trajectory("a", "{}")
         execute(location, "DROP TABLE trajectories", "DROP TABLE run_lock", "DROP TABLE splitting_iterations")
@@ -152,9 +154,10 @@ def test_a_dropped_table(location: str) -> None:
             lambda: ledger.dump_file_json("x.json"),
         ]
         for call in calls:
-            with pytest.raises(DamagedLedgerError, match="is not as pytams made it: .*`pytams repair DIR`") as error:
+            with pytest.raises(DamagedLedgerError, match=f"is not as pytams made it: .*{remedy}") as error:
                 call()
             check(error, location)
+            assert ("pytams repair" in str(error.value)) == ("://" not in location)
 
 
 @pytest.mark.parametrize("value", ["not JSON", "", '"a string"', "{}", "[1, null]", "[1, 2, 3]"])
@@ -190,6 +193,24 @@ def test_text_that_is_none(path: Path) -> None:
         with pytest.raises(DamagedLedgerError, match="is not as pytams made it") as error:
             ledger.fetch_trajectory(0)
         check(error, str(path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "name = CAST(x'cc28' AS TEXT), sql = 'nothing'",  # SQLite's own message about it is no text
+        "type = 'tabme'",
+        "type = x'00'",
+    ],
+)
+def test_a_schema_that_is_none(path: Path, change: str) -> None:
+    RunLedger(str(path)).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(f"UPDATE sqlite_master SET {change} WHERE name = 'run_lock'")
+    for ro_mode in (True, False):
+        with pytest.raises(DamagedLedgerError, match="ledger.db"):
+            RunLedger(str(path), ro_mode=ro_mode)
 
 
 def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

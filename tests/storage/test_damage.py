@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import h5netcdf
 import numpy as np
 import pytest
+from sqlalchemy import Integer
 
 import pytams
 from exact import DoubleWell2D
 from pytams.core.selection import Variant
+from pytams.sqldb.tables import Base
 from pytams.storage.directory import RunDirectory
 from pytams.storage.repair import repair
 
@@ -257,6 +261,39 @@ def test_a_run_that_is_driven_is_not_repaired(tmp_path: Path) -> None:
             repair(RunDirectory(tmp_path / "run"), Variant())
 
 
+# --- columns that are empty -------------------------------------------------------------------------------------
+
+NULLABLE = [
+    (table.name, column.name)
+    for table in Base.metadata.sorted_tables
+    for column in table.columns
+    if not isinstance(column.type, Integer) or not column.primary_key  # which SQLite fills in
+]
+
+
+@pytest.mark.parametrize(("table", "column"), NULLABLE, ids=lambda name: name)
+def test_a_column_that_is_empty(directory: Path, expected: pytams.Result, table: str, column: str) -> None:
+    with closing(sqlite3.connect(directory / "ledgers" / "run00000.db")) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '')")
+        connection.execute("PRAGMA writable_schema = RESET")
+        if not connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            connection.execute(f"INSERT INTO {table} VALUES ({', '.join(map(repr, filling(columns)))})")
+        assert connection.execute(f"UPDATE {table} SET {column} = NULL WHERE rowid = 1").rowcount == 1
+    names = ["run00000.db"]
+    is_read = right_or_named(names, expected, lambda: pytams.load(directory).result)
+    is_resumed = right_or_named(names, expected, lambda: resumed(directory))
+    if not (is_read and is_resumed):
+        check_repaired(directory, expected)
+
+
+def filling(columns: list[str]) -> list[object]:
+    """Make a row of a table that has none."""
+    values = {"id": 1, "heartbeat": 1.0, "owner": "elsewhere:1:1:x"}
+    return [values.get(column, "{}") for column in columns]
+
+
 # --- at random --------------------------------------------------------------------------------------------------
 
 
@@ -276,25 +313,39 @@ def delete(path: Path, choose: random.Random) -> None:
     path.unlink()
 
 
-def exchange(path: Path, choose: random.Random) -> None:
+def exchange(path: Path, choose: random.Random) -> Path:
     others = [other for other in path.parent.glob(f"*{path.suffix}") if other.is_file()]
     other = choose.choice(others)
     content = path.read_bytes()
     path.write_bytes(other.read_bytes())
     other.write_bytes(content)
+    return other
 
 
-DAMAGES = [flip, flip, flip, truncate, delete, exchange]
+def zero_a_block(path: Path, choose: random.Random) -> None:
+    """As a disk, or a file system after a power cut, may do."""
+    content = bytearray(path.read_bytes())
+    size = choose.choice([512, 4096])
+    first = choose.randrange(0, len(content), size)
+    content[first : first + size] = bytes(len(content[first : first + size]))
+    path.write_bytes(content)
 
 
-def right_or_named(directory: Path, expected: pytams.Result, work: Callable[[], pytams.Result]) -> bool:
-    """Whether the right number comes out; else there must be an error that names a file of the directory."""
-    names = [path.name for path in directory.rglob("*") if path.is_file()]
-    names += ["run 0", "run 1", "study.json", *(f"run{run:05d}.db" for run in range(N_RUNS))]
+DAMAGES = [flip, flip, flip, truncate, delete, exchange, zero_a_block, zero_a_block]
+
+
+def names_of(path: Path) -> list[str]:
+    """What an error may call a damaged file: a ledger also by its run, a study by what it says of the model."""
+    other_model = ["has changed since", "is of another model"] if path.name == "study.json" else []
+    return [path.name, *other_model, *(f"run {run}" for run in range(N_RUNS) if path.name == f"run{run:05d}.db")]
+
+
+def right_or_named(names: list[str], expected: pytams.Result, work: Callable[[], pytams.Result]) -> bool:
+    """Whether the right number comes out; else there must be an error that has one of these names."""
     try:
         result = work()
     except pytams.PytamsError as error:
-        if not any(name in str(error) for name in [*names, str(directory)]):
+        if not any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(error)) for name in names):
             raise
         return False
     assert all(run == expected.runs[run.run] for run in result.runs)
@@ -323,11 +374,15 @@ def test_random_damage(
         choose = random.Random(f"{state} {seed}")
         directory = Path(shutil.copytree(original, tmp_path / f"{state}{seed}"))
         files = sorted(path for path in directory.rglob("*") if path.is_file())
+        names: list[str] = []
         for _ in range(choose.choice([1, 1, 1, 2])):
-            choose.choice(DAMAGES)(choose.choice([path for path in files if path.exists()]), choose)
-        if state == "whole":
-            right_or_named(directory, expected, lambda: pytams.load(directory).result)  # noqa: B023 - called at once
-        n_right += right_or_named(directory, expected, lambda: resumed(directory))  # noqa: B023 - likewise
-        n_repaired += right_or_named(directory, expected, lambda: repaired(directory))  # noqa: B023 - likewise
+            path = choose.choice([path for path in files if path.exists() and path.stat().st_size])
+            other = choose.choice(DAMAGES)(path, choose)
+            names += [*names_of(path), *(names_of(other) if other else [])]
+        if state == "left":
+            names.append("no run is finished yet")  # which is so
+        right_or_named(names, expected, lambda: pytams.load(directory).result)  # noqa: B023 - called at once
+        n_right += right_or_named(names, expected, lambda: resumed(directory))  # noqa: B023 - likewise
+        n_repaired += right_or_named(names, expected, lambda: repaired(directory))  # noqa: B023 - likewise
         shutil.rmtree(directory)
     assert n_repaired >= n_right > 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import socket
 import sqlite3
@@ -28,7 +29,8 @@ from pytams.core.settings import RunArguments, Settings
 from pytams.sqldb.errors import LedgerError
 from pytams.storage.opening import make_or_open
 
-TAMS = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=6, n_trajectories=10)
+SETTINGS: dict[str, Any] = {"end_time": 20, "step_size": 1, "target_score": 6, "n_trajectories": 10}
+TAMS = pytams.TAMS(Walk(), **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -477,6 +479,43 @@ def test_more_runs_than_the_files_hold(directory: Path) -> None:
     assert 0.0 <= study.progress < 1e-6
     assert study.log_estimate[0] < 0.0
     assert time.monotonic() - began < 2.0
+
+
+def test_more_trajectories_than_the_files_hold_and_no_rows(directory: Path) -> None:
+    """As if nothing had been begun; but there is an archive, and there are segment files."""
+    set_facts(directory, n_trajectories=10**9)
+    for run in range(2):
+        edit_ledger(directory, "DELETE FROM trajectories", run=run)
+    began = time.monotonic()
+    refused_at_once = pytest.raises(pytams.RunDirectoryError, match=r"run00000.db has no trajectories, but segment")
+    with refused_at_once:
+        pytams.load(directory)
+    with refused_at_once:
+        pytams.TAMS(Walk(), **{**SETTINGS, "n_trajectories": 10**9}).run(2, out=directory)
+    assert time.monotonic() - began < 1.0
+
+
+def test_more_runs_than_a_directory_can_hold(directory: Path) -> None:
+    edit_study(directory, lambda content: content.update(n_runs=10**9))
+    n_ledgers = len(list(directory.glob("ledgers/*")))
+    began = time.monotonic()
+    with pytest.raises(pytams.SettingsError, match="n_runs: 1000000000 is more than the 1,000,000 runs of a run dir"):
+        TAMS.run(10**9, out=directory)
+    assert time.monotonic() - began < 1.0
+    assert len(list(directory.glob("ledgers/*"))) == n_ledgers
+
+
+def test_more_runs_than_files_may_be_open(directory: Path, tmp_path: Path) -> None:
+    """A driver would open one after the other until it may open no more."""
+    n_runs = resource.getrlimit(resource.RLIMIT_NOFILE)[0] + 1
+    edit_study(directory, lambda content: content.update(n_runs=n_runs))
+    n_ledgers = len(list(directory.glob("ledgers/*")))
+    with pytest.raises(pytams.RunDirectoryError, match=rf"to drive {n_runs} runs at a time .* files.*runs_at_once"):
+        TAMS.run(n_runs, out=directory)
+    assert len(list(directory.glob("ledgers/*"))) == n_ledgers
+    out = pytams.Storage(path=directory, runs_at_once=1)
+    with TAMS.study(n_runs, out=out) as study:
+        assert study.runs == [2]
 
 
 # --- databases --------------------------------------------------------------------------------------------------

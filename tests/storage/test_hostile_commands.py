@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hostile import FakeServer, edit_ledger, edit_study
+from hostile import FakeServer, edit_ledger, edit_segment, edit_study
 from sqlalchemy import make_url
 
 import pytams
@@ -440,7 +440,57 @@ def test_names_do_not_act_on_a_terminal(named: Path, tmp_path: Path, command: Co
     assert is_harmless(json.dumps(json.loads(command("show", named, "--json").stdout)))
     resumed = command("resume", named)
     assert resumed.returncode == 1
+    assert "is of the model " in resumed.stderr
     assert is_harmless(resumed.stderr)
+    assert "\nprobability" not in resumed.stderr
+
+
+@pytest.mark.parametrize("name", ["resume", "repair"])
+def test_whoever_drives_a_run_does_not_act_on_a_terminal(directory: Path, command: Command, name: str) -> None:
+    for run in range(2):
+        host = CONTROLS.replace("'", "''") + "\u2028\u2067x"
+        edit_ledger(directory, f"INSERT INTO run_lock VALUES (1, '{host}:1:1:x', 1e15)", run=run)
+    done = command(name, directory)
+    assert done.returncode == 1
+    assert r"is driven by \x1b]0;owned\x07" in done.stderr
+    assert r"\u2028\u2067x, process 1" in done.stderr
+    assert is_harmless(done.stderr)
+    assert "\nprobability" not in done.stderr
+
+
+FORGED = "a\nprobability     1.0\x1b[2J\u2028\u202e\u2066"
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda directory: edit_study(directory, lambda content: content.update({FORGED: 1})),
+        lambda directory: edit_study(directory, lambda content: content["settings"].update(variant=FORGED)),
+        lambda directory: edit_study(directory, lambda content: content["model"].update(name=FORGED, reference=None)),
+        lambda directory: edit_study(directory, lambda content: content.update(identity=FORGED)),
+        lambda directory: edit_ledger(directory, f"UPDATE segment_files SET name = 'segments/{FORGED}.nc'"),
+        lambda directory: edit_ledger(
+            directory, f"UPDATE ledger_info SET value = '{FORGED}' WHERE key = 'wall_time'"
+        ),
+        lambda directory: edit_ledger(directory, f"UPDATE ledger_info SET value = '{FORGED}' WHERE key LIKE 'sch%'"),
+        lambda directory: edit_ledger(directory, f"UPDATE ledger_info SET value = '{FORGED}' WHERE key = 'study'"),
+        lambda directory: edit_ledger(directory, f'CREATE VIEW "{FORGED}" AS SELECT 1'),
+        lambda directory: edit_ledger(directory, f"UPDATE trajectories SET t_metadata = '{FORGED}'"),
+        lambda directory: edit_ledger(directory, f"INSERT INTO run_lock VALUES (1, '{FORGED}', 0)"),
+        lambda directory: edit_ledger(
+            directory, f"""UPDATE ledger_info SET value = '{{"{FORGED}": 1}}' WHERE key = 'progress'"""
+        ),
+        lambda directory: edit_segment(directory, lambda file: file.create_group(FORGED)),
+    ],
+)
+def test_a_name_makes_no_line_of_its_own(directory: Path, command: Command, forge: Callable[[Path], object]) -> None:
+    """In what is printed when it is refused."""
+    forge(directory)
+    for name in ("show", "watch", "resume"):
+        done = command(name, directory)
+        assert done.returncode != 0 or name == "watch" or not done.stderr
+        assert is_harmless(done.stderr), done.stderr
+        assert "\nprobability     1.0" not in done.stderr + done.stdout, done.stderr
 
 
 def test_names_in_errors_and_logs(tmp_path: Path, command: Command) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -159,12 +161,28 @@ def test_left_temporary_files_go(tmp_path: Path) -> None:
     tams().run(2, seed=1, out=tmp_path / "run")
     left = [
         tmp_path / "run" / name
-        for name in ("ledgers/run00001.db.abc.tmp", "segments/x.nc.abc.tmp", "study.json.a.tmp")
+        for name in (
+            "ledgers/run00001.db.abc.tmp",
+            "ledgers/run00001.db.abc.tmp-journal",
+            "segments/x.nc.abc.tmp",
+            "study.json.a.tmp",
+        )
     ]
     for path in left:
         path.touch()
+        os.utime(path, (time.time() - 7200,) * 2)
     tams().run(2, out=tmp_path / "run")
     assert not any(path.exists() for path in left)
+
+
+def test_temporary_files_that_are_being_written_stay(tmp_path: Path) -> None:
+    """By a driver that asks for more runs: it holds none yet."""
+    tams().run(2, seed=1, out=tmp_path / "run")
+    written = [tmp_path / "run" / name for name in ("ledgers/run00002.db.abc.tmp", "study.json.a.tmp")]
+    for path in written:
+        path.touch()
+    tams().run(2, out=tmp_path / "run")
+    assert all(path.exists() for path in written)
 
 
 def interleaved(out: Path, seed: int, n_drivers: int) -> list[pytams.Result]:

@@ -96,7 +96,10 @@ class RunResult:
 
     @property
     def variance(self) -> float:
-        """Variance of the estimate, from this run's genealogy alone; NaN if it is extinct or nothing was reached."""
+        """Variance of the estimate, from this run's genealogy; NaN if it is extinct or nothing was reached.
+
+        0 below the smallest float, for estimates below about 1e-162: `relative_variance` is right at any size.
+        """
         return self.relative_variance * self.estimate**2
 
     @cached_property
@@ -134,7 +137,7 @@ class RunResult:
         )
 
     def exceedance_variance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-        """Variance of each of `exceedance(z)`, from the genealogy alone."""
+        """Variance of each of `exceedance(z)`, from the genealogy alone; 0 below the smallest float."""
         return self.relative_exceedance_variance(z) * self.exceedance(z) ** 2
 
     def relative_exceedance_variance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,8 @@ from pytams.core.text import printable
 if TYPE_CHECKING:
     from pytams.analysis.result import Result
 
+_LOG_MILLION = math.log(1e6)
+
 
 def comparison(result: Result, reference: float) -> str:
     """Say how far the estimate is from a known probability."""
@@ -71,7 +73,8 @@ def rows(result: Result) -> list[tuple[str, str]]:
         runs += f", {result.n_unfinished} unfinished and left out (the finished ones tend to be short: biased)"
     cost = f"{result.n_steps:,} model steps, {result.wall_time:.2f} s"
     if math.isfinite(result.log_saving):
-        cost += f"; plain Monte Carlo: {logs.text(result.log_saving, ',.1f')} times the steps"
+        form = ",.1f" if result.log_saving < _LOG_MILLION else ".1e"
+        cost += f"; plain Monte Carlo: {logs.text(result.log_saving, form)} times the steps"
     return [
         ("model", printable(result.model)),
         ("probability", probability(result, ".4e")),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, Positive, RunArguments, Settings, joined, nearest
+from pytams.core.text import printable
 from pytams.engine.making import engine_maker
 from pytams.engine.options import Cluster, Runner
 from pytams.models.loading import make_model
@@ -160,10 +161,11 @@ class Config:
         """
         if info.model.reference is None:
             raise SettingsError(
-                "[model] class", f"{info.model.name} was made in Python: go on there, by TAMS(...).run(..., out=...)"
+                "[model] class",
+                f"{printable(info.model.name)} was made in Python: go on there, by TAMS(...).run(..., out=...)",
             )
         if info.settings.variant != "tams":
-            raise SettingsError("variant", f"{info.settings.variant} is your own: go on in Python")
+            raise SettingsError("variant", f"{printable(info.settings.variant)} is your own: go on in Python")
         known: dict[str, Any] = {
             **info.settings.to_dict(),
             "n_runs": info.n_runs,

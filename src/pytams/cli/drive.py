@@ -14,7 +14,7 @@ from pytams.cli.output import keep_from_models, say_aside, set_up_logging
 from pytams.cli.signals import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pytams
@@ -60,13 +60,26 @@ def drive(
     if stop.reason and study.n_finished < len(study.runs):
         file = settings_file if config.must_be_said_again else None
         _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, file, directory))
-    for run, why in study.unfinished_elsewhere.items():
-        say_aside(f"run {run} is not finished: {why}")
+    for first, last, why in _spans(study.unfinished_elsewhere):
+        which = f"run {first} is" if first == last else f"runs {first} to {last} are"
+        say_aside(f"{which} not finished: {why}")
     try:
         return study.result()
     except RuntimeError:
         say_aside("no run is finished yet")
         raise typer.Exit from None
+
+
+def _spans(reasons: Mapping[int, str]) -> list[tuple[int, int, str]]:
+    """Put runs together that follow each other and have the same reason: first, last, reason."""
+    spans: list[tuple[int, int, str]] = []
+    for run, why in sorted(reasons.items()):
+        if spans and spans[-1][1:] == (run - 1, why):
+            run_before, _, _ = spans.pop()
+            spans.append((run_before, run, why))
+        else:
+            spans.append((run, run, why))
+    return spans
 
 
 def go_on(

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from pytams.analysis import estimators, logs
 from pytams.cli.meter import Meter
-from pytams.core.text import printable
 from pytams.storage.claims import STALE_SECONDS
 from pytams.storage.directory import RunDirectory
 from pytams.storage.status import RunStatus
@@ -77,6 +76,7 @@ class WatchedStudy:
     def look(self) -> None:
         """Read the directory again; a finished run is not read twice."""
         directory = RunDirectory(self._path, self._database_url)
+        directory.check_runs()
         self.target_score = directory.info.settings.target_score
         """The score to reach."""
         self.runs = range(directory.info.n_runs)
@@ -208,4 +208,4 @@ def _driver(run: WatchedRun) -> str:
     if run.driver is None:
         return "none"
     silent = run.silence is not None and run.silence > STALE_SECONDS
-    return printable(run.driver.label) + (f", silent for {run.silence:.0f} s" if silent else "")
+    return run.driver.label + (f", silent for {run.silence:.0f} s" if silent else "")

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytams.core.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -55,7 +57,7 @@ class SettingsError(PytamsError, ValueError):
         self.others = tuple(others)
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.setting}: {self.problem}", *map(str, self.others)])
+        return "\n".join([f"{printable(self.setting)}: {self.problem}", *map(str, self.others)])
 
     def renamed(self, in_text: Mapping[str, str], in_front: Callable[[str], str]) -> SettingsError:
         """Say the same with other names of settings, here and in `others`; text that is no name stays as it is.
@@ -81,6 +83,10 @@ class RunDirectoryError(PytamsError):
 
 class StoreError(PytamsError, OSError):
     """A segment file cannot be written, is missing, damaged, or not where it may be."""
+
+
+class DamagedFileError(StoreError):
+    """A segment file is missing, or not what was written: `pytams repair` computes it again."""
 
 
 class WorkersLostError(PytamsError):

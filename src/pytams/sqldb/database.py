@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from pytams.sqldb import failures
-from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.errors import REPAIR_FILE, DamagedLedgerError, LedgerError
 from pytams.sqldb.forks import gate, keep_forever
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Database(ABC):
     """What to call files that are made of it, empty in memory."""
     schema: str | None = None
     """Schema that its tables are in."""
+    against_damage = REPAIR_FILE  # what to do
 
     @property
     def label(self) -> str:
@@ -177,7 +178,11 @@ class Database(ABC):
             raise self._explain(error) from error
 
     def _explain(self, error: SQLAlchemyError) -> LedgerError:
-        return failures.explained(error, self.label)
+        return failures.explained(error, self.label, self.against_damage)
+
+    def damaged(self, what: str) -> DamagedLedgerError:
+        """Make the error that says what is not as it was written."""
+        return DamagedLedgerError(f"{self.label}: {what}, which is not what was written", self.against_damage)
 
     # --- forks --------------------------------------------------------------------------------------------------
 

@@ -17,15 +17,20 @@ class NoLedgerError(LedgerError):
     """There is a database, and no ledger in it."""
 
 
+REPAIR_FILE = "`pytams repair DIR` computes a ledger of the run directory DIR again"
+RESTORE_DATABASE = "Restore the database from a backup, or start a new study"
+"""What helps against damage: a file can be set aside, a schema of somebody's server cannot."""
+
+
 class DamagedLedgerError(LedgerError):
     """The ledger is not as it was written."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}. `pytams repair DIR` computes a ledger of the run directory DIR again")
-        self.what = what
+    def __init__(self, what: str, remedy: str = REPAIR_FILE) -> None:
+        super().__init__(f"{what}. {remedy}")
+        self.what, self.remedy = what, remedy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.what,)
+        return type(self), (self.what, self.remedy)
 
 
 class NoAccessError(LedgerError):

@@ -45,7 +45,7 @@ _LOST: set[int | str] = {"57P01", "57P02", "57P03"}
 """Shutting down, crashed, starting up; no code at all is no answer at all."""
 
 
-def explained(error: SQLAlchemyError, name: str) -> LedgerError:
+def explained(error: SQLAlchemyError, name: str, against_damage: str) -> LedgerError:
     """Say what an error means for the ledger of this name, and what to do about it."""
     codes, cause = _codes(error), cause_of(error)
     if isinstance(error, NoConnectionError):
@@ -59,9 +59,9 @@ def explained(error: SQLAlchemyError, name: str) -> LedgerError:
             return NoAccessError(f"{name} {what}: {cause}", remedy)
     for those, what in _DAMAGE:
         if codes & those:
-            return DamagedLedgerError(f"{name} {what}: {cause}")
+            return DamagedLedgerError(f"{name} {what}: {cause}", against_damage)
     if cause.startswith(_SQLITES_WORDS):
-        return DamagedLedgerError(f"{name} is not as pytams made it: {cause}")
+        return DamagedLedgerError(f"{name} is not as pytams made it: {cause}", against_damage)
     return LedgerError(f"{name}: the database says: {cause}")
 
 

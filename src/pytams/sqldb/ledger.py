@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from pytams.sqldb.errors import DamagedLedgerError, NoTrajectoryError
+from pytams.sqldb.errors import NoTrajectoryError
 from pytams.sqldb.openledger import OpenLedger, repeated
 from pytams.sqldb.tables import IDLE, LOCKED, ArchivedTrajectory, SplittingIterations, Trajectory, TrajectoryLock
 
@@ -177,8 +177,7 @@ class Ledger(OpenLedger):
         numbers = found if isinstance(found, list) else [found]
         is_complete = _N_NUMBERS.get(column, len(numbers)) == len(numbers)
         if not is_complete or not all(isinstance(number, int | float) for number in numbers):
-            where = f"{self._database.label}: {column} of splitting iteration {row_id - 1}"
-            raise DamagedLedgerError(f"{where} is {value!r}, which is not what was written")
+            raise self._database.damaged(f"{column} of splitting iteration {row_id - 1} is {value!r}")
         return numbers
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import insert, inspect, select
 
+from pytams.core.text import printable
 from pytams.sqldb.errors import LedgerError, NoLedgerError
 from pytams.sqldb.opening import open_database
 from pytams.sqldb.owner import Owner
@@ -59,8 +60,8 @@ class OpenLedger:
             raise NoLedgerError(f"{database.name} is not a pytams ledger: it has no schema version")
         if version != str(SCHEMA_VERSION):
             raise LedgerError(
-                f"{database.name} has schema version {version}; this pytams reads version {SCHEMA_VERSION}: "
-                "open it with the pytams that made it, or a newer one"
+                f"{database.name} has schema version {printable(version)}; this pytams reads version "
+                f"{SCHEMA_VERSION}: open it with the pytams that made it, or a newer one"
             )
         database.prepare()
 

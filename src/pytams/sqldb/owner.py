@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 from typing import NamedTuple, Self
 
-from pytams.sqldb.errors import LedgerError
+from pytams.core.text import printable
 
 
 class Owner(NamedTuple):
@@ -28,12 +28,12 @@ class Owner(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str` wrote; LedgerError if it did not."""
+        """Read what `str` wrote; ValueError if it did not."""
         try:
             host, namespace, pid, token = text.rsplit(":", 3)
             return cls(host, int(namespace), int(pid), token)
         except (AttributeError, TypeError, ValueError):
-            raise LedgerError(f"{text!r} is no owner of a lock: was the ledger edited?") from None
+            raise ValueError(f"{text!r} is no owner of a lock") from None
 
     def __str__(self) -> str:
         return ":".join(map(str, self))
@@ -45,8 +45,8 @@ class Owner(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What people call it: machine and process."""
-        return f"{self.host}, process {self.pid}"
+        """What people call it: machine and process. Nothing in it acts on a terminal: anybody may have written it."""
+        return f"{printable(self.host)}, process {self.pid}"
 
     @property
     def is_dead(self) -> bool:

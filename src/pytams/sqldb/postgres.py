@@ -18,7 +18,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateSchema
 
 from pytams.sqldb.database import Database
-from pytams.sqldb.errors import LedgerError, LostConnectionError, NoAccessError
+from pytams.sqldb.errors import RESTORE_DATABASE, LedgerError, LostConnectionError, NoAccessError
 from pytams.sqldb.failures import BUSY_TIMEOUT, cause_of
 from pytams.sqldb.forks import keep_forever
 from pytams.sqldb.tables import LedgerInfo
@@ -116,6 +116,8 @@ class Postgres(Database):
     A write transaction leaves a mark of its thread's in the ledger. When the connection is lost before the answer to
     a commit has come, the mark tells whether it was committed.
     """
+
+    against_damage = RESTORE_DATABASE
 
     def __init__(self, url: URL, *, read_only: bool) -> None:
         self.name = shown(url.render_as_string(hide_password=False))

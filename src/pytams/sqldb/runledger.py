@@ -66,13 +66,13 @@ class RunLedger(SQLFile):
         """
         with self._database.write() as connection:
             now = self._database.now
-            owner = connection.scalar(select(RunLock.owner))
-            if owner is None:
+            row = connection.execute(select(RunLock.owner)).first()
+            if row is None:
                 connection.execute(insert(RunLock).values(id=1, owner=self.owner, heartbeat=now))
                 return True
-            free = RunLock.heartbeat < now - stale_after
-            if owner == self.owner or Owner.parse(owner).is_dead:
-                free = or_(free, RunLock.owner == owner)
+            free = func.coalesce(RunLock.heartbeat, 0.0) < now - stale_after  # SQLite keeps NULLs, too
+            if row.owner == self.owner or self._parsed_owner(row.owner).is_dead:
+                free = or_(free, RunLock.owner == row.owner)
             taken = connection.execute(update(RunLock).where(free).values(owner=self.owner, heartbeat=now))
             return taken.rowcount == 1
 
@@ -100,9 +100,15 @@ class RunLedger(SQLFile):
     def driver(self) -> Owner | None:
         """Who drives the run; None if nobody does, or if the driver is known to be dead."""
         with self._database.read() as connection:
-            text = connection.scalar(select(RunLock.owner))
-        owner = None if text is None else Owner.parse(text)
+            row = connection.execute(select(RunLock.owner)).first()
+        owner = None if row is None else self._parsed_owner(row.owner)
         return None if owner is None or owner.is_dead else owner
+
+    def _parsed_owner(self, text: str) -> Owner:
+        try:
+            return Owner.parse(text)
+        except ValueError as error:
+            raise self._database.damaged(str(error)) from None
 
     @repeated
     def silence(self) -> float | None:
@@ -124,7 +130,8 @@ class RunLedger(SQLFile):
     def get_info(self, key: str) -> str | None:
         """Look up what was noted."""
         with self._database.read() as connection:
-            return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == key))
+            row = connection.execute(select(LedgerInfo.value).where(LedgerInfo.key == key)).first()
+        return None if row is None else self._text(row.value, f"its {key}")
 
     @repeated
     def add_file(self, name: str, sha256: str) -> None:
@@ -136,7 +143,17 @@ class RunLedger(SQLFile):
     def files(self) -> dict[str, str]:
         """Every segment file and its SHA-256."""
         with self._database.read() as connection:
-            return {row.name: row.sha256 for row in connection.execute(select(SegmentFile.name, SegmentFile.sha256))}
+            rows = connection.execute(select(SegmentFile.name, SegmentFile.sha256)).all()
+        return {
+            self._text(row.name, "the name of a segment file"): self._text(row.sha256, f"the SHA-256 of {row.name}")
+            for row in rows
+        }
+
+    def _text(self, value: Any, what: str) -> str:
+        """Make sure that a column holds text: whatever its type says, SQLite keeps what it is given."""
+        if not isinstance(value, str):
+            raise self._database.damaged(f"{what} is {value!r}")
+        return value
 
     @repeated
     def note_discarded(self, metadata: Sequence[str]) -> None:

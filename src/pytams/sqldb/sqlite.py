@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -21,6 +21,8 @@ from pytams.sqldb.forks import gate
 from pytams.sqldb.untrusted import check_journal, check_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import ColumnElement, Connection
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import PoolProxiedConnection
@@ -56,6 +58,15 @@ _inherited: set[_Identity] = set()
 class _SQLite(Database):
     def _begin(self, connection: Connection, *, write: bool) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what an error of the database means, also if its message is of bytes that are no text."""
+        try:
+            with super()._explained():
+                yield
+        except UnicodeDecodeError as error:
+            raise self.damaged(f"there is {error.object!r}") from error
 
     @property
     def now(self) -> ColumnElement[float]:

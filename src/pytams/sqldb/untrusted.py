@@ -6,7 +6,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from pytams.sqldb.errors import LedgerError
+from pytams.core.text import printable
+from pytams.sqldb.errors import DamagedLedgerError, LedgerError
 
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
 """At the end of a rollback journal that names another one."""
@@ -19,19 +20,23 @@ def check_schema(connection: sqlite3.Connection, name: str) -> None:
     ------
     LedgerError
         Names what else there is.
+    DamagedLedgerError
+        If it is nothing that SQLite knows.
     """
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA cell_size_check=ON")
     for kind, item, sql in connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall():
+        if kind not in {"table", "index", "view", "trigger"} or not isinstance(sql, str):
+            raise DamagedLedgerError(f"{name} is damaged: it has {kind!r} {item!r}")
         if kind == "table" and sql.upper().split()[:2] != ["CREATE", "TABLE"]:
-            raise _refused(name, f"virtual table {item}")
+            raise _refused(name, f"virtual table {printable(item)}")
         if kind not in {"table", "index"}:
-            raise _refused(name, f"{kind} {item}")
+            raise _refused(name, f"{kind} {printable(item)}")
     generated = (
         "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND hidden"
     )
     for table, column in connection.execute(generated):
-        raise _refused(name, f"generated column {column} of {table}")
+        raise _refused(name, f"generated column {printable(column)} of {printable(table)}")
 
 
 def _refused(name: str, what: str) -> LedgerError:

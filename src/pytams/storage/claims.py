@@ -48,17 +48,21 @@ class Claims:
         Raises
         ------
         RunDirectoryError
-            If none is free at the first time, and no number of runs at once says that others share the study.
+            If none is free at the first time, and no number of runs at once says that others share the study; or if
+            this process may not have so many ledgers open.
         """
         taken: dict[int, RunLedger] = {}
         busy = ""
+        if self._runs_at_once is None:
+            self._directory.check_open_files(len(runs))
+        known = self.ours | self._finished
         begun = set(self._directory.begun())
         try:
             for run in sorted(runs, key=lambda run: run not in begun):
                 is_full = n_driven + len(taken) == self._runs_at_once
                 if is_full or (run not in begun and begun & taken.keys()):
                     break
-                if run in self.ours | self._finished:
+                if run in known:
                     continue
                 ledger = self._directory.ledger(run)
                 if self._runs_at_once is not None and self.is_finished(ledger):
@@ -67,7 +71,8 @@ class Claims:
                     taken[run] = ledger
                     continue
                 else:
-                    busy = f"run {run} is driven by {ledger.driver()}"
+                    driver = ledger.driver()
+                    busy = f"run {run} is driven by {driver.label if driver else 'somebody'}"
                 ledger.close()
         except BaseException:
             release(taken.values())

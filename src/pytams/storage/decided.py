@@ -10,6 +10,7 @@ from pytams.core.driver import Driver
 from pytams.core.errors import RunDirectoryError
 from pytams.core.ports import NoEngine, NoJournal
 from pytams.core.splitting import all_starts
+from pytams.core.text import printable
 from pytams.sqldb.runledger import splitting_columns
 from pytams.storage.metadata import check_metadata, lineage, weight_facts
 from pytams.storage.pending import iteration_rows
@@ -68,8 +69,9 @@ def compare_decisions(recorded: Recorded, splitting: Splitting) -> tuple[int, in
         for column, value in here.items():
             if there[column] != value:
                 raise RunDirectoryError(
-                    f"{recorded.ledger_name}: {column} of splitting iteration {i} is {there[column]}, but the "
-                    f"trajectories give {value}: was the ledger edited, or the model changed?"
+                    f"{recorded.ledger_name}: {column} of splitting iteration {i} is "
+                    f"{printable(str(there[column]))}, but the trajectories give {value}: was the ledger edited, or "
+                    "the model changed?"
                 )
     _compare_rows(recorded, splitting)
     return len(found), len(expected)
@@ -97,6 +99,7 @@ def _compare_rows(recorded: Recorded, splitting: Splitting) -> None:
         if "log_weight" in said and (key in recorded.archived if key in killed_in else is_final):
             expected = weight_facts(weights[killed_in.get(key, -1)])
         if "branching_history" in said:
-            n_said = len(said["branching_history"])
+            history = said["branching_history"]
+            n_said = len(history) if isinstance(history, list) else 0
             expected["branching_history"] = lineage(parents, key)[-n_said:]
         check_metadata(recorded.ledger_name, recorded.metadata[key], expected)

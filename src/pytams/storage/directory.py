@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -21,11 +22,15 @@ from pathlib import Path
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.sqldb.runledger import RunLedger
+from pytams.storage.agreement import check_ledger
 from pytams.storage.databases import as_named
-from pytams.storage.files import why_not
+from pytams.storage.files import REPAIR, cannot_be_written, why_not
 from pytams.storage.ledgers import Ledgers
-from pytams.storage.manifest import StudyInfo, facts_from, read_manifest, write_manifest
+from pytams.storage.manifest import StudyInfo, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
+
+_LEFT_SECONDS = 3600.0
+"""After that, nobody is writing a temporary file any more: it takes less than a second, and clocks differ by less."""
 
 
 class RunDirectory:
@@ -79,7 +84,8 @@ class RunDirectory:
         except FileExistsError:
             raise RunDirectoryError(f"{path} holds a study already: somebody was quicker to make it") from None
         except OSError as error:
-            raise RunDirectoryError(f"{path} cannot be made: {error.strerror}") from error
+            _, remedy = cannot_be_written(path, error)
+            raise RunDirectoryError(f"{path} cannot be made: {error.strerror}; {remedy}, and try again") from error
         directory = cls(path, database_url)
         directory.is_new = True
         return directory
@@ -147,7 +153,7 @@ class RunDirectory:
         """Open the ledger of a run, and make sure that it is of this study."""
         ledger = self._ledgers.open(run, read_only=read_only)
         try:
-            self._check(ledger, run)
+            check_ledger(self.path, self.info, ledger, run)
         except BaseException:
             ledger.close()
             raise
@@ -165,14 +171,27 @@ class RunDirectory:
         """List the files of a ledger that are there; none in a database."""
         return self._ledgers.files(run)
 
+    def check_open_files(self, n_runs: int) -> None:
+        """Make sure that this process may have so many ledgers open at a time."""
+        self._ledgers.check_open_files(n_runs)
+
+    def ledgers_are_lost(self) -> bool:
+        """Whether there are segment files, and no ledger that could point at them."""
+        return not self._ledgers.numbers() and bool(self.segment_files.paths())
+
     def check_runs(self) -> None:
-        """Make sure that no more runs were computed than the study has.
+        """Make sure that the runs that were computed have ledgers, and are no more than the study has.
 
         Raises
         ------
         RunDirectoryError
-            If there is a ledger of another one: ``study.json`` was edited, or is damaged.
+            If all ledgers are gone, or there is one of another run: ``study.json`` was edited, or is damaged.
         """
+        if self.ledgers_are_lost():
+            raise RunDirectoryError(
+                f"{self._ledgers.place} is damaged: the ledgers of this study are missing, run00000.db and all "
+                f"others, while its segment files are there: put them back, or {REPAIR}"
+            )
         others = [run for run in self._ledgers.numbers() if run >= self.info.n_runs]
         for run in others:
             with self.ledger(run, read_only=True) as ledger:
@@ -188,31 +207,6 @@ class RunDirectory:
         if ledger.get_info("study") != facts:
             ledger.put_info("study", facts)
 
-    def _check(self, ledger: RunLedger, run: int) -> None:
-        """Compare the settings with those of the ledger; only the cap on branchings may have risen."""
-        facts = self.info.facts()
-        n_rows, n = ledger.get_trajectory_count(), self.info.settings.n_trajectories
-        if n_rows not in {0, n}:
-            raise RunDirectoryError(
-                f"{self.path / 'study.json'}: n_trajectories is {n}, but {ledger.name()} has {n_rows} of them: "
-                "one of the two was edited, or is damaged"
-            )
-        text = ledger.get_info("study")
-        try:
-            made_with = facts if text is None else facts_from(text)
-        except (TypeError, ValueError) as error:
-            what = f"{ledger.name()}: what it says of its study is not what was written"
-            raise RunDirectoryError(f"{what}: {error}") from error
-        cap = made_with.get("max_branchings")
-        if isinstance(cap, int) and cap < self.info.settings.cap:
-            made_with = made_with | {"max_branchings": facts["max_branchings"]}
-        for name in facts | made_with:
-            if facts.get(name) != made_with.get(name):
-                raise RunDirectoryError(
-                    f"{self.path / 'study.json'}: {name} is {facts.get(name)!r}, but run {run} was made with "
-                    f"{made_with.get(name)!r}: put it back, or start a new study"
-                )
-
     def clean_up(self, ledgers: Iterable[RunLedger]) -> list[Path]:
         """Remove what nothing points at: left behind between a file and its commit, or half written.
 
@@ -224,15 +218,16 @@ class RunDirectory:
         """
         found = [
             *self.segment_files.paths(),
-            *self.path.glob("*.tmp"),
-            *(self.path / Ledgers.subfolder).glob("*.tmp"),
+            *filter(_is_left, self.path.glob("*.tmp*")),
+            *filter(_is_left, (self.path / Ledgers.subfolder).glob("*.tmp*")),
         ]
         if self.n_runs_now() != self.info.n_runs:
             return []
         known = {self.path / name for ledger in ledgers for name in ledger.files()}
         unused = [path for path in found if path not in known]
         for path in unused:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is in nobody's way
+                path.unlink()
         return unused
 
 
@@ -242,6 +237,14 @@ def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     model = asked.model if there.model.made_of is None else there.model
     extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings, model=model)
     return None if extended == there else extended
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a temporary file was left behind, by its age: study and ledgers are written by who holds no run yet."""
+    try:
+        return time.time() - path.stat().st_mtime > _LEFT_SECONDS
+    except OSError:
+        return False
 
 
 def _is_ours(name: str) -> bool:

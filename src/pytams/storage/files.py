@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager
@@ -79,6 +80,12 @@ def why_not(path: Path, folder: Path) -> str | None:
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a name with a zero byte
         return f"cannot be opened: {getattr(error, 'strerror', error)}"
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is no ordinary file"
+
+
+def cannot_be_written(path: Path, error: OSError) -> tuple[str, str]:
+    """Say what it means that a file cannot be written, and what to do about it."""
+    is_full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    return f"{path} cannot be written: {error.strerror}", "make room" if is_full else "see that it may be written"
 
 
 def _sync_folder(folder: Path) -> None:

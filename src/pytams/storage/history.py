@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytams.core.errors import StoreError
+from pytams.core.errors import DamagedFileError
 from pytams.core.segments import Past, Point, Progress
 from pytams.core.states import LazySequence
 from pytams.storage.files import REPAIR
@@ -41,13 +41,13 @@ class History:
         expected = self.first_step
         for piece in self.pieces:
             if piece.key != self.start.key or piece.first_step != expected:
-                raise StoreError(
+                raise DamagedFileError(
                     f"the ledger of run {self.start.key.run} says that slot {self.start.key.slot} goes on at step "
                     f"{expected}, but its file has slot {piece.key.slot}, step {piece.first_step}: was it edited? "
                     f"{REPAIR}"
                 )
             if piece.ended and piece is not self.pieces[-1]:
-                raise StoreError(
+                raise DamagedFileError(
                     f"run {self.start.key.run}, slot {self.start.key.slot} has ended in one file, and goes on in "
                     f"another: was its ledger edited? {REPAIR}"
                 )
@@ -103,7 +103,7 @@ class History:
             return Past(self.progress, None)
         last = self.pieces[-1]
         if not len(last.steps) or last.steps[-1] != self.step:
-            raise StoreError(
+            raise DamagedFileError(
                 f"run {self.start.key.run}, slot {self.start.key.slot} was going on at step {self.step}, but its "
                 f"file has no state there: {REPAIR}"
             )
@@ -117,7 +117,7 @@ class History:
             if i < len(piece.steps) and piece.steps[i] == step:
                 return piece.states[i]
         key = self.start.key
-        raise StoreError(f"run {key.run}, slot {key.slot} has no state of step {step} in its file: {REPAIR}")
+        raise DamagedFileError(f"run {key.run}, slot {key.slot} has no state of step {step} in its file: {REPAIR}")
 
     def stored(self) -> Iterator[tuple[int, State]]:
         """Every stored state with its step, in order."""

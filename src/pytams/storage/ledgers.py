@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
-from pytams.sqldb.errors import NoLedgerError
+from pytams.sqldb.errors import NoAccessError, NoLedgerError
 from pytams.sqldb.runledger import RunLedger
 from pytams.sqldb.schemas import schemas
-from pytams.sqldb.urls import parsed
-from pytams.storage.files import temporary, why_not, write_atomically
+from pytams.sqldb.sqlite import SHARED_FILE_SYSTEMS, file_system
+from pytams.sqldb.urls import parsed, shown
+from pytams.storage.files import cannot_be_written, temporary, why_not, write_atomically
 
 if TYPE_CHECKING:
     from pytams.storage.manifest import StudyInfo
@@ -57,22 +58,49 @@ class Ledgers:
 
     def _copy_template(self, path: Path) -> None:
         """Put an empty ledger of this study in place: quicker than to make its tables again for every run."""
-        if self._template is None:
-            with temporary(path) as where:
-                with RunLedger(str(where)) as ledger:
-                    ledger.put_info("study", json.dumps(self._facts))
-                self._template = where.read_bytes()
-        with suppress(FileExistsError):  # another driver was quicker
-            write_atomically(path, self._template, replace=False, sync=False)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            if self._template is None:
+                with temporary(path) as where:
+                    with RunLedger(str(where)) as ledger:
+                        ledger.put_info("study", json.dumps(self._facts))
+                    self._template = where.read_bytes()
+            with suppress(FileExistsError):  # another driver was quicker
+                write_atomically(path, self._template, replace=False, sync=False)
+        except OSError as error:
+            raise NoAccessError(*cannot_be_written(path, error)) from error
 
     def numbers(self) -> list[int]:
         """List the runs that have a ledger."""
         if self._url is None:
-            folder = self._folder / self.subfolder
-            names, pattern = (os.listdir(folder) if folder.is_dir() else []), r"run(\d{5,})\.db"
+            names, pattern = _names(self._folder / self.subfolder), r"run(\d{5,})\.db"
         else:
             names, pattern = schemas(self._url), rf"{re.escape(self._schema)}_run(\d{{5,}})"
         return sorted(int(found[1]) for name in names if (found := re.fullmatch(pattern, name)))
+
+    def check_open_files(self, n_runs: int) -> None:
+        """Make sure that this process may have so many of them open at a time.
+
+        Raises
+        ------
+        RunDirectoryError
+            If the system does not allow it.
+        """
+        if self._url is not None or not hasattr(os, "sysconf"):
+            return
+        is_shared = file_system(self._folder / self.subfolder) in SHARED_FILE_SYSTEMS
+        n_files = n_runs * (1 if is_shared else 3)  # itself, its log, and the index of that
+        limit = os.sysconf("SC_OPEN_MAX")  # -1 if there is none
+        if 0 < limit < n_files:
+            raise RunDirectoryError(
+                f"{self._folder}: to drive {n_runs} runs at a time takes {n_files} open files, and this process may "
+                f"have {limit}: allow more (ulimit -n), or drive fewer at a time (runs_at_once)"
+            )
+
+    @property
+    def place(self) -> str:
+        """Where they are, without a password."""
+        return str(self._folder / self.subfolder) if self._url is None else shown(self._url)
 
     def exists(self, run: int) -> bool:
         """Whether a run has a ledger."""
@@ -97,3 +125,15 @@ class Ledgers:
             return str(self._folder / self.subfolder / f"run{run:05d}.db")
         url = parsed(self._url).update_query_dict({"schema": f"{self._schema}_run{run:05d}"})
         return url.render_as_string(hide_password=False)
+
+
+def _names(folder: Path) -> list[str]:
+    """List what is in a folder; nothing if there is none."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{folder} cannot be read: {error.strerror}; see that it may be, and try again"
+        ) from error

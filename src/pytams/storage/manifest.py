@@ -16,7 +16,7 @@ from uuid import uuid4
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import SECRET, Checked, NotNegative, RunCount, Seed, Settings
 from pytams.sqldb.urls import without_password
-from pytams.storage.files import why_not, write_atomically
+from pytams.storage.files import cannot_be_written, why_not, write_atomically
 from pytams.storage.strict_json import strict_json
 
 FORMAT = 3
@@ -122,10 +122,17 @@ def write_manifest(path: Path, info: StudyInfo, *, new: bool = False) -> None:
     ------
     FileExistsError
         If there is one.
+    RunDirectoryError
+        If it cannot be written: then it is what it was.
     """
     url = info.database_url and without_password(info.database_url)
     content = {"format": FORMAT, **replace(info, database_url=url).to_dict()}
-    write_atomically(path, json.dumps(content, indent=2).encode(), replace=not new)
+    try:
+        write_atomically(path, json.dumps(content, indent=2).encode(), replace=not new)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RunDirectoryError("{}; {}, and try again".format(*cannot_be_written(path, error))) from error
 
 
 def read_manifest(path: Path) -> StudyInfo:

@@ -75,6 +75,8 @@ def segment_of(metadata: str) -> tuple[SegmentKey, list[PieceName], bool]:
     ValueError
         If that is not what the metadata says.
     """
+    if not isinstance(metadata, str):  # SQLite keeps whatever it is given
+        raise ValueError(f"it is {metadata!r}")  # noqa: TRY004 - as documented
     try:
         found = json.loads(metadata)
         key = SegmentKey(*(int(found[name]) for name in ("run", "slot", "branch")))
@@ -99,7 +101,7 @@ def start_of(metadata: str) -> Start:
             return Start(key, None, 0, math.nan)
         slot, branch = found["parent"]
         return Start(key, SegmentKey(key.run, slot, branch), int(found["branch_step"]), float(found["branch_score"]))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
+from pytams.core.text import printable
 from pytams.models.fingerprint import warnings_of
 from pytams.sqldb.urls import without_password
 from pytams.storage.directory import RunDirectory
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pytams.core.ports import Steppable
     from pytams.core.selection import Variant
     from pytams.core.settings import RunArguments, Settings
+
+MOST_RUNS = 1_000_000
+"""In a run directory: each has a ledger, and who goes on with a study looks at every run."""
 
 _logger = logging.getLogger("pytams")
 
@@ -59,6 +63,10 @@ def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, 
     """
     if arguments.first_run:
         raise SettingsError("first_run", "the runs of a run directory are numbered from 0")
+    if arguments.n_runs > MOST_RUNS:
+        raise SettingsError(
+            "n_runs", f"{arguments.n_runs} is more than the {MOST_RUNS:,} runs of a run directory at most"
+        )
     there = storage.path / "study.json"
     if not there.exists():
         try:
@@ -99,7 +107,7 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
         if name != "max_branchings" and asked[name] != made_with:
             raise SettingsError(name, f"{storage.path} was made with {made_with!r}, not {asked[name]!r}")
     if model.name != info.model.name:
-        raise RunDirectoryError(f"{storage.path} is of the model {info.model.name}, not {model.name}")
+        raise RunDirectoryError(f"{storage.path} is of the model {printable(info.model.name)}, not {model.name}")
     if not storage.force:
         check_model(storage.path, info.model, model, storage.model_reference)
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)

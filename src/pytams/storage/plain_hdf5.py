@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from pytams.core.errors import StoreError
+from pytams.core.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def open_plain(path: Path) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except (OSError, ValueError, RuntimeError) as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        raise StoreError(f"{path} cannot be opened: {printable(str(error))}") from error
     try:
         _check(file, path)
     except StoreError:
@@ -42,7 +43,7 @@ def open_plain(path: Path) -> h5py.File:
         raise
     except Exception as error:  # whatever HDF5 stumbles over
         file.close()
-        raise StoreError(f"{path} is no segment file: {error}") from error
+        raise StoreError(f"{path} is no segment file: {printable(str(error))}") from error
     return file
 
 
@@ -80,7 +81,9 @@ def _checked_size(array: h5py.h5d.DatasetID, path: Path, name: bytes) -> int:
         return 0
     stored: int = array.get_storage_size()
     if stored != declared:
-        raise StoreError(f"{path}: {name.decode(errors='replace')} has {declared} bytes, of which {stored} are there")
+        raise StoreError(
+            f"{path}: {printable(name.decode(errors='replace'))} has {declared} bytes, of which {stored} are there"
+        )
     return stored
 
 
@@ -93,5 +96,5 @@ def _is_dimension(array: h5py.h5d.DatasetID) -> bool:
 
 def _refused(path: Path, name: bytes, what: str) -> StoreError:
     return StoreError(
-        f"{path}: {name.decode(errors='replace')} {what}: pytams did not write that, and does not read it"
+        f"{path}: {printable(name.decode(errors='replace'))} {what}: pytams did not write that, and does not read it"
     )

@@ -66,8 +66,8 @@ class SavedStudy:
         info, variant = self.directory.info, checked_variant(variant)
         if info.settings.variant != variant.name:
             raise RunDirectoryError(
-                f"{path} was made with the splitting variant {info.settings.variant}: open it in Python, by "
-                "pytams.load(..., variant=...)"
+                f"{path} was made with the splitting variant {printable(info.settings.variant)}: open it in "
+                "Python, by pytams.load(..., variant=...)"
             )
         for run in self.directory.begun():
             with self.directory.ledger(run, read_only=True) as ledger:
@@ -202,7 +202,7 @@ class SavedStudy:
         """
         source = self.directory.info.model
         if source.reference is None:
-            raise RunDirectoryError(f"{source.name} was made in Python: pass the model")
+            raise RunDirectoryError(f"{printable(source.name)} was made in Python: pass the model")
         check_sources(self.directory.path, source)
         model = make_model(source.reference, source.arguments, Path())
         check_model(self.directory.path, source, model, source.reference)
@@ -246,6 +246,6 @@ def _table(runs: Sequence[dict[str, Any]], target: float) -> list[str]:
     lines = ["", f"{'run':>5}  {'level':>10} of {target:g}  {'branchings':>10}  driver"]
     for run in runs:
         level = "-" if run["level"] is None else f"{run['level']:.4g}"
-        driver = DAMAGED if run["damaged"] else printable(run["driver"] or "none: pytams resume goes on with it")
+        driver = DAMAGED if run["damaged"] else run["driver"] or "none: pytams resume goes on with it"
         lines.append(f"{run['run']:>5}  {level:>10} of {target:g}  {run['n_branchings']:>10}  {driver}")
     return lines

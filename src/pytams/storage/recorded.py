@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Self
 
-from pytams.core.errors import RunDirectoryError, StoreError
+from pytams.core.errors import DamagedFileError, RunDirectoryError
 from pytams.core.segments import SegmentKey
 from pytams.core.states import digest
 from pytams.core.verification import Beginning, Outline, Witness
@@ -171,10 +171,12 @@ class Recorded:
             return None
         for name in names:
             if name.file not in self.files:
-                raise StoreError(f"{self.ledger_name}: {start.key} is said to be in {name.file}, no file of this run")
+                raise DamagedFileError(
+                    f"{self.ledger_name}: {start.key} is said to be in {name.file!r}, no file of this run; {REPAIR}"
+                )
         history = History(start, [segment_files.read(name, self.files[name.file]) for name in names])
         if history.ended != ended:
-            raise StoreError(
+            raise DamagedFileError(
                 f"{self.ledger_name} says that {start.key} has {'' if ended else 'not '}ended, and its file says "
                 f"otherwise: {REPAIR}"
             )

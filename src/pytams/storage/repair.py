@@ -6,29 +6,37 @@ Nothing that is whole is touched, and no file is removed: damaged ones are renam
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from pytams.core.errors import RunDirectoryError, StoreError
+from pytams.core.errors import DamagedFileError, RunDirectoryError, StoreError
 from pytams.core.segments import SegmentKey, Start
-from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.errors import RESTORE_DATABASE, DamagedLedgerError, LedgerError, NoLedgerError
 from pytams.storage.claims import STALE_SECONDS, release
 from pytams.storage.decided import decided
 from pytams.storage.history import History
 from pytams.storage.metadata import blank_metadata, segment_of
 from pytams.storage.recorded import Recorded
+from pytams.storage.segment_files import SegmentFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytams.core.selection import Variant
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.directory import RunDirectory
-    from pytams.storage.segment_files import Piece, SegmentFiles
+    from pytams.storage.segment_files import Piece
+
+_DAMAGE = (DamagedLedgerError, NoLedgerError, DamagedFileError)
+"""What is known to be damaged; all other errors may be of something that is whole."""
 
 
 def repair(directory: RunDirectory, variant: Variant) -> list[str]:
     """Set aside or forget what is damaged; what is then missing is computed when the study is resumed.
+
+    What merely cannot be read or written is not damaged: then nothing is changed.
 
     Returns
     -------
@@ -38,49 +46,72 @@ def repair(directory: RunDirectory, variant: Variant) -> list[str]:
     Raises
     ------
     RunDirectoryError
-        If somebody drives a run of the study.
-    LedgerError
+        If somebody drives a run of the study, or something cannot be read or written.
+    DamagedLedgerError
         If a ledger on PostgreSQL is damaged: it has to be restored there.
     """
+    if directory.ledgers_are_lost():
+        folder = directory.path / SegmentFiles.subfolder
+        return [f"no run has a ledger: all are computed again, {_set_aside(folder)}"]
+    is_whole = _whole_files(directory)
     lines: list[str] = []
-    is_whole: dict[str, bool] = {}
-    """Whether any ledger finds each file whole."""
     for run in directory.begun():
-        lines += _repair_run(directory, variant, run, is_whole)
+        lines += _repair_run(directory, variant, run)
     directory.segment_files.close()
     damaged = {directory.path / name for name, whole in is_whole.items() if not whole}
     return lines + [_set_aside(path) for path in sorted(damaged & set(directory.segment_files.paths()))]
 
 
-def _repair_run(directory: RunDirectory, variant: Variant, run: int, is_whole: dict[str, bool]) -> list[str]:
+def _whole_files(directory: RunDirectory) -> dict[str, bool]:
+    """Find whether any ledger finds each segment file whole. Every ledger and every file is looked at."""
+    is_whole: dict[str, bool] = {}
     try:
-        ledger = directory.ledger(run)
-        try:
-            if not ledger.claim(STALE_SECONDS):
-                raise RunDirectoryError(f"{directory.path}: run {run} is driven by {ledger.driver()}: stop it first")
-            n_forgotten = _forget_damaged(directory.segment_files, run, ledger, is_whole)
-            _check_rest(directory, variant, run, ledger)
-        finally:
-            release([ledger])
+        for run in directory.begun():
+            with suppress(*_DAMAGE), _claimed(directory, run) as ledger:
+                for name, sha256 in ledger.files().items():
+                    is_whole[name] = is_whole.get(name, False) or directory.segment_files.is_whole(name, sha256)
     except (LedgerError, StoreError) as error:
+        raise RunDirectoryError(f"{error}. Nothing was changed: that is no damage that could be repaired") from error
+    return is_whole
+
+
+@contextmanager
+def _claimed(directory: RunDirectory, run: int) -> Iterator[RunLedger]:
+    """Open the ledger of a run as its driver."""
+    ledger = directory.ledger(run)
+    try:
+        if not ledger.claim(STALE_SECONDS):
+            driver = ledger.driver()
+            who = driver.label if driver else "somebody"
+            raise RunDirectoryError(f"{directory.path}: run {run} is driven by {who}: stop it first")
+        yield ledger
+    finally:
+        release([ledger])
+
+
+def _repair_run(directory: RunDirectory, variant: Variant, run: int) -> list[str]:
+    try:
+        with _claimed(directory, run) as ledger:
+            n_forgotten = _forget_damaged(directory.segment_files, run, ledger)
+            _check_rest(directory, variant, run, ledger)
+    except _DAMAGE as error:
         files = directory.ledger_files(run)
         if not files:  # it is in a database
-            raise
+            what = error.what if isinstance(error, DamagedLedgerError) else f"run {run}: {error}"
+            raise DamagedLedgerError(what, RESTORE_DATABASE) from error
         return [f"{error}: run {run} is computed again", *map(_set_aside, files)]
     return [f"run {run}: {n_forgotten} damaged trajectories are computed again"] if n_forgotten else []
 
 
-def _forget_damaged(files: SegmentFiles, run: int, ledger: RunLedger, is_whole: dict[str, bool]) -> int:
-    """Forget trajectories that are not whole; note which files are."""
+def _forget_damaged(files: SegmentFiles, run: int, ledger: RunLedger) -> int:
+    """Forget trajectories that are not whole."""
     sha256 = ledger.files()
-    for name in sha256:
-        is_whole[name] = is_whole.get(name, False) or files.is_whole(name, sha256[name])
 
     def is_bad(metadata: str) -> bool:
         try:
             key, names, ended = segment_of(metadata)
             found = _history(key, [files.read(name, sha256[name.file]) for name in names]) if names else None
-        except (StoreError, ValueError, LookupError):
+        except (DamagedFileError, ValueError, LookupError):
             return True
         return key.run != run or (found is not None and found.ended != ended)
 
@@ -107,17 +138,20 @@ def _check_rest(directory: RunDirectory, variant: Variant, run: int, ledger: Run
 
     Raises
     ------
-    StoreError
+    DamagedFileError
         If it does not: then nothing of the ledger can be trusted.
     """
     try:
         recorded = Recorded.read(ledger, run, directory.info)
         decided(directory, variant, {run: recorded})
     except RunDirectoryError as error:
-        raise StoreError(str(error)) from error
+        raise DamagedFileError(str(error)) from error
 
 
 def _set_aside(path: Path) -> str:
     aside = path.with_name(f"{path.name}.damaged-{uuid4().hex[:8]}")
-    path.rename(aside)
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be renamed to {aside.name}: {error.strerror}") from error
     return f"{path}: set aside as {aside.name}"

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import h5netcdf
 import numpy as np
 
-from pytams.core.errors import StoreError
+from pytams.core.errors import DamagedFileError, StoreError
 from pytams.core.segments import SegmentKey
 from pytams.core.states import LazySequence, state_columns
+from pytams.core.text import printable
 from pytams.storage.files import REPAIR, why_not, write_atomically
 from pytams.storage.plain_hdf5 import open_plain
 
@@ -116,10 +117,16 @@ class SegmentFiles:
         return file().piece(name.row, file)
 
     def is_whole(self, name: str, sha256: str) -> bool:
-        """Whether a file is there, and the one that was written."""
+        """Whether a file is there, and the one that was written.
+
+        Raises
+        ------
+        StoreError
+            If that cannot be known: it cannot be read.
+        """
         try:
             self._open(name, sha256)
-        except StoreError:
+        except DamagedFileError:
             return False
         return True
 
@@ -137,10 +144,10 @@ class _File:
     """A segment file, checked, and open for reading."""
 
     def __init__(self, folder: Path, name: str, sha256: str) -> None:
-        if not re.fullmatch(rf"{SegmentFiles.subfolder}/[^/\0]+\.nc", name):
-            raise StoreError(
-                f"{name}: a ledger may not point outside its run directory {folder}, nor at anything in it but "
-                f"{SegmentFiles.subfolder}/*.nc"
+        if not re.fullmatch(rf"{SegmentFiles.subfolder}/[\w.-]+\.nc", name, re.ASCII):
+            raise DamagedFileError(
+                f"{printable(name)}: a ledger may not point outside its run directory {folder}, nor at anything "
+                f"in it but {SegmentFiles.subfolder}/*.nc"
             )
         path = folder / name
         problem = why_not(path, folder)
@@ -149,10 +156,12 @@ class _File:
         try:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror}; {REPAIR}") from error
+        except FileNotFoundError as error:
+            raise DamagedFileError(f"{path} cannot be read: {error.strerror}; {REPAIR}") from error
+        except OSError as error:  # it may be whole
+            raise StoreError(f"{path} cannot be read: {error.strerror}; see that it may be, and try again") from error
         if found != sha256:
-            raise StoreError(
+            raise DamagedFileError(
                 f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]}); {REPAIR}"
             )
         self._path = path
@@ -161,7 +170,7 @@ class _File:
         except StoreError:
             raise
         except Exception as error:  # whatever there may be in it
-            raise StoreError(f"{path} is no segment file: {type(error).__name__}: {error}") from error
+            raise StoreError(f"{path} is no segment file: {type(error).__name__}: {printable(str(error))}") from error
 
     def _read(self, file: h5netcdf.File) -> None:
         """Read all but the states, and make sure that it belongs together."""
@@ -189,7 +198,9 @@ class _File:
     def piece(self, row: int, this: Callable[[], _File]) -> Piece:
         """Get one row; `this` finds this file again later on."""
         if not 0 <= row < len(self._obs) - 1:
-            raise StoreError(f"{self._path} has no piece {row}, which a ledger points at: was it edited? {REPAIR}")
+            raise DamagedFileError(
+                f"{self._path} has no piece {row}, which a ledger points at: was it edited? {REPAIR}"
+            )
         stored = range(self._stored[row], self._stored[row + 1])
         return Piece(
             key=SegmentKey(*(self._rows[name][row] for name in ("run", "slot", "branch"))),

@@ -1,0 +1,56 @@
+"""Whether a ledger is of the study that ``study.json`` says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytams.core.errors import RunDirectoryError
+from pytams.storage.manifest import facts_from
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytams.sqldb.runledger import RunLedger
+    from pytams.storage.manifest import StudyInfo
+
+
+def check_ledger(path: Path, info: StudyInfo, ledger: RunLedger, run: int) -> None:
+    """Compare the settings of a run directory with those of a ledger; only the cap on branchings may have risen.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they differ, or the ledger has not as many trajectories as there should be.
+    """
+    facts = info.facts()
+    n_rows, n = ledger.get_trajectory_count(), info.settings.n_trajectories
+    if n_rows not in {0, n}:
+        raise RunDirectoryError(
+            f"{path / 'study.json'}: n_trajectories is {n}, but {ledger.name()} has {n_rows} of them: "
+            "one of the two was edited, or is damaged"
+        )
+    if not n_rows and _is_emptied(ledger):
+        raise RunDirectoryError(
+            f"{ledger.name()} has no trajectories, but segment files of run {run}: it was edited, or is damaged"
+        )
+    text = ledger.get_info("study")
+    try:
+        made_with = facts if text is None else facts_from(text)
+    except (TypeError, ValueError) as error:
+        what = f"{ledger.name()}: what it says of its study is not what was written"
+        raise RunDirectoryError(f"{what}: {error}") from error
+    cap = made_with.get("max_branchings")
+    if isinstance(cap, int) and cap < info.settings.cap:
+        made_with = made_with | {"max_branchings": facts["max_branchings"]}
+    for name in facts | made_with:
+        if facts.get(name) != made_with.get(name):
+            raise RunDirectoryError(
+                f"{path / 'study.json'}: {name} is {facts.get(name)!r}, but run {run} was made with "
+                f"{made_with.get(name)!r}: put it back, or start a new study"
+            )
+
+
+def _is_emptied(ledger: RunLedger) -> bool:
+    """Whether something was recorded, and there are no trajectories; somebody may be writing the first ones now."""
+    recorded = ledger.files() or ledger.get_archived_trajectory_count()
+    return bool(recorded) and not ledger.get_trajectory_count()
