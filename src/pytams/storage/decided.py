@@ -90,9 +90,10 @@ def _compare_rows(recorded: Recorded, splitting: Splitting) -> None:
     starts = all_starts(splitting.run, len(splitting.members), iterations)
     parents = {key: start.parent for key, start in starts.items() if start.parent is not None}
     for key, start in starts.items():
-        if key not in recorded.metadata:
+        row = recorded.rows.get(key)
+        if row is None:
             continue
-        said = json.loads(recorded.metadata[key])
+        said = json.loads(row.metadata)
         expected: dict[str, Any] = {}
         if start.ended:  # nothing was left to simulate, and no file has it
             recorded.check(start, step=start.step, best=start.score, ended=True)
@@ -102,4 +103,4 @@ def _compare_rows(recorded: Recorded, splitting: Splitting) -> None:
             history = said["branching_history"]
             n_said = len(history) if isinstance(history, list) else 0
             expected["branching_history"] = lineage(parents, key)[-n_said:]
-        check_metadata(recorded.ledger_name, recorded.metadata[key], expected)
+        check_metadata(recorded.ledger_name, row.metadata, expected)

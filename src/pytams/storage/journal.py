@@ -147,7 +147,7 @@ class RunJournal:
         history = run.recorded.history(start, self._directory.segment_files)
         if history is None:
             return None
-        run.segments[start.key].skip(history, run.recorded.pieces[start.key][0])
+        run.segments[start.key].skip(history, run.recorded.rows[start.key].pieces)
         return history.past
 
     # --- what happens -------------------------------------------------------------------------------------------

@@ -43,8 +43,7 @@ def facts_of(start: Start, *, step: int, best: float, ended: bool, settings: Set
     }
 
 
-GROWING = "t_cur", "converged", "score_max", "length", "nstep_compute"
-"""What a row may say more of than is in files, while the segment goes on."""
+_GROWING = "t_cur", "converged", "score_max", "length", "nstep_compute"
 
 
 def weight_facts(log_weight: float) -> dict[str, Any]:
@@ -103,6 +102,21 @@ def start_of(metadata: str) -> Start:
         return Start(key, SegmentKey(key.run, slot, branch), int(found["branch_step"]), float(found["branch_score"]))
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
+
+
+def check_segment(
+    ledger_name: str, metadata: str, start: Start, *, step: int, best: float, ended: bool, settings: Settings
+) -> None:
+    """Make sure that a row says what is in files of a segment; while it goes on, the row may be ahead of them.
+
+    Raises
+    ------
+    RunDirectoryError
+        As `check_metadata`.
+    """
+    facts = facts_of(start, step=step, best=best, ended=ended, settings=settings)
+    known = facts if ended else {name: value for name, value in facts.items() if name not in _GROWING}
+    check_metadata(ledger_name, metadata, known)
 
 
 def check_metadata(ledger_name: str, metadata: str, expected: Mapping[str, Any]) -> None:

@@ -72,7 +72,7 @@ class SavedStudy:
         for run in self.directory.begun():
             with self.directory.ledger(run, read_only=True) as ledger:
                 self._recorded[run], self._owners[run] = Recorded.read(ledger, run, info), ledger.driver()
-        begun = {run: recorded for run, recorded in self._recorded.items() if recorded.pieces}
+        begun = {run: recorded for run, recorded in self._recorded.items() if recorded.rows}
         self.splittings: dict[int, Splitting] = decided(self.directory, variant, begun)
         """The state of each run of which something is recorded."""
         finished = [run for run, recorded in self._recorded.items() if recorded.is_finished]

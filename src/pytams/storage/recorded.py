@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pytams.core.errors import DamagedFileError, RunDirectoryError
 from pytams.core.segments import SegmentKey
@@ -14,7 +14,7 @@ from pytams.core.verification import Beginning, Outline, Witness
 from pytams.sqldb.tables import COMPLETED
 from pytams.storage.files import REPAIR
 from pytams.storage.history import History
-from pytams.storage.metadata import GROWING, check_metadata, facts_of, length_of, segment_of, start_of
+from pytams.storage.metadata import check_segment, length_of, segment_of, start_of
 
 if TYPE_CHECKING:
     from pytams.core.segments import Start
@@ -27,6 +27,19 @@ DAMAGED = f"damaged: it was finished, and some of it is missing; {REPAIR}"
 """What is said of a run whose ledger says that it is finished, while its trajectories do not."""
 
 
+class Row(NamedTuple):
+    """What a ledger says of a segment."""
+
+    pieces: list[PieceName]
+    """Where it is."""
+    ended: bool
+    metadata: str
+    """All that is said, as JSON."""
+    file: str | None
+    status: str | None
+    """These two are columns that not every table has."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Recorded:
     """One run, as its ledger has it."""
@@ -35,12 +48,8 @@ class Recorded:
     info: StudyInfo
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each segment file."""
-    pieces: dict[SegmentKey, tuple[list[PieceName], bool]] = field(default_factory=dict)
-    """Where each segment is, and whether it has ended."""
-    metadata: dict[SegmentKey, str] = field(default_factory=dict)
-    """What else is said of each segment."""
-    columns: dict[SegmentKey, tuple[str | None, str | None]] = field(default_factory=dict)
-    """File and status of each row, if it has these."""
+    rows: dict[SegmentKey, Row] = field(default_factory=dict)
+    """What is said of each segment."""
     archived: set[SegmentKey] = field(default_factory=set)
     """Killed trajectories."""
     iterations: list[dict[str, Any]] = field(default_factory=list)
@@ -88,14 +97,14 @@ class Recorded:
     def _add(self, run: int, metadata: str, file: str | None = None, status: str | None = None) -> SegmentKey:
         """Take in a row."""
         try:
-            key, names, ended = segment_of(metadata)
+            key, pieces, ended = segment_of(metadata)
         except ValueError as error:
             raise RunDirectoryError(
                 f"{self.ledger_name}: the metadata of a trajectory is not what was written: {error}; {REPAIR}"
             ) from None
         if key.run != run:
             raise RunDirectoryError(f"{self.ledger_name} has trajectories of run {key.run}: was it renamed?")
-        self.pieces[key], self.metadata[key], self.columns[key] = (names, ended), metadata, (file, status)
+        self.rows[key] = Row(pieces, ended, metadata, file, status)
         return key
 
     def witnesses(self, n_steps: int, segment_files: SegmentFiles) -> list[Witness]:
@@ -104,9 +113,9 @@ class Recorded:
         Of several such branches, the one that starts highest: so it is seen what the model does late, and far out. If
         no branch of the ensemble has ended, all that there is of the initial trajectory.
         """
-        written = [key for key, (names, _) in self.pieces.items() if names]
+        written = [key for key, row in self.rows.items() if row.pieces]
         initial = max((key for key in written if key.branch == 0), key=self._size, default=None)
-        members = [key for key in written if key.branch > 0 and key not in self.archived and self.pieces[key][1]]
+        members = [key for key in written if key.branch > 0 and key not in self.archived and self.rows[key].ended]
         reachable = filter(self._is_reachable, sorted(members, key=self._reach, reverse=True))
         branch = next(reachable, None)
         found = []
@@ -119,16 +128,16 @@ class Recorded:
     def _is_reachable(self, key: SegmentKey) -> bool:
         """Whether there is something of all its ancestors, too."""
         here: SegmentKey | None = key
-        while here is not None and here in self.metadata and self.pieces[here][0]:
+        while here is not None and here in self.rows and self.rows[here].pieces:
             here = self._start(here).parent
         return here is None
 
     def _reach(self, key: SegmentKey) -> tuple[int, float, SegmentKey]:
-        return length_of(self.metadata[key]), self._start(key).score, key
+        return length_of(self.rows[key].metadata), self._start(key).score, key
 
-    def _size(self, key: SegmentKey) -> tuple[bool, int, int]:
-        names, ended = self.pieces[key]
-        return ended, len(names), -key.slot
+    def _size(self, key: SegmentKey) -> tuple[bool, bool, int, int]:
+        is_kept = key not in self.archived  # with its states
+        return is_kept, self.rows[key].ended, len(self.rows[key].pieces), -key.slot
 
     def _witness(self, start: Start, segment_files: SegmentFiles, n_steps: int | None = None) -> Witness:
         history = self.history(start, segment_files)
@@ -152,7 +161,7 @@ class Recorded:
     def _start(self, key: SegmentKey) -> Start:
         """Read where a segment is said to begin."""
         try:
-            return start_of(self.metadata[key])
+            return start_of(self.rows[key].metadata)
         except ValueError as error:
             raise RunDirectoryError(
                 f"{self.ledger_name}: where {key} begins is not said: {error}; {REPAIR}"
@@ -166,18 +175,18 @@ class Recorded:
         StoreError
             If it is not where it is said to be.
         """
-        names, ended = self.pieces.get(start.key, ([], False))
-        if not names:
+        row = self.rows.get(start.key)
+        if row is None or not row.pieces:
             return None
-        for name in names:
+        for name in row.pieces:
             if name.file not in self.files:
                 raise DamagedFileError(
                     f"{self.ledger_name}: {start.key} is said to be in {name.file!r}, no file of this run; {REPAIR}"
                 )
-        history = History(start, [segment_files.read(name, self.files[name.file]) for name in names])
-        if history.ended != ended:
+        history = History(start, [segment_files.read(name, self.files[name.file]) for name in row.pieces])
+        if history.ended != row.ended:
             raise DamagedFileError(
-                f"{self.ledger_name} says that {start.key} has {'' if ended else 'not '}ended, and its file says "
+                f"{self.ledger_name} says that {start.key} has {'' if row.ended else 'not '}ended, and its file says "
                 f"otherwise: {REPAIR}"
             )
         self.check(start, step=history.step, best=history.best, ended=history.ended)
@@ -191,14 +200,11 @@ class Recorded:
         RunDirectoryError
             If it does not: the message names what differs.
         """
-        facts = facts_of(start, step=step, best=best, ended=ended, settings=self.info.settings)
-        if not ended:
-            facts = {name: value for name, value in facts.items() if name not in GROWING}
-        check_metadata(self.ledger_name, self.metadata[start.key], facts)
-        (names, _), (file, status) = self.pieces[start.key], self.columns[start.key]
+        row, settings = self.rows[start.key], self.info.settings
+        check_segment(self.ledger_name, row.metadata, start, step=step, best=best, ended=ended, settings=settings)
         for name, value, is_right in (
-            ("status", status, status is None or (status == COMPLETED) == ended),
-            ("traj_file", file, file is None or not names or file == names[-1].file),
+            ("status", row.status, row.status is None or (row.status == COMPLETED) == ended),
+            ("traj_file", row.file, row.file is None or not row.pieces or row.file == row.pieces[-1].file),
         ):
             if not is_right:
                 raise RunDirectoryError(

@@ -5,18 +5,16 @@ Nothing that is whole is touched, and no file is removed: damaged ones are renam
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from pytams.core.errors import DamagedFileError, RunDirectoryError, StoreError
-from pytams.core.segments import SegmentKey, Start
 from pytams.sqldb.errors import RESTORE_DATABASE, DamagedLedgerError, LedgerError, NoLedgerError
 from pytams.storage.claims import STALE_SECONDS, release
 from pytams.storage.decided import decided
 from pytams.storage.history import History
-from pytams.storage.metadata import blank_metadata, segment_of
+from pytams.storage.metadata import blank_metadata, check_segment, segment_of, start_of
 from pytams.storage.recorded import Recorded
 from pytams.storage.segment_files import SegmentFiles
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from pytams.core.selection import Variant
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.directory import RunDirectory
-    from pytams.storage.segment_files import Piece
 
 _DAMAGE = (DamagedLedgerError, NoLedgerError, DamagedFileError)
 """What is known to be damaged; all other errors may be of something that is whole."""
@@ -92,7 +89,7 @@ def _claimed(directory: RunDirectory, run: int) -> Iterator[RunLedger]:
 def _repair_run(directory: RunDirectory, variant: Variant, run: int) -> list[str]:
     try:
         with _claimed(directory, run) as ledger:
-            n_forgotten = _forget_damaged(directory.segment_files, run, ledger)
+            n_forgotten = _forget_damaged(directory, run, ledger)
             _check_rest(directory, variant, run, ledger)
     except _DAMAGE as error:
         files = directory.ledger_files(run)
@@ -103,17 +100,22 @@ def _repair_run(directory: RunDirectory, variant: Variant, run: int) -> list[str
     return [f"run {run}: {n_forgotten} damaged trajectories are computed again"] if n_forgotten else []
 
 
-def _forget_damaged(files: SegmentFiles, run: int, ledger: RunLedger) -> int:
-    """Forget trajectories that are not whole."""
-    sha256 = ledger.files()
+def _forget_damaged(directory: RunDirectory, run: int, ledger: RunLedger) -> int:
+    """Forget trajectories that are not whole, or not what their rows say."""
+    files, sha256, settings = directory.segment_files, ledger.files(), directory.info.settings
 
     def is_bad(metadata: str) -> bool:
         try:
-            key, names, ended = segment_of(metadata)
-            found = _history(key, [files.read(name, sha256[name.file]) for name in names]) if names else None
-        except (DamagedFileError, ValueError, LookupError):
+            key, names, _ = segment_of(metadata)
+            if names:
+                start = start_of(metadata)
+                found = History(start, [files.read(name, sha256[name.file]) for name in names])
+                _ = found.past  # looks for the state that it goes on from
+                step, best, ended = found.step, found.best, found.ended
+                check_segment(ledger.name(), metadata, start, step=step, best=best, ended=ended, settings=settings)
+        except (DamagedFileError, RunDirectoryError, ValueError, LookupError):
             return True
-        return key.run != run or (found is not None and found.ended != ended)
+        return key.run != run
 
     def is_empty(metadata: str) -> bool:
         key, names, _ = segment_of(metadata)
@@ -123,14 +125,6 @@ def _forget_damaged(files: SegmentFiles, run: int, ledger: RunLedger) -> int:
     if n_forgotten:  # what is said of those without a file of their own may follow from these
         ledger.forget(is_empty, lambda slot: blank_metadata(run, slot))
     return n_forgotten
-
-
-def _history(key: SegmentKey, pieces: list[Piece]) -> History:
-    """Put pieces together; where the segment begins is not known here."""
-    is_branch, first_step = key.branch > 0, pieces[0].first_step
-    history = History(Start(key, key if is_branch else None, first_step - is_branch, math.nan), pieces)
-    _ = history.past  # looks for the state that it goes on from
-    return history
 
 
 def _check_rest(directory: RunDirectory, variant: Variant, run: int, ledger: RunLedger) -> None:

@@ -99,4 +99,3 @@ def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
         )
     run.n_complete, run.is_checked = n_found, True
     run.recorded.iterations = []
-    run.recorded.metadata = {}
