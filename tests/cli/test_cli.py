@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,14 @@ from pytams.cli.config import Config
 ROOT = Path(__file__).parents[2]
 SLOW_MODEL = """
 import time
+from collections.abc import Callable
+from pathlib import Path
 import pytams
 
 class Slow(pytams.Model):
     noise_shape = ()
     def initial_state(self, rng):
+        Path(__file__).with_name("begun").touch()
         return 0.0
     def step(self, state, noise, t, dt):
         time.sleep(0.01)
@@ -123,9 +127,9 @@ def test_interrupt(slow: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "pytams", "run", str(slow)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(2.5)
+    until((slow.parent / "begun").exists)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.strip().endswith("stopped by SIGINT, 0 of 1 runs finished")
     assert "Traceback" not in stderr
@@ -148,7 +152,7 @@ def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals)
         time.sleep(0.01)
     time.sleep(0.3)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=10)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert stdout == ""
     assert "go on with:  pytams resume 'my run'" in stderr
@@ -174,16 +178,19 @@ def test_interrupt_ends_the_workers_too(slow: Path) -> None:
         cwd=slow.parent,
         start_new_session=True,
     )
-    time.sleep(3)
-    started = processes_of_session(process.pid)
-    assert len(started) >= 4
+    until((slow.parent / "begun").exists)
+    until(lambda: len(processes_of_session(process.pid)) >= 4)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "pytams resume out" in stderr
     assert "Traceback" not in stderr
-    deadline = time.monotonic() + 10
-    while processes_of_session(process.pid):
+    until(lambda: not processes_of_session(process.pid))
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -255,7 +262,7 @@ def test_progress_on_a_terminal(slow: Path) -> None:
     except OSError:  # the other end is closed
         pass
     os.close(ours)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     assert b"0/1 runs, lowest level" in shown
     assert b"steps/s" in shown
 

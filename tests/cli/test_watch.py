@@ -60,7 +60,7 @@ def start(*arguments: str, cwd: Path, **options: int) -> subprocess.Popen[str]:
         stderr=options.get("stderr", subprocess.PIPE),
         text=True,
         cwd=cwd,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "150"},
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "150", "PYTHONUNBUFFERED": "1"},
     )
 
 
@@ -70,7 +70,7 @@ def driver(tmp_path: Path) -> subprocess.Popen[str]:
     (tmp_path / "slow.py").write_text(MODEL)
     (tmp_path / "input.toml").write_text(INPUT)
     process = start("run", "input.toml", "--out", "run.tams", cwd=tmp_path)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (tmp_path / "run.tams" / "study.json").exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
@@ -104,7 +104,7 @@ def test_on_a_terminal(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     except OSError:  # the other end is closed
         pass
     os.close(ours)
-    assert watcher.wait(timeout=20) == 0
+    assert watcher.wait(timeout=60) == 0
     driver.communicate(timeout=60)
     for word in (b"branchings", b"driver", b"running estimate", b"3 of 3 runs finished"):
         assert word in shown
@@ -112,7 +112,7 @@ def test_on_a_terminal(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
 
 def test_of_a_killed_driver(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     study = WatchedStudy(tmp_path / "run.tams")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (study.n_running and study.steps_per_second > 0):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -123,10 +123,10 @@ def test_of_a_killed_driver(tmp_path: Path, driver: subprocess.Popen[str]) -> No
     study.look()
     assert study.n_busy == 0
     watcher = start("watch", "run.tams", cwd=tmp_path)
-    time.sleep(2)
+    assert watcher.stdout is not None
+    assert any("no driver is at work: go on with pytams resume" in line for line in watcher.stdout)
     watcher.send_signal(signal.SIGINT)
-    stdout, stderr = watcher.communicate(timeout=10)
-    assert "no driver is at work: go on with pytams resume" in stdout
+    _, stderr = watcher.communicate(timeout=60)
     assert watcher.returncode == 0, stderr
     assert stderr == ""
 
@@ -176,6 +176,6 @@ def test_of_ledgers_on_postgresql(tmp_path: Path, postgres: str) -> None:
 
 def test_of_nothing(tmp_path: Path) -> None:
     watcher = start("watch", "nothing", cwd=tmp_path)
-    stdout, stderr = watcher.communicate(timeout=20)
+    stdout, stderr = watcher.communicate(timeout=60)
     assert (watcher.returncode, stdout) == (1, "")
     assert "nothing is no run directory" in stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,18 @@ from typing import Any
 import pytest
 
 import pytams
+from engine.killer import Killer
 from engine.test_hangs import OneIsBad
 from exact import DoubleWell2D, DoubleWell2DSingle
+from pytams.core.segments import Point, Problem, SegmentKey
+from pytams.engine import Processes
 
 distributed = pytest.importorskip("distributed")
+import dask  # noqa: E402 - comes with it
+
 from pytams.engine import clusters  # noqa: E402 - likewise
 from pytams.engine.clusters import connect  # noqa: E402 - needs Dask
-from pytams.engine.dask import OnDask, RemoteState  # noqa: E402 - likewise
+from pytams.engine.dask import DaskWorkers, OnDask, RemoteState  # noqa: E402 - likewise
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own, at its shutdown
 
@@ -86,6 +92,35 @@ def test_states_stay_on_the_workers(client: Any) -> None:
     assert seen > 100
 
 
+def test_an_answer_that_is_lost_before_it_is_fetched_is_computed_again() -> None:
+    cluster = distributed.LocalCluster(1, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL)
+    with cluster, distributed.Client(cluster) as client:
+        problem = Problem.of(DoubleWell2DSingle(), pytams.Settings(**SETTINGS), seed=4)
+        workers = DaskWorkers(problem, client, 1, 0.01, owns_cluster=False)
+        task: Any = workers.submit([Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None)])
+        distributed.wait(task)
+        cluster.scale(0)
+        until(lambda: task.status != "finished")
+        assert workers.wait(0.1) == []
+        cluster.scale(1)
+        found: list[Any] = []
+
+        def look() -> list[Any]:
+            found.extend(workers.wait(0.1))
+            return found
+
+        until(look)
+        assert [(outcome.task is task, outcome.answer.n_steps > 0) for outcome in found] == [(True, True)]
+        workers.close()
+
+
+def until(is_so: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_run_is_interrupted_and_resumed_on_other_workers(client: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytams.TAMS(DoubleWell2DSingle(), **SETTINGS).study(
@@ -95,6 +130,19 @@ def test_a_run_is_interrupted_and_resumed_on_other_workers(client: Any, tmp_path
             if i == 12:
                 break
     assert run(DoubleWell2DSingle(), out=out) == run(DoubleWell2DSingle())
+
+
+@pytest.mark.slow
+def test_a_worker_that_takes_long_to_start_again_is_not_given_up() -> None:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}):
+        client = LOCAL()
+        cluster = client.cluster
+        os.kill(cluster.workers[0].pid, signal.SIGKILL)
+        until(lambda: len(client.nthreads()) == 1)
+        client.wait_for_workers(2, timeout=60)
+        assert len(cluster.workers) == 2
+        client.close()
+        cluster.close()
 
 
 def test_a_model_that_always_raises_stops_the_run(client: Any) -> None:
@@ -138,6 +186,45 @@ def test_what_hangs_or_ends_its_process_is_named(monkeypatch: pytest.MonkeyPatch
         run(OneIsBad(7, partial(time.sleep, 1000)), n_runs=1, engine=partial(engine, timeout=3.0))
     with pytest.raises(pytams.WorkersLostError, match=r"^run 0, slot 7, from step \d+ on: its worker ended, 3 times"):
         run(OneIsBad(7, partial(os._exit, 0)), n_runs=1, engine=engine)
+
+
+class Hangs(DoubleWell2DSingle):
+    """From step 5 on, in every slot: before anything has come to an end."""
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        if t > 0.045:
+            time.sleep(1000)
+        return super().step(state, noise, t, dt)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [partial(OnDask, connect=LOCAL), Processes], ids=["Dask", "processes"])
+def test_what_hangs_at_the_very_beginning_is_ended_soon(make: Any) -> None:
+    start = time.monotonic()
+    names = r"^run 0, slot 0, from step \d on; run 0, slot 1, from step \d on: not done within 2.* s, 3 times"
+    with pytest.raises(pytams.WorkersLostError, match=names):
+        run(Hangs(), engine=partial(make, n_workers=2, timeout=1.0))
+    assert time.monotonic() - start < 60
+
+
+def test_what_hangs_on_threads_cannot_be_ended() -> None:
+    cluster = distributed.LocalCluster(1, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL)
+    with cluster, distributed.Client(cluster) as client:
+        message = r"^run 0, slot 0, from step \d on; .*, and its worker cannot be ended: it has no nanny"
+        with pytest.raises(pytams.WorkersLostError, match=message):
+            run(Waits(), n_runs=1, engine=partial(OnDask, connect=client, timeout=0.3))
+        GO_ON.set()
+
+
+GO_ON = threading.Event()
+
+
+class Waits(DoubleWell2DSingle):
+    """Hangs until it may go on."""
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        GO_ON.wait(60)
+        return super().step(state, noise, t, dt)
 
 
 DRIVER = """
@@ -186,30 +273,24 @@ def test_drivers_killed_many_times(tmp_path: Path) -> None:
 
 
 def check_kills(n_kills: int) -> None:
-    rng = random.Random(n_kills)
     expected = run(DoubleWell2DSingle(), n_runs=4)
-    killed = 0
-    while killed < n_kills:
+    killer = Killer(n_kills)
+    while killer.n_left:
         client = LOCAL()
-        done = threading.Event()
 
-        def kill(client: Any = client, done: threading.Event = done) -> None:
-            nonlocal killed
-            while not done.wait(rng.uniform(0.5, 1.5)) and killed < n_kills:
-                pids = [worker.pid for worker in client.cluster.workers.values() if worker.pid]
-                if pids:
-                    os.kill(rng.choice(pids), signal.SIGKILL)
-                    killed += 1
+        def pids(client: Any = client) -> list[int]:
+            """Those that are up: a nanny whose worker is killed while it starts does not start another one."""
+            up = client.nthreads()
+            return [
+                nanny.pid for nanny in client.cluster.workers.values() if nanny.worker_address in up and nanny.pid
+            ]
 
-        killer = threading.Thread(target=kill)
-        killer.start()
         try:
-            engine = partial(OnDask, connect=client, seconds=0.05)
-            assert run(DoubleWell2DSingle(), n_runs=4, engine=engine) == expected
+            with killer.at_work(pids):
+                engine = killer.sees(partial(OnDask, connect=client, seconds=0.05))
+                assert run(DoubleWell2DSingle(), n_runs=4, engine=engine) == expected
         finally:
-            done.set()
-            killer.join()
-            client.wait_for_workers(2, timeout=60)  # Dask cannot close a nanny whose worker is about to start
+            client.wait_for_workers(2, timeout=600)  # Dask cannot close a nanny whose worker is about to start
             cluster = client.cluster
             client.close()
             cluster.close()

@@ -50,13 +50,13 @@ class Slow(DoubleWell2DSingle):
 
     seconds = 0.5
 
-    def __init__(self) -> None:
+    def __init__(self, at: int = 217) -> None:
         super().__init__()
-        self.n = 0
+        self.at, self.n = at, 0
 
     def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
         self.n += 1
-        if self.n == 217:
+        if self.n == self.at:
             time.sleep(self.seconds)
         return super().step(state, noise, t, dt)
 
@@ -88,6 +88,15 @@ def test_a_block_that_takes_long_is_said_aloud_once(caplog: pytest.LogCaptureFix
     while threading.active_count() > n_threads:
         assert time.monotonic() < deadline, "watchdogs end with their engines"
         time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_hang_in_the_first_block_of_all_is_said_with_its_step(caplog: pytest.LogCaptureFixture) -> None:
+    """Beginnings are computed again before anything else: twice, with a copy of the model, then in earnest."""
+    run(Slow(at=5), n_runs=1)
+    said = warnings(caplog)[0]
+    assert said.startswith("Slow.step at run 0, slot 0, step 4 (t = 0.04): this block has taken 0.")
+    assert "and it is the first" in said
 
 
 @pytest.mark.usefixtures("impatient")
@@ -149,12 +158,14 @@ def test_what_exits_on_a_worker_is_a_model_error() -> None:
 @pytest.mark.usefixtures("impatient")
 def test_on_an_executor_of_the_users_own(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody can end its tasks: what takes long is said, and named if there is a timeout."""
-    model = OneIsBad(7, partial(time.sleep, 0.6))
+    model = OneIsBad(7, partial(time.sleep, 1.5))
     with ThreadPoolExecutor(2) as executor:
         engine = partial(OnExecutor, executor=executor, n_workers=2, seconds=0.05)
         assert run(model, n_runs=1, engine=engine) == run(OneIsBad(7, int), n_runs=1)
-        [said] = warnings(caplog)
-        assert re.match(r"run 0, slot 7, from step \d+ on: this task has taken 0.", said)
+        said = [
+            text for text in warnings(caplog) if re.match(r"run 0, slot 7, from step \d+ on: this task has", text)
+        ]
+        assert len(said) == 1
         message = "^run 0, slot 7, .* more than 0.3 s; the executor broke down, or"
         with pytest.raises(WorkersLostError, match=message):
             run(model, n_runs=1, engine=partial(engine, timeout=0.3))

@@ -189,6 +189,16 @@ def test_impossible_settings_are_named() -> None:
         well(scheme="euler")
     with pytest.raises(pytams.SettingsError, match="initial: a number or a row of numbers"):
         well(initial=np.zeros((2, 2)))
+    for start in ("a", None, 1j, [1.0, "b"]):
+        with pytest.raises(pytams.SettingsError, match="^initial: a number or a row of numbers, not "):
+            well(initial=start)
+        with pytest.raises(pytams.SettingsError, match="^initial: a number or a row of numbers, but it returns "):
+            well(initial=lambda rng, start=start: start)
+    with pytest.raises(pytams.SettingsError, match="^initial: making an array of it raised ValueError: "):
+        well(initial=[[1.0], [2.0, 3.0]])
+    for bad, name in ((lambda rng: sys.exit("bye"), "SystemExit: bye"), (lambda rng: 1 / 0, "ZeroDivisionError: ")):
+        with pytest.raises(pytams.SettingsError, match=f"^initial: calling it with a generator raised {name}"):
+            well(initial=bad)
     for wrong in ("a", None, [1.0, 2.0]):
         with pytest.raises(pytams.SettingsError, match="^sigma: .* is not a number"):
             well(sigma=wrong)

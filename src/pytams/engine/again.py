@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,21 @@ from pytams.core.states import digest
 from pytams.core.verification import Outline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from pytams.core.ports import Steppable
+    from pytams.core.ports import Steppable, Stepper
     from pytams.core.segments import Problem
     from pytams.core.verification import Beginning
 
 
-def outlines(problem: Problem, beginnings: Sequence[Beginning]) -> list[Outline]:
-    """Compute beginnings one after the other, with one fresh copy of the model."""
+def outlines(
+    problem: Problem,
+    beginnings: Sequence[Beginning],
+    watched: Callable[[Stepper], AbstractContextManager[object]] = nullcontext,
+) -> list[Outline]:
+    """Compute beginnings one after the other, with one fresh copy of the model; `watched` is around each block."""
     problem = replace(problem, model=_fresh(problem.model), traced=True, sparse_freq=0)
-    return [_outline(problem, beginning) for beginning in beginnings]
+    return [_outline(problem, beginning, watched) for beginning in beginnings]
 
 
 def _fresh(model: Steppable) -> Steppable:
@@ -33,7 +38,9 @@ def _fresh(model: Steppable) -> Steppable:
         return model
 
 
-def _outline(problem: Problem, beginning: Beginning) -> Outline:
+def _outline(
+    problem: Problem, beginning: Beginning, watched: Callable[[Stepper], AbstractContextManager[object]]
+) -> Outline:
     start, last = beginning.start, beginning.last_step
     best = -math.inf if start.parent is None else start.score
     stepper = problem.model.make_stepper(problem)
@@ -42,7 +49,9 @@ def _outline(problem: Problem, beginning: Beginning) -> Outline:
     digests: dict[int, str] = {}
     here, ended = start.step, False
     while not ended and (here < last or not scores):
-        for progress in stepper.advance(max(1, last - here)):
+        with watched(stepper):
+            reports = stepper.advance(max(1, last - here))
+        for progress in reports:
             assert progress.trace is not None
             scores.extend(map(float, progress.trace.scores))
             for step, state in zip(progress.trace.steps, progress.trace.states, strict=True):

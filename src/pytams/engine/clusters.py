@@ -12,6 +12,8 @@ from pytams.core.errors import SettingsError
 
 _FAILURES = 10
 """Workers that a task may lose before it has failed: queues kill workers that did nothing wrong, models their own."""
+_PATIENCE = "1 day"
+"""For a worker of this machine to start again: when Dask gives one up, none takes its place."""
 _LOCAL = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
 """A cluster on this machine is for this machine: its dashboard is not seen from others, nor are its ports."""
 
@@ -56,6 +58,7 @@ def connect(
         return Client(address, security=tls)
     options = {"security": tls, **(options or {})}
     if backend == "local":
+        dask.config.set({"distributed.deploy.lost-worker-timeout": _PATIENCE})
         if "interface" not in options and options.get("processes", True):  # threads talk in memory
             options = {"host": "127.0.0.1"} | options
         cluster: Any = LocalCluster(**{"n_workers": n_workers, **_LOCAL, **options})

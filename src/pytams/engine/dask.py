@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, KilledWorker, wait
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     from pytams.core.verification import Beginning, Outline
 
 _logger = logging.getLogger("pytams")
+
+_LOOK_SECONDS = 0.1
+"""For hung beginnings it is looked as often."""
+_FETCH_SECONDS = 5.0
+"""After as long it is looked whether an answer is still there; then after twice as long."""
 
 
 class RemoteState:
@@ -133,12 +139,26 @@ class DaskWorkers:
             done.append(self._done.get(timeout=seconds))
             while True:
                 done.append(self._done.get_nowait())
-        return [self._outcome(small, self._held.pop(small)) for small in done if small in self._held]
+        found = [self._outcome(small) for small in done if small in self._held]
+        return [outcome for outcome in found if outcome is not None]
 
-    def _outcome(self, small: Future, full: Future) -> Outcome:
-        if small.status == "finished":
-            answer: Answer = small.result()
-            return Outcome(small, _with_remote_states(answer, full))
+    def _outcome(self, small: Future) -> Outcome | None:
+        """Say what became of a task; None if its answer was lost with its worker: Dask computes it again."""
+        seconds = _FETCH_SECONDS
+        while small.status == "finished":
+            try:
+                answer: Answer = small.result(timeout=seconds)
+            except TimeoutError:
+                seconds *= 2.0
+            except Exception:
+                if small.status == "finished":  # else it was lost meanwhile
+                    raise
+            else:
+                return Outcome(small, _with_remote_states(answer, self._held.pop(small)))
+        if small.status in ("pending", "lost"):
+            small.add_done_callback(self._done.put)
+            return None
+        self._held.pop(small)
         error = small.exception() if small.status == "error" else None
         if error is None:
             raise WorkersLostError(f"the Dask cluster is gone (a task is {small.status}): resume the run directory")
@@ -154,18 +174,28 @@ class DaskWorkers:
             found += [task for key, task in sent.items() if key in here][: n_threads.get(address, 1)]
         return found
 
+    def _at(self, futures: Sequence[Future]) -> list[str]:
+        """Find the workers that some tasks are at, or wait for."""
+        keys = {future.key for future in futures}
+        return [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
+
     def recover(self, hung: Sequence[Hashable]) -> bool:
         """End the workers of hung tasks; Dask sends what else they had to others."""
         helds = [self._held.pop(task) for task in hung if task in self._held]
         if helds:
-            keys = {held.key for held in helds}
-            workers = [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
-            self._client.cancel([*hung, *helds])  # or Dask would send them to others
-            try:
-                self._client.run(end_worker, workers=workers, nanny=True)
-            except Exception as error:
-                raise WorkersLostError(f"its worker cannot be ended; has it a nanny? {error}") from error
+            self._end(helds, hung)
         return False
+
+    def _end(self, tasks: Sequence[Future], those_after: Sequence[Any] = ()) -> None:
+        """Give tasks up, and end the workers that they are at."""
+        workers = self._at(tasks)
+        self._client.cancel([*those_after, *tasks])  # or Dask would send them to others
+        try:
+            n_ended = len(self._client.run(end_worker, workers=workers, nanny=True))
+        except Exception as error:
+            raise WorkersLostError(f"its worker cannot be ended; has it a nanny? {error}") from error
+        if n_ended < len(workers):
+            raise WorkersLostError("its worker cannot be ended: it has no nanny")
 
     def fetch(self, points: list[Point]) -> list[Point]:
         """Bring the states of points to the driver."""
@@ -180,13 +210,31 @@ class DaskWorkers:
     def begin_again(self, lists: Sequence[Sequence[Beginning]], timeout: float) -> list[list[Outline]]:
         """Have beginnings computed again, each list by one worker; Dask sends what is lost to others."""
         tasks = [self._client.submit(begin_again, self._name, self._packed, one, pure=False) for one in lists]
+        hung = self._hung(tasks, timeout)
+        if hung:
+            self._end(hung)
+            raise BreakdownError(f"not done within {timeout:.3g} s", [tasks.index(task) for task in hung])
         try:
-            wait(tasks, None if math.isinf(timeout) else timeout)
             found: list[list[Outline]] = self._client.gather(tasks)
-        except (KilledWorker, TimeoutError) as error:
+        except KilledWorker as error:
+            undone = [i for i, task in enumerate(tasks) if task.status != "finished"]
             self._client.cancel(tasks)
-            raise BreakdownError(f"{type(error).__name__} {error}") from error
+            raise BreakdownError(f"{type(error).__name__} {error}", undone) from error
         return found
+
+    def _hung(self, tasks: Sequence[Future], timeout: float) -> list[Future]:
+        """Wait for tasks; their time begins when workers have them, and anew when one is done."""
+        left, since = list(tasks), perf_counter()
+        while left:
+            try:
+                left = list(wait(left, min(timeout, _LOOK_SECONDS), "FIRST_COMPLETED").not_done)
+                since = perf_counter()
+            except TimeoutError:
+                if not self._at(left):
+                    since = perf_counter()
+                elif perf_counter() - since > timeout:
+                    return left
+        return []
 
     def close(self) -> None:
         """Leave the cluster; end it if it is ours. A worker that is lost meanwhile costs no result."""

@@ -163,21 +163,30 @@ class InProcess(Keeping):
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
         options = Runner(block_length=block_length, threads=threads)
         stepper = problem.model.make_stepper(problem, options.threads)
-        super().__init__(stepper, partial(self._outlines, problem), options.block_length)
-        where = stepper.where if isinstance(stepper, Locatable) else partial(str, f"a block of {problem.model.name}")
-        self._watchdog = Watchdog(where)
-
-    def _outlines(self, problem: Problem, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
-        watchdog = Watchdog(partial(str, f"the beginnings of {problem.model.name}, computed again"))
-        with closing(watchdog), watchdog:
-            return [outlines(problem, beginnings) for beginnings in lists]
+        self._watchdog = Watchdog()
+        self._where = partial(_where, problem, stepper)
+        super().__init__(stepper, partial(_outlines, problem), options.block_length)
 
     def advance(self) -> list[Progress]:
         """Advance all segments by a block; one that takes far longer than those before it is said aloud."""
-        with self._watchdog:
+        with self._watchdog.at(self._where):
             return super().advance()
 
     def close(self) -> None:
         """Forget everything."""
         self._watchdog.close()
         super().close()
+
+
+def _where(problem: Problem, stepper: Stepper) -> str:
+    return stepper.where() if isinstance(stepper, Locatable) else f"a block of {problem.model.name}"
+
+
+def _outlines(problem: Problem, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
+    watchdog = Watchdog()
+
+    def watched(stepper: Stepper) -> Watchdog:
+        return watchdog.at(partial(_where, problem, stepper))
+
+    with closing(watchdog):
+        return [outlines(problem, beginnings, watched) for beginnings in lists]

@@ -17,7 +17,7 @@ from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
 from pytams.engine.worker import advance, begin_again, pack, set_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Collection, Hashable, Sequence
 
     from pytams.core.segments import Point, Problem
     from pytams.core.verification import Beginning, Outline
@@ -106,14 +106,18 @@ class ExecutorWorkers:
         return points
 
     def begin_again(self, lists: Sequence[Sequence[Beginning]], timeout: float) -> list[list[Outline]]:
-        """Have beginnings computed again, each list by one worker."""
+        """Have beginnings computed again, each list by one worker; time begins anew when one is done."""
+        futures: list[Future[list[Outline]]] = []
         try:
-            futures = [self._executor.submit(begin_again, self._name, self._packed, one) for one in lists]
-            if wait(futures, None if math.isinf(timeout) else timeout).not_done:
-                raise BreakdownError(f"not done within {timeout:g} s")
+            futures += [self._executor.submit(begin_again, self._name, self._packed, one) for one in lists]
+            left: Collection[Future[list[Outline]]] = futures
+            while left:
+                done, left = wait(left, None if math.isinf(timeout) else timeout, FIRST_COMPLETED)
+                if not done:
+                    raise BreakdownError(f"not done within {timeout:.3g} s", _undone(futures))
             return [future.result() for future in futures]
         except BrokenExecutor as error:
-            raise BreakdownError(str(error)) from error
+            raise BreakdownError(str(error), _undone(futures)) from error
 
     def close(self) -> None:
         """End the workers, if they are ours."""
@@ -129,6 +133,10 @@ def _outcome(future: Future[Any]) -> Outcome:
     if error is None:
         return Outcome(future, future.result())
     return Outcome(future, None, error, is_lost=isinstance(error, BrokenExecutor | CancelledError))
+
+
+def _undone(futures: Sequence[Future[Any]]) -> list[int]:
+    return [i for i, future in enumerate(futures) if not future.done() or future.exception()]
 
 
 def _end(executor: Executor) -> None:

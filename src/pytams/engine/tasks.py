@@ -34,7 +34,7 @@ _logger = logging.getLogger("pytams")
 _POLL_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 """For hung tasks it is looked as often."""
-_MAX_BREAKDOWNS = 20
+MAX_BREAKDOWNS = 20
 """Times in a row that the workers may break down without finishing a task."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 30.0
 """Seconds before something is sent out again: they double with every failure."""
@@ -52,7 +52,19 @@ class Outcome(NamedTuple):
 
 
 class BreakdownError(Exception):
-    """The workers have broken down: nothing can be sent to them."""
+    """The workers have broken down: nothing can be sent to them, or it does not come back.
+
+    Parameters
+    ----------
+    reason
+        What has happened.
+    undone
+        Which of several lists of beginnings did not come back, by number.
+    """
+
+    def __init__(self, reason: str, undone: Sequence[int] = ()) -> None:
+        super().__init__(reason)
+        self.undone = undone
 
 
 class Workers(Protocol):
@@ -93,7 +105,7 @@ class Workers(Protocol):
         Parameters
         ----------
         timeout
-            Seconds to wait, maybe infinitely many.
+            Seconds that one may take once workers have begun, maybe infinitely many.
         """
 
     def close(self) -> None:
@@ -255,7 +267,7 @@ class TaskQueue:
         """Get new workers, and send them what was lost."""
         was_at_task = self._workers.is_up
         self._n_breakdowns += 1
-        if self._n_breakdowns > _MAX_BREAKDOWNS:
+        if self._n_breakdowns > MAX_BREAKDOWNS:
             raise WorkersLostError(f"the workers broke down {self._n_breakdowns} times in a row: {reason}")
         if self._workers.recover(()):
             lost += self._out.values()

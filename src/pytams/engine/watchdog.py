@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Self
 
 _logger = logging.getLogger("pytams")
 
@@ -48,24 +49,24 @@ def _in_words(seconds: float) -> str:
 
 
 class Watchdog:
-    """Watches, from a thread of its own, blocks that the calling thread advances: ``with watchdog: ...``.
+    """Watches, from a thread of its own, blocks that the calling thread advances: ``with watchdog.at(where): ...``.
 
     A block costs two looks at the clock. The thread starts with the first block, and ends when the watchdog is closed
     or forgotten. It needs Python's lock: a model that holds it while it hangs in C or Fortran is not noticed.
-
-    Parameters
-    ----------
-    where
-        Says where the block is.
     """
 
-    def __init__(self, where: Callable[[], str]) -> None:
-        self._where = where
+    def __init__(self) -> None:
+        self._where: Callable[[], str] = str
         self._patience = Patience()
         self._since: float | None = None
         self._last_said: float | None = None
         self._thread: Thread | None = None
         self._closed = Event()
+
+    def at(self, where: Callable[[], str]) -> Self:
+        """Take note of what says where the next block is."""
+        self._where = where
+        return self
 
     def __enter__(self) -> None:
         self._since = perf_counter()

@@ -52,12 +52,14 @@ def pack(problem: Problem) -> bytes:
 
 
 def set_problem(name: str, packed: bytes) -> None:
-    """Build the problem and its model, once in a worker."""
+    """Build the problem and its model, once in a worker, and compile what is compiled: no clock runs yet."""
     if name not in _problems:
         file, pickled = cloudpickle.loads(packed)
         if file is not None:
             import_file(file)
-        _problems[name] = cloudpickle.loads(pickled)
+        problem = cloudpickle.loads(pickled)
+        problem.model.make_stepper(problem).close()
+        _problems[name] = problem
 
 
 def problem_of(name: str, packed: bytes) -> Problem:

@@ -118,8 +118,8 @@ class TAMS:
         observers
             Objects with any of the methods of `pytams.Observer`.
         verify
-            Whether a part of the study is computed again, to the bit, before anything is built on it: of what `out`
-            holds, or of the first steps, twice. It costs 1 % of a run at most.
+            Whether a part of the study is computed again, to the bit, before anything is built on it: of each run
+            in `out` that goes on, a segment; else the first steps, twice, which are 1 % of a run at most.
 
         Raises
         ------

@@ -10,6 +10,7 @@ import numpy as np
 
 from pytams.core.errors import SettingsError
 from pytams.core.streams import Streams
+from pytams.models.plain.answers import RAISED
 from pytams.models.plain.model import Model
 from pytams.models.sde.compiled import Compiled
 from pytams.models.sde.equation import Equation
@@ -83,7 +84,7 @@ class SDE(Model):
     ) -> None:
         if scheme not in SCHEMES:
             raise SettingsError("scheme", f"{scheme!r} is not one of {', '.join(SCHEMES)}")
-        shape = np.shape(initial(Streams(0).initial_state(0, 0)) if callable(initial) else initial)
+        shape = _start(initial).shape
         if len(shape) > 1 or shape == (0,):
             raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
         values = {name: _number(name, value) for name, value in parameters.items()}
@@ -137,6 +138,19 @@ class SDE(Model):
         function = self.equation.functions[name]
         assert function is not None
         return function(state.T, t, self.equation.parameters)
+
+
+def _start(initial: Any) -> NDArray[Any]:
+    """Draw a start, to see how many numbers it is."""
+    try:
+        start = np.asarray(initial(Streams(0).initial_state(0, 0)) if callable(initial) else initial)
+    except RAISED as error:
+        what = "calling it with a generator" if callable(initial) else "making an array of it"
+        raise SettingsError("initial", f"{what} raised {type(error).__name__}: {error}") from error
+    if start.dtype.kind not in "biuf":
+        what = "but it returns" if callable(initial) else "not"
+        raise SettingsError("initial", f"a number or a row of numbers, {what} {start!r}")
+    return start
 
 
 def _number(name: str, value: Any) -> float:
