@@ -216,6 +216,7 @@ def test_a_damaged_segment_file_is_set_aside(directory: Path, expected: pytams.R
         "UPDATE trajectories SET t_metadata = '[]' WHERE id = 3",
         "UPDATE trajectories SET t_metadata = replace(t_metadata, '.nc\", ', '.nc\", 1') WHERE id = 3",
         "UPDATE trajectories SET t_metadata = replace(t_metadata, '\"run\": 0', '\"run\": 1') WHERE id = 3",
+        "UPDATE trajectories SET t_metadata = json_set(t_metadata, '$.branching_history', 5)",
         "UPDATE segment_files SET name = 'segments/other.nc'",
         "UPDATE splitting_iterations SET weight = '0.5' WHERE id = 2",
         "UPDATE ledger_info SET value = 'long' WHERE key = 'wall_time'",
