@@ -109,7 +109,7 @@ def conditional_on_reaching(target: int, n_steps: int) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("n", "n_discard"), [(10, 1), (40, 10)])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_expectations_over_reactive_trajectories(n: int, n_discard: int, seed: int) -> None:
     time, at_0 = conditional_on_reaching(6, 20)
     result = walk(n=n, n_discard=n_discard).run(8000 // n, seed)

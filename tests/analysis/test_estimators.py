@@ -36,7 +36,7 @@ def well(end_time: float, n: int, n_discard: int) -> pytams.TAMS:
     )
 
 
-@pytest.mark.parametrize("n_discard", [1, 10])
+@pytest.mark.parametrize("n_discard", [pytest.param(1, marks=pytest.mark.slow), 10])
 def test_every_level_is_estimated_without_bias(n_discard: int) -> None:
     curve = walk(n_discard=n_discard).run(600, seed=2).exceedance([0.5, 1, 2.5, 3, 4, 5])
     for z, value, error in zip(curve.z, curve.value, curve.error, strict=True):

@@ -41,8 +41,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (375, "light"),
+        (1280, "dark"),
+        pytest.param(375, "dark", marks=pytest.mark.slow),
+        pytest.param(1280, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_report_in_a_browser(directory: Path, tmp_path: Path, browser: Browser, width: int, scheme: str) -> None:
     report = tmp_path / "report.html"
     with pytams.load(directory) as saved:

@@ -135,7 +135,7 @@ def test_interrupt(slow: Path) -> None:
     assert "Traceback" not in stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
     command("new", "well", cwd=tmp_path)
     chosen = ["--runs", "6", "--seed", "3"]
@@ -207,6 +207,7 @@ def processes_of_session(session: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_drivers_share_a_study(tmp_path: Path) -> None:
     """As the tasks of a job array: the same command several times at once."""
     command("new", "well", cwd=tmp_path)
@@ -278,12 +279,26 @@ def test_version(tmp_path: Path) -> None:
     assert command("--version", cwd=tmp_path).stdout.strip() == pytams.__version__
 
 
-def test_pictures_and_report(tmp_path: Path) -> None:
+def small_study(folder: Path) -> None:
     arguments = ["--set", "tams.ntrajectories=12", "--runs", "3", "--out", "dw.tams"]
-    done = command("run", ROOT / "examples" / "double_well_2d" / "input.toml", *arguments, cwd=tmp_path)
+    done = command("run", ROOT / "examples" / "double_well_2d" / "input.toml", *arguments, cwd=folder)
     assert done.returncode == 0, done.stderr
+
+
+def test_pictures_and_report(tmp_path: Path) -> None:
+    small_study(tmp_path)
+    done = command("plot", "dw.tams", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "wrote dw-overview.png\n"), done.stderr
+    assert (tmp_path / "dw-overview.png").stat().st_size > 1000
+    done = command("report", "dw.tams", "--reference", "7.6e-3", "--paths", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "wrote dw.html\n"), done.stderr
+    assert "standard errors off" in (tmp_path / "dw.html").read_text()
+
+
+@pytest.mark.slow
+def test_one_picture(tmp_path: Path) -> None:
+    small_study(tmp_path)
     for options, path in [
-        ([], "dw-overview.png"),
         (["--kind", "levels", "--run", "2"], "dw-levels.png"),
         (["--kind", "estimates", "--reference", "7.6e-3", "--out", "e.svg"], "e.svg"),
         (["--kind", "paths"], "dw-paths.png"),
@@ -291,9 +306,6 @@ def test_pictures_and_report(tmp_path: Path) -> None:
         done = command("plot", "dw.tams", *options, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (0, f"wrote {path}\n"), done.stderr
         assert (tmp_path / path).stat().st_size > 1000
-    done = command("report", "dw.tams", "--reference", "7.6e-3", "--paths", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "wrote dw.html\n"), done.stderr
-    assert "standard errors off" in (tmp_path / "dw.html").read_text()
     for options, message in [
         (["--kind", "level"], "pytams: --kind: no picture is called 'level'; there are levels, "),
         (["--run", "3"], "pytams: --run: the overview shows the first one: choose a --kind of picture"),

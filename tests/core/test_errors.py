@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pytams
-from pytams.core.errors import Name, Place
+from pytams.core.errors import DamagedFileError, Name, Place
 from pytams.core.settings import joined
 from pytams.sqldb.errors import DamagedLedgerError, LostConnectionError, NoAccessError
 
@@ -19,7 +19,8 @@ ERRORS: list[pytams.PytamsError] = [
     joined([pytams.SettingsError("seed", "-1 is too small"), pytams.SettingsError("n_runs", "see ", Name("seed"))]),
     pytams.ModelError("Walk.score raised", "score", PLACE),
     pytams.RunDirectoryError("run is in use"),
-    pytams.StoreError("file is damaged"),
+    pytams.StoreError("file cannot be written"),
+    DamagedFileError("file is damaged"),
     pytams.WorkersLostError("they broke down"),
     pytams.LedgerError("ledger is foreign"),
     pytams.NoLedgerError("no ledger in it"),

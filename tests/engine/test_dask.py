@@ -158,6 +158,7 @@ def test_a_model_that_always_raises_stops_the_run(client: Any) -> None:
         run(Broken(), engine=partial(OnDask, connect=client, seconds=0.05))
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_restarted(tmp_path: Path) -> None:
     class Hangs(DoubleWell2DSingle):
         def __init__(self, file: Path) -> None:
@@ -263,6 +264,7 @@ def check_drivers_killed(tmp_path: Path, n_studies: int) -> None:
             assert saved.result.runs == expected
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_resumed(tmp_path: Path) -> None:
     check_drivers_killed(tmp_path, 1)
 

@@ -60,6 +60,7 @@ def check(tmp_path: Path, url: str, n_studies: int, seed: int) -> None:
         assert facts(path, url) == expected
 
 
+@pytest.mark.slow
 def test_killed_in_a_file_and_before_a_commit(tmp_path: Path) -> None:
     """The two worst moments, once each, and each followed by the other."""
     path = tmp_path / "study"

@@ -6,7 +6,8 @@
     ├── SettingsError          a setting is unknown, missing or impossible (also a ValueError)
     ├── ModelError             the user's model broke its contract (also a RuntimeError)
     ├── RunDirectoryError      a run directory is missing, damaged or in use
-    ├── StoreError             a segment file cannot be written, or is damaged (also an OSError)
+    ├── StoreError             a segment file cannot be read or written (also an OSError)
+    │   └── DamagedFileError       it is not what was written
     ├── WorkersLostError       the workers break down again and again, or cannot be started
     └── LedgerError            a ledger is missing, foreign or replaced (also a SQLAlchemyError); see `pytams.sqldb`
         ├── NoLedgerError          there is a database, and no ledger in it

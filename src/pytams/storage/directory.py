@@ -105,12 +105,12 @@ class RunDirectory:
         """
         if self.info.database_url is not None or set(self._ledgers.numbers()) != ledgers.keys():
             return False
-        (self.path / "study.json").unlink(missing_ok=True)
-        for run, ledger in ledgers.items():
+        files = [path for run in ledgers for path in self.ledger_files(run)]
+        for ledger in ledgers.values():
             ledger.close()
-            for path in self.ledger_files(run):
+        with suppress(OSError):  # something else is there, or it may not be removed: it can be gone on with
+            for path in (self.path / "study.json", *files):
                 path.unlink(missing_ok=True)
-        with suppress(OSError):  # something else is there
             for folder in (self.path / Ledgers.subfolder, self.path / SegmentFiles.subfolder, self.path):
                 folder.rmdir()
         return True

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError
+from pytams.core.text import printable
 from pytams.models.fingerprint import arguments_made_with, changes, source_changes, source_files
 from pytams.models.sources import file_of, source_hashes
 
@@ -54,7 +55,8 @@ def check_model(path: Path, made_with: ModelSource, model: Steppable, reference:
     """
     differing = changes(*_arguments(made_with, model))
     if differing:
-        raise RunDirectoryError(f"{path} is of another model: model.{'; model.'.join(differing)}: {_ADVICE}")
+        text = printable("; ".join(f"model.{change}" for change in differing))
+        raise RunDirectoryError(f"{path} is of another model: {text}: {_ADVICE}")
     file = None if reference is None else file_of(reference, Path())
     _compare_sources(path, made_with, source_files(model) if file is None else [file])
 
@@ -80,6 +82,7 @@ def _compare_sources(path: Path, made_with: ModelSource, files: list[Path], *, i
         return
     if differing:
         raise RunDirectoryError(
-            f"the source of {made_with.name} has changed since {path} was made ({', '.join(differing)}): {_ADVICE}"
+            f"the source of {printable(made_with.name)} has changed since {path} was made "
+            f"({printable(', '.join(differing))}): {_ADVICE}"
             f"{_ADVICE_ON_SCRIPTS if '.py ' in ' '.join(differing) else ''}"
         )
