@@ -6,8 +6,7 @@
     ├── SettingsError          a setting is unknown, missing or impossible (also a ValueError)
     ├── ModelError             the user's model broke its contract (also a RuntimeError)
     ├── RunDirectoryError      a run directory is missing, damaged or in use
-    ├── StoreError             a segment file cannot be read or written (also an OSError)
-    │   └── DamagedFileError       it is not what was written
+    ├── StoreError             a segment file cannot be read or written, or is damaged (also an OSError)
     ├── WorkersLostError       the workers break down again and again, or cannot be started
     └── LedgerError            a ledger is missing, foreign or replaced (also a SQLAlchemyError); see `pytams.sqldb`
         ├── NoLedgerError          there is a database, and no ledger in it
