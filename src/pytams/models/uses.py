@@ -5,7 +5,8 @@ from __future__ import annotations
 import dis
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -104,19 +105,20 @@ def _unwrapped(method: Any) -> Any:
     return method.fget if isinstance(method, property) else method
 
 
-def _chains(code: CodeType) -> Iterator[list[str]]:
+@cache  # every stepper of a compiled equation asks, and code never changes
+def _chains(code: CodeType) -> list[list[str]]:
     """Find what a function, or one inside it, looks up: ``["helper", "f"]``."""
+    found: list[list[str]] = []
     chain: list[str] = []
     for operation in dis.get_instructions(code):
         if operation.opname in _ATTRIBUTE and chain:
             chain.append(operation.argval)
         elif operation.opname != "EXTENDED_ARG":
             if chain:
-                yield chain
+                found.append(chain)
             chain = [operation.argval] if operation.opname in _GLOBAL else []
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            yield from _chains(inner)
+    inner = (_chains(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return [*found, *(chain for chains in inner for chain in chains)]
 
 
 def _content(cell: CellType) -> Any:
