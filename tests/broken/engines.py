@@ -121,7 +121,7 @@ class AModelForEveryBeginning(Sound):
 
 class BeginningsThatAreShort(Sound):
     def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
-        return [[Outline(found.scores[:-1], found.digests) for found in one] for one in super().begin_again(lists)]
+        return [[found._replace(scores=found.scores[:-1]) for found in one] for one in super().begin_again(lists)]
 
 
 class CountsNoSteps(Sound):

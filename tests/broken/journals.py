@@ -69,18 +69,23 @@ class KeepsItsRuns(Sound):
 
 
 class HasNoWitness(Sound):
-    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
+    def witnesses(self, runs: Sequence[int]) -> list[Witness]:
         return []
 
 
-class HasLongWitnesses(Sound):
-    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
-        return super().witnesses(runs, 10**6)
+class HasShortWitnesses(Sound):
+    def witnesses(self, runs: Sequence[int]) -> list[Witness]:
+        found = super().witnesses(runs)
+        return [
+            Witness(start._replace(n_steps=1), outline._replace(scores=outline.scores[: 2 - start.start.first_step]))
+            for start, outline in found
+            if start.start.parent is None
+        ]
 
 
 class HasWitnessesOfSomethingElse(Sound):
-    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
-        found = super().witnesses(runs, n_steps)
+    def witnesses(self, runs: Sequence[int]) -> list[Witness]:
+        found = super().witnesses(runs)
         return [Witness(a.beginning, b.outline) for a, b in zip(found, found[::-1], strict=True)]
 
 

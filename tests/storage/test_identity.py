@@ -427,3 +427,47 @@ def test_what_is_refused_changes_nothing(tmp_path: Path, change: dict[str, int],
     model.path.write_text("0.0")
     expected = pytams.TAMS(model, **longer).run(n_runs, seed=1)
     assert pytams.TAMS(model, **longer).run(n_runs, out=tmp_path / "out").runs == expected.runs
+
+
+class RedNoise(Drifting):
+    """Its noise is kept from step to step, and begun anew with every trajectory; but one goes on while others do."""
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        self.kept = 0.0
+        return super().initial_state(rng)
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        self.kept = 0.9 * self.kept + noise
+        return super().step(state, self.kept, t, dt)
+
+
+def test_what_is_kept_of_a_trajectory_while_another_goes_on_is_refused() -> None:
+    with pytest.raises(pytams.ModelError, match=r"another score .* the second time at run 0, slot [01]"):
+        tams(RedNoise()).run(1, seed=1)
+
+
+class Stopped(Drifting):
+    """It stops when a file says so."""
+
+    path: Path
+
+    def stopped(self, state: Any, t: Any) -> Any:
+        return bool(t >= float(self.path.read_text()))
+
+
+@pytest.mark.parametrize("other", ["0.5", "1.9", "9.0"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_end_is_refused(tmp_path: Path, other: str, finished: bool) -> None:
+    model, out = Stopped(), tmp_path / "out"
+    model.path = tmp_path / "limit"
+    model.path.write_text("1.0")
+    if finished:
+        tams(model).run(1, seed=1, out=out)
+    else:
+        with tams(model).study(1, seed=1, out=out, engine=partial(pytams.engine.InProcess, block_length=5)) as study:
+            while not any(len(splitting.iterations) > 4 for splitting in study.splittings.values()):
+                next(iter(study))
+        assert study.n_finished == 0
+    model.path.write_text(other)
+    with pytest.raises(pytams.ModelError, match="computed again, gives another end than what was recorded"):
+        tams(model).run(2, out=out)

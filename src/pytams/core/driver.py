@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pytams.core.ports import Activity, Due
 from pytams.core.splitting import Splitting
-from pytams.core.verification import check_recorded, check_twice, n_steps_of_a_beginning
+from pytams.core.verification import check_recorded, check_twice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ class Driver:
             If something else comes out.
         """
         with self._timed():
-            witnesses = self._journal.witnesses(runs, n_steps_of_a_beginning(self._settings))
+            witnesses = self._journal.witnesses(runs)
             if witnesses:
                 check_recorded(self._engine, witnesses, self._settings)
             elif not self._begun:

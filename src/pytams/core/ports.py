@@ -95,7 +95,7 @@ class Engine(Protocol):
     def begin_again(self, lists: Sequence[Sequence[Beginning]]) -> list[list[Outline]]:
         """Compute the beginnings of segments, on the side: nothing is kept or counted of them.
 
-        Those in one list one after the other, with one fresh copy of the model.
+        Those in one list in turn, with one fresh copy of the model.
         """
 
     def start(self, starts: Iterable[Start]) -> None:
@@ -168,11 +168,10 @@ class Journal(Protocol):
     def elsewhere(self) -> Elsewhere:
         """Find what became of the runs of the study that are not driven here, also after `close`."""
 
-    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
+    def witnesses(self, runs: Sequence[int]) -> list[Witness]:
         """Choose segments that were recorded, to be computed again before these runs go on.
 
-        Of each run that was begun and is not finished: all of one, and `n_steps` at most of an initial one. If there
-        is no such run, but others are to begin, of any run of the study.
+        Of each run that was begun and is not finished; if there is none, but others are to begin, of any run.
         """
 
     def begin(self, starts: Iterable[Start]) -> None:
@@ -251,7 +250,7 @@ class NoJournal:
         """There are no others."""
         return Elsewhere({}, {})
 
-    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:  # noqa: ARG002 - nothing is recorded
+    def witnesses(self, runs: Sequence[int]) -> list[Witness]:  # noqa: ARG002 - nothing is recorded
         """Remember none."""
         return []
 

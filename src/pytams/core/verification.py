@@ -55,6 +55,8 @@ class Outline(NamedTuple):
     """At every step from the segment's first on, fewer if it ended before."""
     digests: Mapping[int, str]
     """Of states, by step: `pytams.core.states.digest`."""
+    ended: bool
+    """Whether the segment goes no further."""
 
 
 class Witness(NamedTuple):
@@ -83,7 +85,7 @@ def check_recorded(engine: Engine, witnesses: Sequence[Witness], settings: Setti
 
 
 def check_twice(engine: Engine, run: int, settings: Settings) -> None:
-    """Compute two beginnings twice, in either order, each time with a fresh copy of the model.
+    """Compute two beginnings twice, by themselves and in turn, each time with a fresh copy of the model.
 
     Raises
     ------
@@ -92,8 +94,8 @@ def check_twice(engine: Engine, run: int, settings: Settings) -> None:
     """
     n_steps = n_steps_of_a_beginning(settings)
     beginnings = [Beginning(Start(SegmentKey(run, slot, 0), None, 0, math.nan), n_steps) for slot in (0, 1)]
-    once, again = engine.begin_again([beginnings, beginnings[::-1]])
-    for beginning, one, other in zip(beginnings, once, again[::-1], strict=True):
+    *alone, in_turn = engine.begin_again([*([beginning] for beginning in beginnings), beginnings])
+    for beginning, [one], other in zip(beginnings, alone, in_turn, strict=True):
         _compare(beginning, one, other, settings, "the second time", _CAUSES)
 
 
@@ -121,7 +123,7 @@ def _first_difference(first_step: int, expected: Outline, found: Outline) -> tup
         digests = expected.digests.get(step), found.digests.get(step)
         if None not in digests and digests[0] != digests[1]:
             return step, "another state"
-    return None
+    return None if expected.ended == found.ended else (first_step + len(expected.scores) - 1, "another end")
 
 
 def _pairs(one: Iterable[float], other: Iterable[float]) -> Iterable[tuple[float | None, float | None]]:

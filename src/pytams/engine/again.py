@@ -20,14 +20,23 @@ if TYPE_CHECKING:
     from pytams.core.verification import Beginning
 
 
+_TURNS = 4
+"""What a model keeps of one trajectory shows in another that goes on meanwhile."""
+
+
 def outlines(
     problem: Problem,
     beginnings: Sequence[Beginning],
     watched: Callable[[Stepper], AbstractContextManager[object]] = nullcontext,
 ) -> list[Outline]:
-    """Compute beginnings one after the other, with one fresh copy of the model; `watched` is around each block."""
+    """Compute beginnings in turn, with one fresh copy of the model; `watched` is around each block."""
     problem = replace(problem, model=_fresh(problem.model), traced=True, sparse_freq=0)
-    return [_outline(problem, beginning, watched) for beginning in beginnings]
+    walks = [_Walk(problem, beginning) for beginning in beginnings]
+    n_steps = 1 + max((beginning.n_steps for beginning in beginnings), default=0) // _TURNS
+    while going := [walk for walk in walks if not walk.is_done]:
+        for walk in going:
+            walk.go_on(n_steps, watched)
+    return [walk.outline() for walk in walks]
 
 
 def _fresh(model: Steppable) -> Steppable:
@@ -38,26 +47,40 @@ def _fresh(model: Steppable) -> Steppable:
         return model
 
 
-def _outline(
-    problem: Problem, beginning: Beginning, watched: Callable[[Stepper], AbstractContextManager[object]]
-) -> Outline:
-    start, last = beginning.start, beginning.last_step
-    best = -math.inf if start.parent is None else start.score
-    stepper = problem.model.make_stepper(problem)
-    stepper.join(Point(start.key, start.step, start.step, best, beginning.state))
-    scores: list[float] = []
-    digests: dict[int, str] = {}
-    here, ended = start.step, False
-    while not ended and (here < last or not scores):
-        with watched(stepper):
-            reports = stepper.advance(max(1, last - here))
+class _Walk:
+    """A beginning that is being computed."""
+
+    def __init__(self, problem: Problem, beginning: Beginning) -> None:
+        start = beginning.start
+        best = -math.inf if start.parent is None else start.score
+        self._beginning = beginning
+        self._stepper = problem.model.make_stepper(problem)
+        self._stepper.join(Point(start.key, start.step, start.step, best, beginning.state))
+        self._scores: list[float] = []
+        self._digests: dict[int, str] = {}
+        self._step, self._ended = start.step, False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has come to its end, or as far as is wanted."""
+        return self._ended or (self._step >= self._beginning.last_step and bool(self._scores))
+
+    def go_on(self, n_steps: int, watched: Callable[[Stepper], AbstractContextManager[object]]) -> None:
+        """Compute some steps."""
+        with watched(self._stepper):
+            reports = self._stepper.advance(max(1, min(n_steps, self._beginning.last_step - self._step)))
         for progress in reports:
             assert progress.trace is not None
-            scores.extend(map(float, progress.trace.scores))
+            self._scores.extend(map(float, progress.trace.scores))
             for step, state in zip(progress.trace.steps, progress.trace.states, strict=True):
-                digests[int(step)] = digest(state)
-            here, ended = progress.step, progress.ended
-    _, points = stepper.checkpoint()
-    digests |= {point.step: digest(point.state) for point in points if point.state is not None}
-    stepper.close()
-    return Outline(scores[: last - start.first_step + 1], digests)
+                self._digests[int(step)] = digest(state)
+            self._step, self._ended = progress.step, progress.ended
+
+    def outline(self) -> Outline:
+        """Say what came of it."""
+        _, points = self._stepper.checkpoint()
+        self._digests |= {point.step: digest(point.state) for point in points if point.state is not None}
+        self._stepper.close()
+        last = self._beginning.last_step
+        n_scores = last - self._beginning.start.first_step + 1
+        return Outline(self._scores[:n_scores], self._digests, self._ended and self._step <= last)

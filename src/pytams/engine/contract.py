@@ -180,7 +180,7 @@ class EngineContract:
 
     @pytest.mark.parametrize("model", [Drifting(), Remembering()], ids=["a model", "one that remembers"])
     def test_beginnings_are_computed_on_the_side(self, model: Model) -> None:
-        """Those of one list one after the other, with one fresh copy of the model."""
+        """Those of one list in turn, with one fresh copy of the model."""
         problem = self.problem_of(model)
         engine = self.make_engine(problem)
         short = Beginning(Start(SegmentKey(0, 3, 0), None, 0, math.nan), 4)

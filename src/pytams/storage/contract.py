@@ -111,8 +111,8 @@ class JournalContract:
             assert sum(splitting.n_steps for splitting in again.splittings.values()) == n_steps
         assert self.finish(again) == expected
 
-    def test_witnesses_are_beginnings_that_were_recorded(self, open_journal: OpenJournal) -> None:
-        """Of each run, all of one segment, and a few steps of an initial one: they come out the same."""
+    def test_witnesses_are_segments_that_were_recorded(self, open_journal: OpenJournal) -> None:
+        """Of each run, as they were: computed again, they come out the same."""
         for run in RUNS:
             driver = self.driver(open_journal(), [run])
             while len(driver.splittings[run].iterations) < 4:
@@ -121,23 +121,20 @@ class JournalContract:
             driver.close()
         journal = open_journal()
         runs = journal.claim(RUNS)
-        for n_steps in (4, 10**6):
-            found = journal.witnesses(runs, n_steps)
-            assert {beginning.start.key.run for beginning, _ in found} == (set(RUNS) if self.remembers else set())
-            for run in RUNS if self.remembers else ():
-                of_run = [beginning for beginning, _ in found if beginning.start.key.run == run]
-                assert any(beginning.start.parent is None for beginning in of_run)
-                assert sum(beginning.n_steps > n_steps for beginning in of_run) <= 1
-                assert any(beginning.n_steps > 4 for beginning in of_run)
-            for beginning, outline in found:
-                assert len(outline.scores) == beginning.last_step - beginning.start.first_step + 1
-                assert outline.digests
-            check_recorded(self.engine(), found, SETTINGS)
+        found = journal.witnesses(runs)
+        assert {beginning.start.key.run for beginning, _ in found} == (set(RUNS) if self.remembers else set())
+        for run in RUNS if self.remembers else ():
+            of_run = [outline for beginning, outline in found if beginning.start.key.run == run]
+            assert any(outline.ended and len(outline.scores) > 4 for outline in of_run), "not only a part of one"
+        for beginning, outline in found:
+            assert len(outline.scores) == beginning.last_step - beginning.start.first_step + 1
+            assert outline.digests
+        check_recorded(self.engine(), found, SETTINGS)
         journal.close()
 
     def test_there_is_no_witness_of_what_was_not_begun(self, open_journal: OpenJournal) -> None:
         journal = open_journal()
-        assert journal.witnesses(journal.claim(RUNS), 5) == []
+        assert journal.witnesses(journal.claim(RUNS)) == []
         assert journal.awaited(RUNS) == {}
         assert journal.elsewhere() == ({}, {})
         journal.close()

@@ -115,19 +115,18 @@ class RunJournal:
             if unused:
                 _logger.info("removed %d files that no ledger points at", len(unused))
 
-    def witnesses(self, runs: Sequence[int], n_steps: int) -> list[Witness]:
+    def witnesses(self, runs: Sequence[int]) -> list[Witness]:
         """Choose segments that were recorded, to be computed again before these runs go on.
 
-        Of each run that was begun and is not finished: all of one, and `n_steps` at most of an initial one. If there
-        is no such run, but others are to begin, of any run of the study.
+        Of each run that was begun and is not finished; if there is none, but others are to begin, of any run.
         """
         files = self._directory.segment_files
         here = [self._runs[run].recorded for run in runs]
         unfinished = [recorded for recorded in here if not recorded.is_finished]
-        found = [witness for recorded in unfinished for witness in recorded.witnesses(n_steps, files)]
+        found = [witness for recorded in unfinished for witness in recorded.witnesses(files)]
         if not found and (unfinished or len(self._claims.ours) < self._directory.info.n_runs):
-            finished = (recorded.witnesses(n_steps, files) for recorded in here)
-            found = next(filter(None, finished), []) or self._others.witnesses(n_steps)
+            finished = (recorded.witnesses(files) for recorded in here)
+            found = next(filter(None, finished), []) or self._others.witnesses()
         return found
 
     def awaited(self, runs: Sequence[int]) -> dict[int, str]:

@@ -67,11 +67,11 @@ class Others:
         finished = {run: splitting for run, splitting in splittings.items() if splitting.finished}
         return Elsewhere(finished, unfinished | damaged)
 
-    def witnesses(self, n_steps: int) -> list[Witness]:
+    def witnesses(self) -> list[Witness]:
         """Take segments of any run that was recorded."""
         for run, ledger in self._ledgers():
             recorded = Recorded.read(ledger, run, self._directory.info)
-            found = recorded.witnesses(n_steps, self._directory.segment_files)
+            found = recorded.witnesses(self._directory.segment_files)
             if found:
                 return found
         return []

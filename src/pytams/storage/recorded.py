@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pytams.core.errors import DamagedFileError, RunDirectoryError
@@ -107,23 +106,18 @@ class Recorded:
         self.rows[key] = Row(pieces, ended, metadata, file, status)
         return key
 
-    def witnesses(self, n_steps: int, segment_files: SegmentFiles) -> list[Witness]:
-        """Take all of the branch that goes on longest, and `n_steps` at most of an initial trajectory.
+    def witnesses(self, segment_files: SegmentFiles) -> list[Witness]:
+        """Take the longest of the initial trajectories, and of the branches that go on longest the one highest up.
 
-        Of several such branches, the one that starts highest: so it is seen what the model does late, and far out. If
-        no branch of the ensemble has ended, all that there is of the initial trajectory.
+        So it is seen what the model does from the beginning on, late, far out, and where it stops.
         """
         written = [key for key, row in self.rows.items() if row.pieces]
         initial = max((key for key in written if key.branch == 0), key=self._size, default=None)
-        members = [key for key in written if key.branch > 0 and key not in self.archived and self.rows[key].ended]
-        reachable = filter(self._is_reachable, sorted(members, key=self._reach, reverse=True))
-        branch = next(reachable, None)
-        found = []
-        if initial is not None:
-            found.append(self._witness(self._start(initial), segment_files, n_steps if branch else None))
-        if branch is not None:
-            found.append(self._witness(self._start(branch), segment_files))
-        return found
+        with_states = [key for key in written if self.info.archive_discarded or key not in self.archived]
+        branches = [key for key in with_states if key.branch > 0 and self.rows[key].ended]
+        reachable = filter(self._is_reachable, sorted(branches, key=self._reach, reverse=True))
+        chosen = [key for key in (initial, next(reachable, None)) if key is not None]
+        return [self._witness(self._start(key), segment_files) for key in chosen]
 
     def _is_reachable(self, key: SegmentKey) -> bool:
         """Whether there is something of all its ancestors, too."""
@@ -137,17 +131,15 @@ class Recorded:
 
     def _size(self, key: SegmentKey) -> tuple[bool, bool, int, int]:
         is_kept = key not in self.archived  # with its states
-        return is_kept, self.rows[key].ended, len(self.rows[key].pieces), -key.slot
+        return is_kept, self.rows[key].ended, length_of(self.rows[key].metadata), -key.slot
 
-    def _witness(self, start: Start, segment_files: SegmentFiles, n_steps: int | None = None) -> Witness:
+    def _witness(self, start: Start, segment_files: SegmentFiles) -> Witness:
         history = self.history(start, segment_files)
         assert history is not None
-        n_written = history.step - start.step
         state = None if start.parent is None else self._branch_state(start, segment_files)
-        beginning = Beginning(start, n_written if n_steps is None else min(n_steps, n_written), state)
-        stored = takewhile(lambda at: at[0] <= beginning.last_step, history.stored())
-        scores = history.scores[: beginning.last_step - start.first_step + 1]
-        return Witness(beginning, Outline(scores.tolist(), {step: digest(state) for step, state in stored}))
+        digests = {step: digest(state) for step, state in history.stored()}
+        outline = Outline(history.scores.tolist(), digests, history.ended)
+        return Witness(Beginning(start, history.step - start.step, state), outline)
 
     def _branch_state(self, start: Start, segment_files: SegmentFiles) -> State:
         """Read the state that a branch starts from: of the segment that it branches from, or of one before."""
