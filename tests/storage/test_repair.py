@@ -9,7 +9,7 @@ import shutil
 import signal
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -232,3 +232,33 @@ def test_a_full_disk_while_a_ledger_is_copied(directory: Path) -> None:
     in_child(copy, n_bytes=10**6)
     assert not (directory / "ledgers" / "run00003.db").exists()
     assert not list(directory.rglob("*.tmp*"))
+
+
+# --- what is whole ----------------------------------------------------------------------------------------------
+
+
+class LastRecord(Variant):
+    """Branches from the latest record that is above the level."""
+
+    name = "last-record"
+
+    def record(self, scores: Sequence[float], level: float) -> int:
+        return len(scores) - 1
+
+
+def test_a_study_of_another_variant_is_left_as_it_is(tmp_path: Path) -> None:
+    pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=6, n_trajectories=10, variant=LastRecord()).run(
+        2, seed=1, out=tmp_path / "run"
+    )
+    with pytest.raises(pytams.RunDirectoryError, match="was made with the splitting variant last-record"):
+        repair(RunDirectory(tmp_path / "run"), Variant())
+    assert repair(RunDirectory(tmp_path / "run"), LastRecord()) == []
+
+
+def test_the_only_ledger_is_set_aside_once(tmp_path: Path) -> None:
+    expected = TAMS.run(1, seed=1, out=tmp_path / "run")
+    ledger = tmp_path / "run" / "ledgers" / "run00000.db"
+    ledger.write_bytes(b"no database any more" * 1000)
+    assert len(repair(RunDirectory(tmp_path / "run"), Variant())) == 2
+    assert repair(RunDirectory(tmp_path / "run"), Variant()) == []
+    assert TAMS.run(1, out=tmp_path / "run").runs == expected.runs

@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 import pytams
 from exact import Walk
+from pytams.engine.contract import Drifting
 from pytams.storage.directory import RunDirectory
 from pytams.tams import study as study_module
 
@@ -249,3 +251,46 @@ def test_processes_that_extend_one_study_at_once(tmp_path: Path, expected: pytam
     assert any(driver.exitcode == 0 for driver in drivers)
     n_runs = RunDirectory(tmp_path / "run").info.n_runs
     assert tams().run(n_runs, out=tmp_path / "run").runs == expected.runs[:n_runs]
+
+
+def test_runs_that_a_higher_cap_does_not_change_hold_up_nobody(tmp_path: Path) -> None:
+    """They are finished at once; then it is the others' turn."""
+    tams(max_branchings=1000).run(4, seed=1, out=tmp_path / "run")
+    longer = tams(max_branchings=2000)
+    result = finish(longer.study(6, out=pytams.Storage(path=tmp_path / "run", runs_at_once=1)))
+    assert (len(result.runs), result.n_unfinished) == (6, 0)
+    assert result.runs == longer.run(6, seed=1).runs
+
+
+def test_a_cap_that_is_raised_meanwhile(tmp_path: Path) -> None:
+    """Who opened the study before is told no lie: ``study.json`` has the cap that the ledgers have."""
+    tams(max_branchings=5).run(3, seed=1, out=tmp_path / "run")
+    before = RunDirectory(tmp_path / "run")
+    tams(max_branchings=20).run(3, out=tmp_path / "run")
+    for run in range(3):
+        before.ledger(run, read_only=True).close()
+    study = tmp_path / "run" / "study.json"
+    study.write_text(study.read_text().replace('"max_branchings": 20', '"max_branchings": 5'))
+    with pytest.raises(pytams.RunDirectoryError, match="max_branchings is 5, but run 0 was made with 20"):
+        before.ledger(0, read_only=True)
+
+
+def test_a_study_that_was_not_begun(tmp_path: Path) -> None:
+    """It leaves nothing behind but what was there."""
+    (tmp_path / "run").mkdir()
+    for out, stays in ((tmp_path / "run", True), (tmp_path / "new", False)):
+        study = tams().study(2, seed=1, out=out)
+        study.close()
+        with pytest.raises(RuntimeError, match="no run is finished"):
+            study.result()
+        assert out.exists() == stays
+        assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_trajectory_of_which_nothing_is_recorded(tmp_path: Path) -> None:
+    one_by_one = pytams.TAMS(Drifting(), end_time=60, step_size=1, target_score=1.8, n_trajectories=10)
+    engine = partial(pytams.engine.InProcess, block_length=1)
+    with one_by_one.study(1, seed=1, out=tmp_path / "run", engine=engine) as study:
+        next(iter(study))
+    with pytams.load(tmp_path / "run") as saved:
+        assert [len(trajectory.scores) for trajectory in saved.trajectories(0)] == [2, *[0] * 9]

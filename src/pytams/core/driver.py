@@ -124,6 +124,8 @@ class Driver:
                 self.splittings[run] = splitting
                 self._start(splitting.initial_starts)
             self._report_known()
+            if self.finished.intersection(runs):
+                self._write()
         return self._new_events()
 
     def advance(self) -> list[Event]:

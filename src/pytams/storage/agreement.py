@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import RunDirectoryError
-from pytams.storage.manifest import facts_from
+from pytams.core.text import printable
+from pytams.storage.manifest import facts_from, read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytams.core.selection import Variant
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.manifest import StudyInfo
 
@@ -40,7 +43,7 @@ def check_ledger(path: Path, info: StudyInfo, ledger: RunLedger, run: int) -> No
         what = f"{ledger.name()}: what it says of its study is not what was written"
         raise RunDirectoryError(f"{what}: {error}") from error
     cap = made_with.get("max_branchings")
-    if isinstance(cap, int) and cap < info.settings.cap:
+    if cap != facts["max_branchings"] and _is_known(path, info, cap):
         made_with = made_with | {"max_branchings": facts["max_branchings"]}
     for name in facts | made_with:
         if facts.get(name) != made_with.get(name):
@@ -48,6 +51,29 @@ def check_ledger(path: Path, info: StudyInfo, ledger: RunLedger, run: int) -> No
                 f"{path / 'study.json'}: {name} is {facts.get(name)!r}, but run {run} was made with "
                 f"{made_with.get(name)!r}: put it back, or start a new study"
             )
+
+
+def _is_known(path: Path, info: StudyInfo, cap: Any) -> bool:
+    """Whether a ledger's cap on branchings is one that the study had, or has got since it was opened."""
+    if cap is not None and not isinstance(cap, int):
+        return False
+    number = math.inf if cap is None else cap
+    return number < info.settings.cap or number <= read_manifest(path / "study.json").settings.cap
+
+
+def check_variant(path: Path, info: StudyInfo, variant: Variant) -> None:
+    """Make sure that what is to make decisions is what made them.
+
+    Raises
+    ------
+    RunDirectoryError
+        If the study was made with another splitting variant.
+    """
+    if info.settings.variant != variant.name:
+        raise RunDirectoryError(
+            f"{path} was made with the splitting variant {printable(info.settings.variant)}: open it in Python, by "
+            "pytams.load(..., variant=...)"
+        )
 
 
 def _is_emptied(ledger: RunLedger) -> bool:

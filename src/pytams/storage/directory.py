@@ -55,7 +55,9 @@ class RunDirectory:
     def __init__(self, path: Path, database_url: str | None = None) -> None:
         self.path = path
         self.is_new = False
-        """Whether it was made here."""
+        """Whether the study was made here."""
+        self._own: list[Path] = []
+        """Its folder, if that was made here, too."""
         self.info = read_manifest(path / "study.json")
         for folder in (path / Ledgers.subfolder, path / SegmentFiles.subfolder):
             problem = why_not(folder, path)
@@ -77,6 +79,7 @@ class RunDirectory:
             raise RunDirectoryError(f"{path} holds a study already: resume it, or choose another directory")
         if path.exists() and not (path.is_dir() and all(map(_is_ours, os.listdir(path)))):
             raise RunDirectoryError(f"{path} exists and is no run directory: choose another one")
+        was_there = path.exists()
         try:
             (path / Ledgers.subfolder).mkdir(parents=True, exist_ok=True)
             (path / SegmentFiles.subfolder).mkdir(exist_ok=True)
@@ -87,7 +90,7 @@ class RunDirectory:
             _, remedy = cannot_be_written(path, error)
             raise RunDirectoryError(f"{path} cannot be made: {error.strerror}; {remedy}, and try again") from error
         directory = cls(path, database_url)
-        directory.is_new = True
+        directory.is_new, directory._own = True, [] if was_there else [path]
         return directory
 
     def remove(self, ledgers: Mapping[int, RunLedger]) -> bool:
@@ -111,7 +114,7 @@ class RunDirectory:
         with suppress(OSError):  # something else is there, or it may not be removed: it can be gone on with
             for path in (self.path / "study.json", *files):
                 path.unlink(missing_ok=True)
-            for folder in (self.path / Ledgers.subfolder, self.path / SegmentFiles.subfolder, self.path):
+            for folder in (self.path / Ledgers.subfolder, self.path / SegmentFiles.subfolder, *self._own):
                 folder.rmdir()
         return True
 
@@ -177,7 +180,7 @@ class RunDirectory:
 
     def ledgers_are_lost(self) -> bool:
         """Whether there are segment files, and no ledger that could point at them."""
-        return not self._ledgers.numbers() and bool(self.segment_files.paths())
+        return not self._ledgers.numbers() and not self._ledgers.set_aside() and bool(self.segment_files.paths())
 
     def check_runs(self) -> None:
         """Make sure that the runs that were computed have ledgers, and are no more than the study has.

@@ -12,7 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pytams.core.ports import Due
+from pytams.core.ports import Due, Elsewhere
 from pytams.storage.claims import Claims, record, release
 from pytams.storage.options import CHECKPOINT_SECONDS
 from pytams.storage.others import Others
@@ -24,7 +24,7 @@ from pytams.storage.writing import commit, write_segments
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytams.core.ports import Activity, Elsewhere
+    from pytams.core.ports import Activity
     from pytams.core.segments import Past, Point, Progress, Start
     from pytams.core.selection import Variant
     from pytams.core.splitting import Iteration, Splitting
@@ -77,7 +77,7 @@ class RunJournal:
         self._something_ended = False
         self._unannounced: list[RunLedger] = []
         """Ledgers of runs that are claimed, and not begun."""
-        self._has_begun = False
+        self._has_begun = self._is_removed = False
 
     # --- what was recorded --------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class RunJournal:
 
     def elsewhere(self) -> Elsewhere:
         """Find what became of the runs of the study that are not driven here, also after `close`."""
-        return self._others.elsewhere()
+        return Elsewhere({}, {}) if self._is_removed else self._others.elsewhere()
 
     def past(self, start: Start) -> Past | None:
         """Find what is on disk of a segment; None if there is nothing."""
@@ -220,8 +220,8 @@ class RunJournal:
     def close(self) -> None:
         """Leave the runs to others. What has not been written is forgotten; so is a new study that was not begun."""
         if self._directory.is_new and not self._has_begun:
-            removed = self._directory.remove({run: self._runs[run].ledger for run in self._runs})
-            self._runs = {} if removed else self._runs
+            self._is_removed = self._directory.remove({number: run.ledger for number, run in self._runs.items()})
+            self._runs = {} if self._is_removed else self._runs
         release(run.ledger for run in self._runs.values())
         self._runs.clear()
         self._directory.segment_files.close()

@@ -78,6 +78,10 @@ class Ledgers:
             names, pattern = schemas(self._url), rf"{re.escape(self._schema)}_run(\d{{5,}})"
         return sorted(int(found[1]) for name in names if (found := re.fullmatch(pattern, name)))
 
+    def set_aside(self) -> list[str]:
+        """List the files of ledgers that `repair` has set aside."""
+        return [name for name in _names(self._folder / self.subfolder) if ".db.damaged-" in name]
+
     def check_open_files(self, n_runs: int) -> None:
         """Make sure that this process may have so many of them open at a time.
 

@@ -19,6 +19,7 @@ from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.engine.replay import Replay
 from pytams.models.loading import make_model
+from pytams.storage.agreement import check_variant
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
@@ -64,11 +65,7 @@ class SavedStudy:
         self._recorded: dict[int, Recorded] = {}
         self._owners: dict[int, Owner | None] = {}
         info, variant = self.directory.info, checked_variant(variant)
-        if info.settings.variant != variant.name:
-            raise RunDirectoryError(
-                f"{path} was made with the splitting variant {printable(info.settings.variant)}: open it in "
-                "Python, by pytams.load(..., variant=...)"
-            )
+        check_variant(self.directory.path, info, variant)
         for run in self.directory.begun():
             with self.directory.ledger(run, read_only=True) as ledger:
                 self._recorded[run], self._owners[run] = Recorded.read(ledger, run, info), ledger.driver()

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from pytams.core.errors import DamagedFileError, RunDirectoryError, StoreError
 from pytams.sqldb.errors import RESTORE_DATABASE, DamagedLedgerError, LedgerError, NoLedgerError
+from pytams.storage.agreement import check_variant
 from pytams.storage.claims import STALE_SECONDS, release
 from pytams.storage.decided import decided
 from pytams.storage.history import History
@@ -47,6 +48,7 @@ def repair(directory: RunDirectory, variant: Variant) -> list[str]:
     DamagedLedgerError
         If a ledger on PostgreSQL is damaged: it has to be restored there.
     """
+    check_variant(directory.path, directory.info, variant)
     if directory.ledgers_are_lost():
         folder = directory.path / SegmentFiles.subfolder
         return [f"no run has a ledger: all are computed again, {_set_aside(folder)}"]

@@ -63,7 +63,7 @@ class SavedTrajectory:
     @cached_property
     def scores(self) -> NDArray[np.float64]:
         """The score at every step from 0 on, shape ``(steps,)``."""
-        return np.concatenate([link.scores for link in self.links])
+        return np.concatenate([np.empty(0), *(link.scores for link in self.links)])
 
     @property
     def times(self) -> NDArray[np.float64]:
