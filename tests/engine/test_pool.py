@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -188,20 +187,17 @@ def test_workers_are_lost_while_they_are_started(tmp_path: Path) -> None:
     assert done.stderr.count("workers lost ([Errno 32] Broken pipe)") == 3
 
 
-class Name(str):
-    """Of a problem; something happens whenever a worker is started that is to know it."""
-
-    happens: Callable[[], None]
+class Argument(str):
+    """Of the command line: workers are told when they are started, and then their fellows are killed."""
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        self.happens()
+        kill_workers()
         return str, (str(self),)
 
 
-def test_a_worker_is_lost_while_the_next_one_is_started() -> None:
-    name = Name("problem")
-    name.happens = kill_workers
-    with make_executor(2, name, b"") as executor, pytest.raises(BrokenExecutor):
+def test_a_worker_is_lost_while_the_next_one_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [*sys.argv, Argument()])
+    with make_executor(2, "problem", b"") as executor, pytest.raises(BrokenExecutor):
         for future in [executor.submit(time.sleep, 0.1) for _ in range(2)]:
             future.result()
 

@@ -77,8 +77,8 @@ def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:
 class _Pool(ProcessPoolExecutor):
     """A pool that may lose a worker at any moment.
 
-    Python's own breaks down in a thread that takes no lock (3.11): it closes the pipes that a worker would get which is
-    just being started, at which the fork server ends, and it forgets what is submitted meanwhile.
+    Python's own breaks down in a thread that takes no lock (3.11): it closes the pipes of a worker that is just being
+    started, at which the fork server ends, and it forgets what is submitted meanwhile.
     """
 
     def __init__(self, *arguments: Any) -> None:
