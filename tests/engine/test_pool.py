@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytams
 from engine.killer import Killer
 from exact import DoubleWell2D, DoubleWell2DSingle, double_well_2d
 from pytams.engine import OnExecutor, Processes
+from pytams.engine.processes import make_executor
 
 SETTINGS: dict[str, Any] = {
     "end_time": 4.0,
@@ -150,6 +151,76 @@ def worker_pids(driver: int) -> list[int]:
         if ") Z " not in text:
             parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
     return [pid for pid, parent in parents.items() if parents.get(parent) == driver]
+
+
+LOST_AT_START = """
+    import os, signal, sys
+    from functools import partial
+    from pathlib import Path
+
+    if __name__ == "__mp_main__":  # a worker that is about to start: so far it has not read what it is to do
+        for file in Path(sys.argv[1]).iterdir():
+            file.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.path.insert(0, {tests!r})
+    from engine.test_pool import run
+    from exact import DoubleWell2DSingle
+    from pytams.engine import Processes
+
+    if __name__ == "__main__":
+        model = DoubleWell2DSingle()
+        model.table = bytes(1_000_000)  # more than a pipe holds
+        assert run(model, n_runs=1, engine=partial(Processes, n_workers=2)) == run(model, n_runs=1)
+"""
+
+
+def test_workers_are_lost_while_they_are_started(tmp_path: Path) -> None:
+    script, troubles = tmp_path / "driver.py", tmp_path / "troubles"
+    script.write_text(textwrap.dedent(LOST_AT_START.format(tests=str(Path(__file__).parents[1]))))
+    troubles.mkdir()
+    for i in range(3):
+        (troubles / str(i)).touch()
+    done = subprocess.run([sys.executable, script, troubles], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(troubles.iterdir())
+    assert done.stderr.count("workers lost ([Errno 32] Broken pipe)") == 3
+
+
+class Argument(str):
+    """Of the command line: workers are told when they are started, and then their fellows are killed."""
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        kill_workers()
+        return str, (str(self),)
+
+
+def test_a_worker_is_lost_while_the_next_one_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [*sys.argv, Argument()])
+    with make_executor(2, "problem", b"") as executor, pytest.raises(BrokenExecutor):
+        for future in [executor.submit(time.sleep, 0.1) for _ in range(2)]:
+            future.result()
+
+
+def test_what_is_submitted_while_the_pool_breaks_down_is_not_forgotten() -> None:
+    class Submitted(dict[int, Any]):
+        def __setitem__(self, key: int, item: Any) -> None:
+            kill_workers()
+            super().__setitem__(key, item)
+
+    executor: Any = make_executor(1, "problem", b"")
+    executor._pending_work_items = Submitted()  # noqa: SLF001 - to be there between two of its lines
+    with executor:
+        executor.submit(int).result()
+        with pytest.raises(BrokenExecutor):
+            executor.submit(int).result(timeout=10)
+
+
+def kill_workers() -> None:
+    """SIGKILL them all, and leave whoever watches them the time to notice."""
+    for pid in worker_pids(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.3)
 
 
 DRIVER = """

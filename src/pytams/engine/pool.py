@@ -59,6 +59,8 @@ class ExecutorWorkers:
         self._executor = executor
         self.is_up = False
         """Whether workers have answered since they were started."""
+        self._broken = ""
+        """Why it takes no more."""
         self._out: set[Future[Any]] = set()
         self._first: Hashable = None
         with suppress(BreakdownError):  # the next one will say so
@@ -69,12 +71,19 @@ class ExecutorWorkers:
         return self._submit(advance, self._name, self._packed, points, self._seconds)
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Hashable:
-        try:
-            future = self._executor.submit(function, *arguments)
-        except (BrokenExecutor, RuntimeError) as error:  # shut down behind our back
-            raise BreakdownError(str(error)) from error
+        future = self._send(function, *arguments)
         self._out.add(future)
         return future
+
+    def _send(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Give the executor something to do; where a worker is lost while that starts it, it is an `OSError`."""
+        if not self._broken:
+            try:
+                return self._executor.submit(function, *arguments)
+            except (BrokenExecutor, RuntimeError, OSError, EOFError) as error:  # or shut down behind our back
+                self._broken = str(error) or type(error).__name__
+                raise BreakdownError(self._broken) from error
+        raise BreakdownError(self._broken)
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Wait for tasks, no longer than this."""
@@ -109,7 +118,7 @@ class ExecutorWorkers:
         """Have beginnings computed again, each list by one worker; time begins anew when one is done."""
         futures: list[Future[list[Outline]]] = []
         try:
-            futures += [self._executor.submit(begin_again, self._name, self._packed, one) for one in lists]
+            futures += [self._send(begin_again, self._name, self._packed, one) for one in lists]
             left: Collection[Future[list[Outline]]] = futures
             while left:
                 done, left = wait(left, None if math.isinf(timeout) else timeout, FIRST_COMPLETED)

@@ -9,9 +9,10 @@ import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
@@ -21,9 +22,13 @@ from pytams.engine.tasks import TaskQueue
 from pytams.engine.worker import set_problem
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from collections.abc import Callable
+    from concurrent.futures import Executor, Future
 
     from pytams.core.segments import Problem
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Processes(Keeping):
@@ -66,7 +71,26 @@ def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:
     """Start processes that know a problem, and end with their parent."""
     context = multiprocessing.get_context("forkserver")  # forking a process that has threads is asking for trouble
     context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(n_workers, context, _set_up_worker, (name, packed))
+    return _Pool(n_workers, context, _set_up_worker, (name, packed))
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool that may lose a worker at any moment.
+
+    Python's own breaks down in a thread that takes no lock (3.11): it closes the pipes of a worker that is just being
+    started, at which the fork server ends, and it forgets what is submitted meanwhile.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._safe_to_dynamically_spawn_children = False  # start all, then that thread
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Submit a call, unless the pool is broken; also if that has happened meanwhile."""
+        future = super().submit(fn, *args, **kwargs)
+        if self._broken:
+            raise BrokenProcessPool(self._broken)
+        return future
 
 
 def _set_up_worker(name: str, packed: bytes) -> None:
