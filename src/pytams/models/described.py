@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from pytams.core.states import bits_of
 from pytams.models.sources import is_own, modules_found, source_hashes
 from pytams.models.uses import (
     closure_of,
@@ -142,7 +143,7 @@ def _name(value: Any) -> str:
     return f"{getattr(value, '__module__', '') or ''} {getattr(value, '__qualname__', value.__name__)}".strip()
 
 
-def _hash(content: bytes) -> str:
+def _hash(content: bytes | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -208,9 +209,9 @@ def _(value: Any, walk: _Walk) -> str:
         return f"{walk.text(type(value))} {walk.text([value.view(np.ndarray), getattr(value, '__dict__', None)])}"
     if value.dtype.names:
         return f"array of {value.dtype} {walk.text({name: value[name] for name in value.dtype.names})}"
-    if value.dtype.kind == "O":
+    if value.dtype.kind in "OT":
         return walk.text(value.tolist())
-    return f"array of {value.dtype}, shape {value.shape}, {_hash(np.ascontiguousarray(value).tobytes())}"
+    return f"array of {value.dtype}, shape {value.shape}, {_hash(bits_of(value))}"
 
 
 @_text.register(list | tuple)
@@ -225,7 +226,8 @@ def _(value: Any, walk: _Walk) -> str:
 
 @_text.register(dict | MappingProxyType)
 def _(value: Any, walk: _Walk) -> str:
-    return f"{{{', '.join(f'{walk.text(key)}: {walk.text(inner)}' for key, inner in value.items())}}}"
+    """Say what is in it, sorted: in another order it is the same data."""
+    return f"{{{', '.join(sorted(f'{walk.text(key)}: {walk.text(inner)}' for key, inner in value.items()))}}}"
 
 
 @_text.register
