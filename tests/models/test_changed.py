@@ -26,6 +26,7 @@ from numpy.polynomial import Polynomial
 
 import pytams
 from pytams.models.fingerprint import source_files, warnings_of
+from pytams.models.loading import make_model
 from pytams.models.sources import source_hashes
 
 
@@ -525,7 +526,7 @@ def test_the_files_of_an_equations_functions(tmp_path: Path, monkeypatch: pytest
     write(tmp_path, drifts=DRIFTS, near="K = 1.0")
     function = importlib.import_module("drifts").functions[n]
     model = pytams.SDE(function, function, function, initial=0.0, compiled=False)
-    assert set(source_hashes(source_files(model))) == {"drifts.py", "near"}
+    assert set(source_hashes(source_files(model))) == {"drifts.py", "near.py"}
 
 
 def test_an_equation_of_compiled_functions() -> None:
@@ -543,3 +544,69 @@ def test_an_equation_of_functions_in_no_file() -> None:
     function = typed("f = lambda x, t, p: x", "f")
     model = pytams.SDE(function, function, function, initial=0.0, compiled=False)
     assert source_files(model) == []
+
+
+# --- from either entrance ---------------------------------------------------------------------------------------
+
+TREE = {
+    "model": "import pytams\nfrom base import Base\nfrom ns.deep.other import f\nclass Walk(Base):\n    pass\n",
+    "base": "import pytams\nfrom helper import drift\nclass Base(pytams.Model):\n    noise_shape = ()\n"
+    "    def initial_state(self, rng): ...\n    def step(self, state, noise, t, dt): ...\n"
+    "    def score(self, state, t): ...\n",
+    "helper": "def drift(x, t, p): return x\n",
+    "ns__in__deep__in__other": "from . import near\nfrom ..up import K\ndef f(x): return x\n",
+    "ns__in__deep__in__near": "from .nearer import K\n",
+    "ns__in__deep__in__nearer": "K = 1.0\n",
+    "ns__in__up": "K = 1.0\n",
+    "equation": "import pytams, helper, ns.deep.other\nclass Well(pytams.SDE):\n    def __init__(self):\n"
+    "        super().__init__(helper.drift, ns.deep.other.f, helper.drift, initial=0.0, compiled=False)\n",
+}
+"""Neighbours, and packages without an ``__init__.py``."""
+IN_NS = {"other.py", "near.py", "nearer.py", "up.py"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "names"),
+    [("model.py:Walk", {"model.py", "base.py", "helper.py"}), ("equation.py:Well", {"equation.py", "helper.py"})],
+)
+def test_sources_are_the_same_by_reference_and_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, names: set[str]
+) -> None:
+    write(tmp_path, **TREE)
+    unseen = source_hashes([tmp_path / reference.partition(":")[0]])
+    imported = make_model(reference, {}, tmp_path)
+    assert source_hashes(source_files(imported)) == unseen
+    monkeypatch.syspath_prepend(tmp_path)
+    module, _, name = reference.partition(".py:")
+    model = getattr(importlib.import_module(module), name)()
+    assert source_hashes(source_files(model)) == unseen
+    assert set(unseen) == names | IN_NS
+    for name in [*TREE, "ns", "ns.deep", "ns.up", "ns.deep.other", "ns.deep.near", "ns.deep.nearer"]:
+        sys.modules.pop(name, None)
+
+
+def test_an_installed_base_class_is_told_by_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    monkeypatch.syspath_prepend(tmp_path)
+    write(
+        tmp_path / "site-packages", lab__in____init__="", lab__in__base=TREE["base"].replace("helper", "lab.helper")
+    )
+    write(tmp_path / "site-packages", lab__in__helper=TREE["helper"])
+    write(tmp_path, derived="from lab.base import Base\nclass Walk(Base): pass\n")
+    model = importlib.import_module("derived").Walk()
+    assert set(source_hashes(source_files(model))) == {"derived.py"} == set(source_hashes([tmp_path / "derived.py"]))
+    installed = importlib.import_module("lab.base").Base()
+    assert set(source_hashes(source_files(installed))) == {"lab", "lab.base", "lab.helper"}
+
+
+def test_files_of_one_name_keep_their_own(tmp_path: Path) -> None:
+    write(tmp_path, z__in__model="x = 1", a__in__model="x = 2", a__in__other="import model")
+    root = tmp_path / "z/model.py"
+    alone, both = source_hashes([root]), source_hashes([root, tmp_path / "a/model.py"])
+    assert alone.items() < both.items()
+    assert set(both) == {"model.py", "model.py (2)"}
+
+
+def test_a_relative_import_out_of_everything(tmp_path: Path) -> None:
+    write(tmp_path, model=f"from {'.' * 99} import x\nfrom . import *\nfrom .. import *", near="")
+    assert set(source_hashes([tmp_path / "model.py"])) == {"model.py"}

@@ -262,15 +262,19 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_imports_are_followed_without_executing(tree: Path) -> None:
-    names = {"pkg", "pkg.model", "pkg.near", "pkg.lazy", "pkg.sub", "pkg.sub.deep", "pkg.other", "beside"}
+    names = {"pkg", "pkg.model", "pkg.near", "pkg.lazy", "pkg.sub", "pkg.sub.deep", "pkg.other", "beside.py"}
     found = source_hashes([tree / "pkg" / "model.py"])
     assert set(found) == names
     assert source_hashes([tree / "pkg" / "model.py"]) == found
     (tree / "beside.py").write_text("")
     (tree / "pkg" / "other.py").write_text("import broken\n")
     changed = source_hashes([tree / "pkg" / "model.py"])
-    assert sorted(source_changes(found, changed)) == ["beside has changed", "broken is new", "pkg.other has changed"]
-    assert "broken is gone" in source_changes(changed, found)
+    assert sorted(source_changes(found, changed)) == [
+        "beside.py has changed",
+        "broken.py is new",
+        "pkg.other has changed",
+    ]
+    assert "broken.py is gone" in source_changes(changed, found)
 
 
 def test_references(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

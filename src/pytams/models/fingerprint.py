@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytams.models.described import are_alike, described, files_of, not_compared
 from pytams.models.sde.equation import Equation
+from pytams.models.sources import is_own
 from pytams.models.uses import files_of_class, is_in_no_file
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ def constructor(cls: type) -> inspect.Signature:
 def source_files(model: Any) -> list[Path]:
     """Find the files that a model is written in, if they are the user's.
 
-    They are those of its classes and of an SDE's functions; and, where these are in no file, of what they use.
+    They are those of its classes and of an SDE's functions; and, where these are in no file, of what they use. Of
+    what is installed, only a model itself: its base classes are told by versions, like all else that it imports.
     """
     ours = {"pytams", "builtins", "abc", "typing"}
     classes = [cls for cls in type(model).__mro__ if cls.__module__.partition(".")[0] not in ours]
-    found = [path for cls in classes for path in files_of_class(cls)]
+    found = [path for cls in classes for path in files_of_class(cls) if cls is type(model) or is_own(path)]
     found += files_of([cls for cls in classes if is_in_no_file(cls)])
     equation = getattr(model, "equation", None)
     if isinstance(equation, Equation):
