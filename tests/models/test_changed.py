@@ -25,7 +25,7 @@ import pytest
 from numpy.polynomial import Polynomial
 
 import pytams
-from pytams.models.fingerprint import source_files, warnings_of
+from pytams.models.fingerprint import changes, source_files, warnings_of
 from pytams.models.loading import make_model
 from pytams.models.sources import source_hashes
 
@@ -375,12 +375,58 @@ def test_every_part_of_a_class_in_no_file(change: str) -> None:
     def made_of(code: str) -> Any:
         return typed(code, "Typed", Given=Given)().made_of
 
-    assert set(made_of(CLASS)) == {"value", "the code of its class"}
+    members = ["__init__", "__call__", "half", "third", "Base.depth", "Base.step"]
+    members += [f"Given.{name}" for name in ("noise_shape", "__init__", "initial_state", "step", "score")]
+    assert set(made_of(CLASS)) == {"value", "its classes", *(f"the code of its class: {name}" for name in members)}
     assert made_of(CLASS) == made_of(CLASS)
     assert made_of(CLASS) != made_of(
         CLASS.replace(change, change.replace(change[-1], "9" if change[-1].isdigit() else "t"))
     )
     assert [path.name for path in source_files(typed(CLASS, "Typed", Given=Given)())] == ["test_changed.py"]
+
+
+CHANGING = """
+n_calls = 0
+class Base(Given):
+    table = None
+    def score(self, state, t):
+        return super().score(state, t)
+class Typed(Base):
+    def __init__(self):
+        super().__init__(1.0)
+    def step(self, state, noise, t, dt):
+        global n_calls
+        n_calls += 1
+        if Base.table is None:
+            Base.table = np.ones(3)
+        return table_of(self) + noise
+def table_of(model):
+    return Typed.table
+"""
+
+
+def test_what_changes_while_a_notebook_runs_is_named() -> None:
+    model = typed(CHANGING, "Typed", Given=Given)()
+    before = model.made_of
+    assert before == typed(CHANGING, "Typed", Given=Given)().made_of
+    model.step(0.0, 0.0, 0.0, 0.1)
+    counted, tabled = sorted(changes(before, model.made_of))
+    assert counted == "its global n_calls is 1, but the study was made with 0"
+    assert tabled.startswith("the code of its class: Base.table is array of float64")
+    other = changes(
+        before, typed(CHANGING.replace("return Typed.table", "return 0.0"), "Typed", Given=Given)().made_of
+    )
+    assert [change.partition(" is ")[0] for change in other] == ["its global table_of"]
+
+
+def test_globals_of_one_name_in_a_class() -> None:
+    def made_of(one: float, other: float) -> dict[str, str]:
+        space = {"Given": Given, "step": typed("def step(self): return K", "step", K=other), "K": one}
+        code = "class Typed(Given):\n    def score(self): return K\nTyped.step = step"
+        return dict(typed(code, "Typed", **space)(1.0).made_of)
+
+    assert made_of(1.0, 2.0)["its global K"] == "1.0; 2.0"
+    assert made_of(1.0, float("1"))["its global K"] == "1.0"
 
 
 def test_a_dataclass_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

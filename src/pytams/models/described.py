@@ -13,7 +13,7 @@ import inspect
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -56,9 +56,12 @@ _SHORT = {
 """What says all of itself, and nothing else, in its `repr`."""
 
 
-def described(value: Any) -> str:
-    """Say what a value is: long texts by their hash; at the end, what of it cannot be compared."""
-    text, walk = _walked(value)
+def described(value: Any, named: Iterable[type] = ()) -> str:
+    """Say what a value is: long texts by their hash; at the end, what of it cannot be compared.
+
+    Some classes may only be named: those that are described elsewhere.
+    """
+    text, walk = _walked(value, named)
     return f"{text} (not compared: {', '.join(sorted(walk.unknown))})" if walk.unknown else text
 
 
@@ -80,8 +83,8 @@ def are_alike(then: str, now: str) -> bool:
     return then == now
 
 
-def _walked(value: Any) -> tuple[str, _Walk]:
-    walk = _Walk()
+def _walked(value: Any, named: Iterable[type] = ()) -> tuple[str, _Walk]:
+    walk = _Walk(named)
     try:
         return walk.text(value), walk
     except RecursionError:
@@ -91,13 +94,13 @@ def _walked(value: Any) -> tuple[str, _Walk]:
 class _Walk:
     """One walk through a value and what it consists of."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Iterable[type]) -> None:
         self.unknown: set[str] = set()
         """Types of what cannot be described."""
         self.files: dict[Path, None] = {}
         """What functions, classes and modules on the way are written in."""
         self._around: dict[int, int] = {}
-        self._said: dict[int, tuple[Any, str]] = {}
+        self._said: dict[int, tuple[Any, str]] = {id(cls): (cls, cls.__qualname__) for cls in named}
 
     def text(self, value: Any) -> str:
         """Say what a value is; what contains itself is not followed for ever."""
