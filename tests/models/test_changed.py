@@ -25,7 +25,8 @@ import pytest
 from numpy.polynomial import Polynomial
 
 import pytams
-from pytams.models.fingerprint import source_files, warnings_of
+from pytams.models.fingerprint import changes, source_files, warnings_of
+from pytams.models.loading import make_model
 from pytams.models.sources import source_hashes
 
 
@@ -374,12 +375,58 @@ def test_every_part_of_a_class_in_no_file(change: str) -> None:
     def made_of(code: str) -> Any:
         return typed(code, "Typed", Given=Given)().made_of
 
-    assert set(made_of(CLASS)) == {"value", "the code of its class"}
+    members = ["__init__", "__call__", "half", "third", "Base.depth", "Base.step"]
+    members += [f"Given.{name}" for name in ("noise_shape", "__init__", "initial_state", "step", "score")]
+    assert set(made_of(CLASS)) == {"value", "its classes", *(f"the code of its class: {name}" for name in members)}
     assert made_of(CLASS) == made_of(CLASS)
     assert made_of(CLASS) != made_of(
         CLASS.replace(change, change.replace(change[-1], "9" if change[-1].isdigit() else "t"))
     )
     assert [path.name for path in source_files(typed(CLASS, "Typed", Given=Given)())] == ["test_changed.py"]
+
+
+CHANGING = """
+n_calls = 0
+class Base(Given):
+    table = None
+    def score(self, state, t):
+        return super().score(state, t)
+class Typed(Base):
+    def __init__(self):
+        super().__init__(1.0)
+    def step(self, state, noise, t, dt):
+        global n_calls
+        n_calls += 1
+        if Base.table is None:
+            Base.table = np.ones(3)
+        return table_of(self) + noise
+def table_of(model):
+    return Typed.table
+"""
+
+
+def test_what_changes_while_a_notebook_runs_is_named() -> None:
+    model = typed(CHANGING, "Typed", Given=Given)()
+    before = model.made_of
+    assert before == typed(CHANGING, "Typed", Given=Given)().made_of
+    model.step(0.0, 0.0, 0.0, 0.1)
+    counted, tabled = sorted(changes(before, model.made_of))
+    assert counted == "its global n_calls is 1, but the study was made with 0"
+    assert tabled.startswith("the code of its class: Base.table is array of float64")
+    other = changes(
+        before, typed(CHANGING.replace("return Typed.table", "return 0.0"), "Typed", Given=Given)().made_of
+    )
+    assert [change.partition(" is ")[0] for change in other] == ["its global table_of"]
+
+
+def test_globals_of_one_name_in_a_class() -> None:
+    def made_of(one: float, other: float) -> dict[str, str]:
+        space = {"Given": Given, "step": typed("def step(self): return K", "step", K=other), "K": one}
+        code = "class Typed(Given):\n    def score(self): return K\nTyped.step = step"
+        return dict(typed(code, "Typed", **space)(1.0).made_of)
+
+    assert made_of(1.0, 2.0)["its global K"] == "1.0; 2.0"
+    assert made_of(1.0, float("1"))["its global K"] == "1.0"
 
 
 def test_a_dataclass_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -525,7 +572,7 @@ def test_the_files_of_an_equations_functions(tmp_path: Path, monkeypatch: pytest
     write(tmp_path, drifts=DRIFTS, near="K = 1.0")
     function = importlib.import_module("drifts").functions[n]
     model = pytams.SDE(function, function, function, initial=0.0, compiled=False)
-    assert set(source_hashes(source_files(model))) == {"drifts.py", "near"}
+    assert set(source_hashes(source_files(model))) == {"drifts.py", "near.py"}
 
 
 def test_an_equation_of_compiled_functions() -> None:
@@ -543,3 +590,69 @@ def test_an_equation_of_functions_in_no_file() -> None:
     function = typed("f = lambda x, t, p: x", "f")
     model = pytams.SDE(function, function, function, initial=0.0, compiled=False)
     assert source_files(model) == []
+
+
+# --- from either entrance ---------------------------------------------------------------------------------------
+
+TREE = {
+    "model": "import pytams\nfrom base import Base\nfrom ns.deep.other import f\nclass Walk(Base):\n    pass\n",
+    "base": "import pytams\nfrom helper import drift\nclass Base(pytams.Model):\n    noise_shape = ()\n"
+    "    def initial_state(self, rng): ...\n    def step(self, state, noise, t, dt): ...\n"
+    "    def score(self, state, t): ...\n",
+    "helper": "def drift(x, t, p): return x\n",
+    "ns__in__deep__in__other": "from . import near\nfrom ..up import K\ndef f(x): return x\n",
+    "ns__in__deep__in__near": "from .nearer import K\n",
+    "ns__in__deep__in__nearer": "K = 1.0\n",
+    "ns__in__up": "K = 1.0\n",
+    "equation": "import pytams, helper, ns.deep.other\nclass Well(pytams.SDE):\n    def __init__(self):\n"
+    "        super().__init__(helper.drift, ns.deep.other.f, helper.drift, initial=0.0, compiled=False)\n",
+}
+"""Neighbours, and packages without an ``__init__.py``."""
+IN_NS = {"other.py", "near.py", "nearer.py", "up.py"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "names"),
+    [("model.py:Walk", {"model.py", "base.py", "helper.py"}), ("equation.py:Well", {"equation.py", "helper.py"})],
+)
+def test_sources_are_the_same_by_reference_and_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, names: set[str]
+) -> None:
+    write(tmp_path, **TREE)
+    unseen = source_hashes([tmp_path / reference.partition(":")[0]])
+    imported = make_model(reference, {}, tmp_path)
+    assert source_hashes(source_files(imported)) == unseen
+    monkeypatch.syspath_prepend(tmp_path)
+    module, _, name = reference.partition(".py:")
+    model = getattr(importlib.import_module(module), name)()
+    assert source_hashes(source_files(model)) == unseen
+    assert set(unseen) == names | IN_NS
+    for name in [*TREE, "ns", "ns.deep", "ns.up", "ns.deep.other", "ns.deep.near", "ns.deep.nearer"]:
+        sys.modules.pop(name, None)
+
+
+def test_an_installed_base_class_is_told_by_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    monkeypatch.syspath_prepend(tmp_path)
+    write(
+        tmp_path / "site-packages", lab__in____init__="", lab__in__base=TREE["base"].replace("helper", "lab.helper")
+    )
+    write(tmp_path / "site-packages", lab__in__helper=TREE["helper"])
+    write(tmp_path, derived="from lab.base import Base\nclass Walk(Base): pass\n")
+    model = importlib.import_module("derived").Walk()
+    assert set(source_hashes(source_files(model))) == {"derived.py"} == set(source_hashes([tmp_path / "derived.py"]))
+    installed = importlib.import_module("lab.base").Base()
+    assert set(source_hashes(source_files(installed))) == {"lab", "lab.base", "lab.helper"}
+
+
+def test_files_of_one_name_keep_their_own(tmp_path: Path) -> None:
+    write(tmp_path, z__in__model="x = 1", a__in__model="x = 2", a__in__other="import model")
+    root = tmp_path / "z/model.py"
+    alone, both = source_hashes([root]), source_hashes([root, tmp_path / "a/model.py"])
+    assert alone.items() < both.items()
+    assert set(both) == {"model.py", "model.py (2)"}
+
+
+def test_a_relative_import_out_of_everything(tmp_path: Path) -> None:
+    write(tmp_path, model=f"from {'.' * 99} import x\nfrom . import *\nfrom .. import *", near="")
+    assert set(source_hashes([tmp_path / "model.py"])) == {"model.py"}

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import tracemalloc
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +52,7 @@ def scaled(x: float) -> float:
         (np.int32(3), "3"),
         (Path("a/b"), "a/b"),
         ([1, (2.0, "x")], "[1, [2.0, 'x']]"),
-        ({"b": 1, "a": [2]}, "{'b': 1, 'a': [2]}"),
+        ({"b": 1, "a": [2]}, "{'a': [2], 'b': 1}"),
         ({3, 1, 2}, "{1, 2, 3}"),
         (np.exp, "numpy exp"),
         (np, "numpy"),
@@ -70,6 +72,44 @@ def test_arrays_by_their_content() -> None:
     texts = {described(x) for x in (a, a.reshape(2, 3), a.astype(np.float32), a + 1, a[::-1], a.reshape(2, 3).T)}
     assert len(texts) == 6
     assert described(a) == described(np.arange(12.0)[:6]) == described(a.copy())
+
+
+def test_arrays_without_their_padding() -> None:
+    third = np.ones(1, np.longdouble) / 3
+    padded = np.full(third.nbytes, 255, np.uint8).view(np.longdouble)
+    padded[:1] = third
+    padded.view(np.uint8)[10 if np.finfo(np.longdouble).nmant == 63 else third.nbytes :] = 255
+    assert described(padded) == described(third)
+    assert described(np.nextafter(third, 1)) != described(third)
+
+
+def test_an_array_is_described_without_a_copy() -> None:
+    array = np.zeros((1000, 1000))
+    tracemalloc.start()
+    described([array, array.reshape(-1)])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < array.nbytes / 10
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((0, 3)),
+        np.zeros(()),
+        np.array(["2020-01-01"], "M8[D]"),
+        np.array([b"abcdefgh"]).view("V8"),
+        np.array(["a long text that is stored elsewhere" * 9, ""], dtype="T"),
+    ],
+)
+def test_arrays_of_every_kind(array: Any) -> None:
+    assert described(array) == described(array.copy())
+    assert described(array) != described(np.append(array, array[..., None]))
+
+
+def test_the_order_of_a_dict_does_not_matter() -> None:
+    assert described({"a": 1, 2: {"b": 3, "c": 4}}) == described({2: {"c": 4, "b": 3}, "a": 1})
+    assert described(OrderedDict(a=1, b=2)) != described(OrderedDict(b=2, a=1))
 
 
 def test_long_texts_by_their_hash() -> None:
@@ -164,14 +204,39 @@ def test_a_model_without_a_constructor_takes_nothing() -> None:
         Plain(epsilon=1.0)
 
 
+def force(x: Any, t: Any, p: Any) -> Any:
+    return p.sigma
+
+
+@pytest.mark.parametrize("starts", [(-1, -1.0, np.float32(-1)), ((1, 0), [1.0, 0.0], np.array([1, 0]))])
+def test_an_equation_is_made_of_the_numbers_that_it_uses(starts: tuple[Any, ...]) -> None:
+    def made_of(initial: Any, sigma: float) -> dict[str, str]:
+        return pytams.SDE(force, force, force, initial=initial, sigma=sigma, compiled=False).made_of
+
+    for initial in starts:
+        assert made_of(initial, 1) == made_of(starts[1], 1.0)
+    assert made_of(starts[0], 2) != made_of(starts[0], 1)
+    assert made_of(lambda rng: 1.0, 1) != made_of(lambda rng: 2.0, 1)
+
+
+def test_an_equation_of_ones_own_is_made_of_what_it_is_given() -> None:
+    class Well(pytams.SDE):
+        def __init__(self, sigma: int) -> None:
+            super().__init__(force, force, force, initial=1, sigma=sigma // 2, compiled=False)
+
+    assert Well(3).made_of == {"sigma": "3"}
+
+
 def test_a_class_that_is_in_no_file() -> None:
     names: list[dict[str, Any]] = []
     for drift in ("0.5", "0.6"):
         space: dict[str, Any] = {"Plain": Plain, "__name__": "__main__"}
         exec(f"class Typed(Plain):\n    def step(self, x, noise, t, dt):\n        return x + {drift}", space)
         names.append(space["Typed"]().made_of)
-    assert set(names[0]) == {"the code of its class"}
-    assert names[0] != names[1]
+    assert names[0]["its classes"].startswith("Typed, Plain, pytams.models.plain.model.Model, ")
+    differing = {name for name in names[0] if names[0][name] != names[1][name]}
+    assert differing == {"the code of its class: step"}
+    assert names[0].keys() == names[1].keys()
 
 
 # --- source files -----------------------------------------------------------------------------------------------
@@ -199,15 +264,19 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_imports_are_followed_without_executing(tree: Path) -> None:
-    names = {"pkg", "pkg.model", "pkg.near", "pkg.lazy", "pkg.sub", "pkg.sub.deep", "pkg.other", "beside"}
+    names = {"pkg", "pkg.model", "pkg.near", "pkg.lazy", "pkg.sub", "pkg.sub.deep", "pkg.other", "beside.py"}
     found = source_hashes([tree / "pkg" / "model.py"])
     assert set(found) == names
     assert source_hashes([tree / "pkg" / "model.py"]) == found
     (tree / "beside.py").write_text("")
     (tree / "pkg" / "other.py").write_text("import broken\n")
     changed = source_hashes([tree / "pkg" / "model.py"])
-    assert sorted(source_changes(found, changed)) == ["beside has changed", "broken is new", "pkg.other has changed"]
-    assert "broken is gone" in source_changes(changed, found)
+    assert sorted(source_changes(found, changed)) == [
+        "beside.py has changed",
+        "broken.py is new",
+        "pkg.other has changed",
+    ]
+    assert "broken.py is gone" in source_changes(changed, found)
 
 
 def test_references(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ States: TypeAlias = Sequence[State] | NDArray[Any]
 
 
 def as_state(value: Any) -> State:
-    """Convert what a model returned to a state that shares no memory with it.
+    """Convert what a model returned to a state that shares no memory with it, in the byte order of the machine.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def _as_array(value: Any) -> NDArray[Any]:
     is_text = array.dtype.kind in "SU" and isinstance(value, np.ndarray)  # text only where it is meant
     if array.dtype.kind not in "biufc" and not is_text:
         raise TypeError(f"{_WANTED}, not {type(value).__name__}")
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 _WANTED = "a state is an array of numbers or a dict of such"
@@ -75,8 +75,23 @@ def digest(state: State) -> str:
     found = hashlib.sha256()
     for name, part in parts:
         found.update(f"{name} {part.shape} {part.dtype.str} ".encode())
-        found.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+        found.update(bits_of(part))
     return found.hexdigest()
+
+
+def bits_of(array: NDArray[Any]) -> memoryview:
+    """View the bytes of an array's values, to hash them: copied only if they are not contiguous, or padded."""
+    if not array.nbytes:
+        return memoryview(b"")
+    values = np.ascontiguousarray(array).reshape(-1)
+    if array.dtype.type in _PADDED and array.dtype.isnative:
+        return np.ascontiguousarray(values.view(np.longdouble).view(np.uint8).reshape(-1, _LONG_BYTES)[:, :10]).data
+    return values.view(np.uint8).data
+
+
+_LONG_BYTES = np.dtype(np.longdouble).itemsize
+_PADDED = {np.longdouble, np.clongdouble} if np.finfo(np.longdouble).nmant == 63 else set()
+"""What has bytes that are of no value: numbers of 80 bits, in 12 or 16 bytes each."""
 
 
 def n_bytes(state: State) -> int:

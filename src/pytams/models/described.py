@@ -13,7 +13,7 @@ import inspect
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from pytams.core.states import bits_of
 from pytams.models.sources import is_own, modules_found, source_hashes
 from pytams.models.uses import (
     closure_of,
@@ -55,9 +56,12 @@ _SHORT = {
 """What says all of itself, and nothing else, in its `repr`."""
 
 
-def described(value: Any) -> str:
-    """Say what a value is: long texts by their hash; at the end, what of it cannot be compared."""
-    text, walk = _walked(value)
+def described(value: Any, named: Iterable[type] = ()) -> str:
+    """Say what a value is: long texts by their hash; at the end, what of it cannot be compared.
+
+    Some classes may only be named: those that are described elsewhere.
+    """
+    text, walk = _walked(value, named)
     return f"{text} (not compared: {', '.join(sorted(walk.unknown))})" if walk.unknown else text
 
 
@@ -79,8 +83,8 @@ def are_alike(then: str, now: str) -> bool:
     return then == now
 
 
-def _walked(value: Any) -> tuple[str, _Walk]:
-    walk = _Walk()
+def _walked(value: Any, named: Iterable[type] = ()) -> tuple[str, _Walk]:
+    walk = _Walk(named)
     try:
         return walk.text(value), walk
     except RecursionError:
@@ -90,13 +94,13 @@ def _walked(value: Any) -> tuple[str, _Walk]:
 class _Walk:
     """One walk through a value and what it consists of."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Iterable[type]) -> None:
         self.unknown: set[str] = set()
         """Types of what cannot be described."""
         self.files: dict[Path, None] = {}
         """What functions, classes and modules on the way are written in."""
         self._around: dict[int, int] = {}
-        self._said: dict[int, tuple[Any, str]] = {}
+        self._said: dict[int, tuple[Any, str]] = {id(cls): (cls, cls.__qualname__) for cls in named}
 
     def text(self, value: Any) -> str:
         """Say what a value is; what contains itself is not followed for ever."""
@@ -142,7 +146,7 @@ def _name(value: Any) -> str:
     return f"{getattr(value, '__module__', '') or ''} {getattr(value, '__qualname__', value.__name__)}".strip()
 
 
-def _hash(content: bytes) -> str:
+def _hash(content: bytes | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -208,9 +212,9 @@ def _(value: Any, walk: _Walk) -> str:
         return f"{walk.text(type(value))} {walk.text([value.view(np.ndarray), getattr(value, '__dict__', None)])}"
     if value.dtype.names:
         return f"array of {value.dtype} {walk.text({name: value[name] for name in value.dtype.names})}"
-    if value.dtype.kind == "O":
+    if value.dtype.kind in "OT":
         return walk.text(value.tolist())
-    return f"array of {value.dtype}, shape {value.shape}, {_hash(np.ascontiguousarray(value).tobytes())}"
+    return f"array of {value.dtype}, shape {value.shape}, {_hash(bits_of(value))}"
 
 
 @_text.register(list | tuple)
@@ -225,7 +229,8 @@ def _(value: Any, walk: _Walk) -> str:
 
 @_text.register(dict | MappingProxyType)
 def _(value: Any, walk: _Walk) -> str:
-    return f"{{{', '.join(f'{walk.text(key)}: {walk.text(inner)}' for key, inner in value.items())}}}"
+    """Say what is in it, sorted: in another order it is the same data."""
+    return f"{{{', '.join(sorted(f'{walk.text(key)}: {walk.text(inner)}' for key, inner in value.items()))}}}"
 
 
 @_text.register

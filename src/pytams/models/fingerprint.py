@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from pytams.models.described import are_alike, described, files_of, not_compared
 from pytams.models.sde.equation import Equation
-from pytams.models.uses import files_of_class, is_in_no_file
+from pytams.models.sources import is_own
+from pytams.models.uses import content_of, files_of_class, globals_of, is_in_no_file, is_own_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 def arguments_made_with(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
@@ -41,11 +43,12 @@ def constructor(cls: type) -> inspect.Signature:
 def source_files(model: Any) -> list[Path]:
     """Find the files that a model is written in, if they are the user's.
 
-    They are those of its classes and of an SDE's functions; and, where these are in no file, of what they use.
+    They are those of its classes and of an SDE's functions; and, where these are in no file, of what they use. Of
+    what is installed, only a model itself: its base classes are told by versions, like all else that it imports.
     """
     ours = {"pytams", "builtins", "abc", "typing"}
     classes = [cls for cls in type(model).__mro__ if cls.__module__.partition(".")[0] not in ours]
-    found = [path for cls in classes for path in files_of_class(cls)]
+    found = [path for cls in classes for path in files_of_class(cls) if cls is type(model) or is_own(path)]
     found += files_of([cls for cls in classes if is_in_no_file(cls)])
     equation = getattr(model, "equation", None)
     if isinstance(equation, Equation):
@@ -53,10 +56,38 @@ def source_files(model: Any) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def code_without_file(model: Any) -> str:
-    """Describe a class that is in no file (of a notebook, or typed at a prompt), or derived from one; else empty."""
-    cls = type(model)
-    return described(cls) if any(map(is_in_no_file, cls.__mro__)) else ""
+def code_without_file(model: Any) -> dict[str, str]:
+    """Describe a class that is in no file (of a notebook, or typed at a prompt), or derived from one; else empty.
+
+    Each member and each global that methods use is described by itself: what differs is named.
+    """
+    classes = type(model).__mro__
+    if not any(map(is_in_no_file, classes)):
+        return {}
+    own = [cls for cls in classes if is_own_class(cls)]
+    parts: dict[str, list[Any]] = {}
+    for cls in own:
+        for name, value in content_of(cls).items():
+            label = name if cls is type(model) else f"{cls.__qualname__}.{name}"
+            is_code = isinstance(value, FunctionType) and is_own(Path(value.__code__.co_filename))
+            parts.setdefault(f"the code of its class: {label}", []).append(_alone(value) if is_code else value)
+            for used, held in globals_of(value).items() if is_code else ():
+                values = parts.setdefault(f"its global {used}", [])
+                if not any(held is other for other in values):
+                    values.append(held)
+    names = [cls.__qualname__ if cls in own else f"{cls.__module__}.{cls.__qualname__}" for cls in classes]
+    return {"its classes": ", ".join(names)} | {
+        name: "; ".join(dict.fromkeys(described(value, named=own) for value in values))
+        for name, values in parts.items()  # there are several of one name only where modules or classes share it
+    }
+
+
+def _alone(function: FunctionType) -> FunctionType:
+    """Copy a function, without its globals."""
+    copy = FunctionType(function.__code__, {}, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__, copy.__qualname__ = function.__kwdefaults__, function.__qualname__
+    vars(copy).update(vars(function))
+    return copy
 
 
 def changes(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -11,10 +11,11 @@ import hashlib
 import importlib
 import sys
 import sysconfig
+from collections import Counter
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,8 +31,8 @@ def file_of(reference: str, folder: Path) -> Path | None:
         path = (folder / where).resolve()
         return path if path.is_file() else None
     importlib.invalidate_caches()
-    spec = _spec(where, sys.path)
-    return None if spec is None else _origin(spec)
+    specs = [*_specs(where, sys.path)]
+    return _origin(specs[-1]) if len(specs) == len(where.split(".")) else None
 
 
 def source_hashes(files: Iterable[Path]) -> dict[str, str]:
@@ -43,22 +44,25 @@ def source_hashes(files: Iterable[Path]) -> dict[str, str]:
     Returns
     -------
     dict
-        SHA-256 by the name of the file, or of the module.
+        SHA-256 by the name of the module, or of the file if it is in no package: whoever imports it, or none.
     """
     importlib.invalidate_caches()
     roots = [path.resolve() for path in files]
-    waiting = [(_name(path), path) for root in roots for path in [*_packages(root), root]]
-    found: dict[Path, tuple[str, bytes]] = {}
+    waiting = [*roots]
+    found: dict[Path, bytes] = {}
     while waiting:
-        name, path = waiting.pop()
+        path = waiting.pop()
         if path not in found:
-            content, tree = _read(path)
-            found[path] = name, content
-            waiting += [entry for entry in _imported(name, path, tree, roots) if entry[1] not in found]
-    hashes: dict[str, Any] = {}
-    for _, (name, content) in sorted(found.items()):
-        hashes.setdefault(name, hashlib.sha256()).update(content)  # of one name there may be two files
-    return {name: sha256.hexdigest() for name, sha256 in hashes.items()}
+            found[path], tree = _read(path)
+            waiting += [*_packages(path), *_imported(path, tree, roots)]
+    hashes: dict[str, str] = {}
+    n_of_name: Counter[str] = Counter()
+    for path in sorted(found, key=lambda path: (path not in roots[:1], path)):
+        name = _name(path)
+        n_of_name[name] += 1
+        key = name if n_of_name[name] == 1 else f"{name} ({n_of_name[name]})"
+        hashes[key] = hashlib.sha256(found[path]).hexdigest()
+    return hashes
 
 
 def is_own(path: Path) -> bool:
@@ -72,7 +76,7 @@ def is_own(path: Path) -> bool:
 
 def modules_found(names: Iterable[str], folder: Path) -> list[Path]:
     """Find the files of modules that are the user's own, as they are imported by a file of a folder."""
-    found = {file for name in names for _, file in _files(name, [str(folder), *sys.path]) if is_own(file)}
+    found = {file for name in names for file in _files(name, [str(folder), *sys.path]) if is_own(file)}
     return sorted(found)
 
 
@@ -136,61 +140,56 @@ def _defines(node: ast.AST) -> bool:
     return isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
 
 
-def _imported(name: str, path: Path, tree: ast.Module, roots: list[Path]) -> Iterator[tuple[str, Path]]:
+def _imported(path: Path, tree: ast.Module, roots: list[Path]) -> Iterator[Path]:
     """Find the modules that a file imports, anywhere in it, and that belong to the model."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     search = [str(path.parent), *(str(_top(root).parent) for root in roots), *sys.path]
     for node in ast.walk(tree):
-        for imported in _names(node, package):
-            for module, file in _files(imported, search):
+        for name in _names(node):
+            level = len(name) - len(name.lstrip("."))
+            near = [str(folder) for folder in path.parents[level - 1 : level]]
+            for file in _files(name[level:], near, relative=True) if level else _files(name, search):
                 if is_own(file) or (_are_of_one_package(file, roots) and not file.is_relative_to(_PYTAMS)):
-                    yield module, file
+                    yield file
 
 
-def _names(node: ast.AST, package: str) -> list[str]:
-    """Names that a node of a module in a package may import modules by."""
+def _names(node: ast.AST) -> list[str]:
+    """Names that a node may import modules by, with their dots."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
-        base = _absolute("." * node.level + (node.module or ""), package)
-        return [base if alias.name == "*" else f"{base}.{alias.name}" for alias in node.names]
+        base = "." * node.level + (node.module or "")
+        inside = f"{base}." if node.module else base
+        return [base if alias.name == "*" else inside + alias.name for alias in node.names]
     if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {"import_module", "__import__"}:
         literals = [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
-        return [_absolute(literal, package) for literal in literals if isinstance(literal, str)]
+        return [literal for literal in literals if isinstance(literal, str)]
     return []
 
 
-def _absolute(name: str, package: str) -> str:
-    """Make a full name of one with dots before it."""
-    module = name.lstrip(".")
-    level = len(name) - len(module)
-    parts = package.split(".")[: len(package.split(".")) - level + 1] if level else []
-    return ".".join([*parts, *([module] if module else [])])
-
-
-def _files(name: str, folders: list[str]) -> Iterator[tuple[str, Path]]:
+def _files(name: str, folders: list[str], *, relative: bool = False) -> Iterator[Path]:
     """Find the files of a module and of the packages that it is in, as far as there are such."""
-    parts = name.split(".")
-    for n in range(1, len(parts) + 1):
-        module = ".".join(parts[:n])
-        spec = _spec(module, folders)
-        if spec is None:
-            return
+    for spec in _specs(name, folders, relative=relative):
         origin = _origin(spec)
         if origin is not None:
-            yield module, origin
+            yield origin
 
 
-def _spec(name: str, folders: list[str]) -> ModuleSpec | None:
-    """Find a module as an import would, but for executing the packages that it is in."""
+def _specs(name: str, folders: list[str], *, relative: bool = False) -> Iterator[ModuleSpec]:
+    """Find a module, after the packages that it is in, as an import would, but for executing them."""
     top, *inner = name.split(".")
-    spec = _spec_of_imported(top) or PathFinder.find_spec(top, folders) or _spec_off_the_path(top)
-    for n in range(len(inner)):
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        full = ".".join([top, *inner[: n + 1]])
-        spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
-    return spec
+    if not top:  # `from . import *`
+        return
+    if relative:
+        spec = PathFinder.find_spec(top, folders)
+    else:
+        spec = _spec_of_imported(top) or PathFinder.find_spec(top, folders) or _spec_off_the_path(top)
+    for part in inner:
+        if spec is None:
+            return
+        yield spec
+        spec = PathFinder.find_spec(part, list(spec.submodule_search_locations or []))
+    if spec is not None:
+        yield spec
 
 
 def _spec_of_imported(name: str) -> ModuleSpec | None:

@@ -32,8 +32,7 @@ class Model(Functions):  # noqa: D101 - its docstring is the one of what it adds
     @property
     def made_of(self) -> dict[str, str]:
         """The arguments of its constructor, described, by name; and the code of a class that is in no file."""
-        code = code_without_file(self)
-        return self._made_with | ({"the code of its class": code} if code else {})
+        return self._made_with | code_without_file(self)
 
     def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:  # noqa: ARG002 - NumPy has its own
         """Make what advances segments of this model: many at once if it is vectorised, else one by one."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from pytams.core.errors import SettingsError
 from pytams.core.streams import Streams
+from pytams.models.described import described
 from pytams.models.plain.answers import RAISED
 from pytams.models.plain.model import Model
 from pytams.models.sde.compiled import Compiled
@@ -84,7 +85,8 @@ class SDE(Model):
     ) -> None:
         if scheme not in SCHEMES:
             raise SettingsError("scheme", f"{scheme!r} is not one of {', '.join(SCHEMES)}")
-        shape = _start(initial).shape
+        start = _start(initial)
+        shape = start.shape
         if len(shape) > 1 or shape == (0,):
             raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
         values = {name: _number(name, value) for name, value in parameters.items()}
@@ -96,6 +98,9 @@ class SDE(Model):
             parameters=namedtuple("Parameters", values)(**values),
             noise_shape=shape,
         )
+        if type(self).__init__ is SDE.__init__:  # else it is made of what the subclass is given
+            used = values if callable(initial) else values | {"initial": start.astype(np.float64).tolist()}
+            self._made_with |= {name: described(value) for name, value in used.items()}
         self.compiled = compiled
         self.noise_shape = shape
         """() for a scalar equation, (d,) for d components."""
