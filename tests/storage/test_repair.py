@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -261,4 +262,22 @@ def test_the_only_ledger_is_set_aside_once(tmp_path: Path) -> None:
     ledger.write_bytes(b"no database any more" * 1000)
     assert len(repair(RunDirectory(tmp_path / "run"), Variant())) == 2
     assert repair(RunDirectory(tmp_path / "run"), Variant()) == []
+    assert TAMS.run(1, out=tmp_path / "run").runs == expected.runs
+
+
+def test_what_is_computed_again_may_take_several_flushes(tmp_path: Path) -> None:
+    """Completed iterations stay as they are until what they follow from is there again."""
+    expected = TAMS.run(1, seed=1, out=tmp_path / "run")
+    with closing(sqlite3.connect(tmp_path / "run" / "ledgers" / "run00000.db")) as connection, connection:
+        connection.execute("UPDATE archived_trajectories SET t_metadata = '{}' WHERE id < 5")
+    assert repair(RunDirectory(tmp_path / "run"), Variant())
+    engine = partial(pytams.engine.InProcess, block_length=1)
+    with TAMS.study(1, out=pytams.Storage(path=tmp_path / "run", checkpoint_interval=1e-9), engine=engine) as study:
+        for i, _ in enumerate(study):
+            if i == 5:
+                break
+    assert study.n_finished == 0
+    with closing(sqlite3.connect(tmp_path / "run" / "ledgers" / "run00000.db")) as connection:
+        [[n]] = connection.execute("SELECT count(*) FROM splitting_iterations WHERE status = 'completed'").fetchall()
+    assert n == len(expected.runs[0].iterations)
     assert TAMS.run(1, out=tmp_path / "run").runs == expected.runs

@@ -59,8 +59,7 @@ def commit(
     closing: bool,
 ) -> None:
     """Write what has changed of one run: one transaction, one fact."""
-    if not run.is_checked:
-        _check_iterations(run, splitting)
+    is_caught_up = run.is_checked or _check_iterations(run, splitting)
     ledger, settings = run.ledger, directory.info.settings
     rows = {}
     for slot in range(len(splitting.members)) if splitting.finished else run.changed:
@@ -77,7 +76,8 @@ def commit(
         else:
             ledger.note_discarded([metadata for _, metadata in killed])
         ledger.put_trajectories(rows)
-        ledger.put_iterations(run.n_complete, iteration_rows(splitting, run.n_complete))
+        if is_caught_up:
+            ledger.put_iterations(run.n_complete, iteration_rows(splitting, run.n_complete))
         ledger.put_info("wall_time", repr(activity.wall_time))
         ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
         if splitting.finished:
@@ -86,16 +86,23 @@ def commit(
     record(ledger, write)
     run.recorded.archived.update(segment.start.key for segment in run.killed)
     run.killed, run.changed = [], set()
-    run.n_complete = splitting.n_complete
+    if is_caught_up:
+        run.n_complete = splitting.n_complete
 
 
-def _check_iterations(run: PendingRun, splitting: Splitting) -> None:
-    """Make sure, once, that the completed iterations on disk are those that the trajectories on disk give."""
+def _check_iterations(run: PendingRun, splitting: Splitting) -> bool:
+    """Compare the completed iterations on disk with those that follow; say whether all of them do by now.
+
+    After a repair, trajectories that they follow from are computed again; until then, they stay as they are.
+    """
     n_found, n_expected = compare_decisions(run.recorded, splitting)
-    if n_expected < n_found:
+    if n_expected < n_found and splitting.finished:
         raise RunDirectoryError(
             f"{run.ledger.name()} has {n_found} completed splitting iterations, but the trajectories give "
             f"{n_expected}: was the ledger edited, or the model changed?"
         )
+    if n_expected < n_found:
+        return False
     run.n_complete, run.is_checked = n_found, True
     run.recorded.iterations = []
+    return True
