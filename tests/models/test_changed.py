@@ -7,8 +7,6 @@ import contextlib
 import enum
 import functools
 import importlib.util
-import os
-import subprocess
 import sys
 import threading
 import types
@@ -23,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
+from other_processes import printed
 
 import pytams
 from pytams.models.fingerprint import changes, source_files, warnings_of
@@ -210,18 +209,8 @@ def test_another_value(n: int) -> None:
 
 
 def test_the_same_values_in_another_process() -> None:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-    code += "from test_changed import *\nfor one, other in VALUES: print(text(one), text(other))"
-    texts = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONHASHSEED": seed},
-        ).stdout
-        for seed in ("1", "2")
-    }
+    code = "from test_changed import *\nfor one, other in VALUES: print(text(one), text(other))"
+    texts = printed(code)
     assert len(texts) == 1
     assert texts == {"".join(f"{text(one)} {text(other)}\n" for one, other in VALUES)}
 

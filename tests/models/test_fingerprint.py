@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
-import subprocess
 import sys
 import tracemalloc
 from collections import OrderedDict
@@ -16,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from other_processes import printed
 
 import pytams
 from pytams.models.described import described
@@ -159,18 +158,9 @@ def test_code_of_another_python_is_not_compared() -> None:
 
 
 def test_the_same_in_another_process(tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_fingerprint import *; "
+    code = "from test_fingerprint import *; "
     code += "print(described([scaled, adder(2.0), Opaque(), Wells(1.0, (2.0,)), {'z', 'a', 'k'}]))"
-    texts = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONHASHSEED": seed},
-        ).stdout
-        for seed in ("1", "2")
-    }
+    texts = printed(code)
     assert len(texts) == 1
 
 

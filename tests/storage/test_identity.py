@@ -123,6 +123,9 @@ class Walk(pytams.Model):
 """
 
 
+WALK_SOURCES = {"walk.py", "helper", "helper.scale", "helper.number"}
+
+
 @pytest.fixture
 def walk(tmp_path: Path) -> Path:
     """Write a model that imports a package of its own, inside a method."""
@@ -147,12 +150,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_edited_module_is_named_before_anything_is_executed(walk: Path) -> None:
     first = command(walk, "run", "input.toml", "--out", "out")
     assert first.returncode == 0, first.stderr
-    assert set(RunDirectory(walk / "out").info.model.sources or ()) == {
-        "walk.py",
-        "helper",
-        "helper.scale",
-        "helper.number",
-    }
+    assert set(RunDirectory(walk / "out").info.model.sources or ()) == WALK_SOURCES
     (walk / "helper" / "number.py").write_text("scale = 1.5\n")
     (walk / "mark").unlink()
     resumed = command(walk, "resume", "out", "--runs", "2")
@@ -191,12 +189,7 @@ def test_a_module_that_a_model_finds_by_itself(walk: Path) -> None:
     )
     first = command(walk, "run", "input.toml", "--out", "out")
     assert first.returncode == 0, first.stderr
-    assert set(RunDirectory(walk / "out").info.model.sources or ()) == {
-        "walk.py",
-        "helper",
-        "helper.scale",
-        "helper.number",
-    }
+    assert set(RunDirectory(walk / "out").info.model.sources or ()) == WALK_SOURCES
     resumed = command(walk, "resume", "out", "--runs", "2")
     assert resumed.returncode == 0, resumed.stderr
     number = walk / "lib" / "helper" / "number.py"

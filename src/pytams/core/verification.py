@@ -66,11 +66,6 @@ class Witness(NamedTuple):
     outline: Outline
 
 
-def n_steps_of_a_beginning(settings: Settings) -> int:
-    """Say how many steps a beginning has: few, and 1 % of a run in all if two are computed twice."""
-    return min(_FEW_STEPS, max(1, int(_SHARE * settings.n_trajectories * settings.n_steps) // 4))
-
-
 def check_recorded(engine: Engine, witnesses: Sequence[Witness], settings: Settings) -> None:
     """Compute again what was recorded.
 
@@ -92,7 +87,8 @@ def check_twice(engine: Engine, run: int, settings: Settings) -> None:
     ModelError
         If something else comes out: it names the first step that differs.
     """
-    n_steps = n_steps_of_a_beginning(settings)
+    share = int(_SHARE * settings.n_trajectories * settings.n_steps) // 4  # two beginnings, twice
+    n_steps = min(_FEW_STEPS, max(1, share))
     beginnings = [Beginning(Start(SegmentKey(run, slot, 0), None, 0, math.nan), n_steps) for slot in (0, 1)]
     *alone, in_turn = engine.begin_again([*([beginning] for beginning in beginnings), beginnings])
     for beginning, [one], other in zip(beginnings, alone, in_turn, strict=True):

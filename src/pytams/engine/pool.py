@@ -77,13 +77,13 @@ class ExecutorWorkers:
 
     def _send(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Give the executor something to do; where a worker is lost while that starts it, it is an `OSError`."""
-        if not self._broken:
-            try:
-                return self._executor.submit(function, *arguments)
-            except (BrokenExecutor, RuntimeError, OSError, EOFError) as error:  # or shut down behind our back
-                self._broken = str(error) or type(error).__name__
-                raise BreakdownError(self._broken) from error
-        raise BreakdownError(self._broken)
+        if self._broken:
+            raise BreakdownError(self._broken)
+        try:
+            return self._executor.submit(function, *arguments)
+        except (BrokenExecutor, RuntimeError, OSError, EOFError) as error:  # or shut down behind our back
+            self._broken = str(error) or type(error).__name__
+            raise BreakdownError(self._broken) from error
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Wait for tasks, no longer than this."""

@@ -71,8 +71,7 @@ class Claims:
                     taken[run] = ledger
                     continue
                 else:
-                    driver = ledger.driver()
-                    busy = f"run {run} is driven by {driver.label if driver else 'somebody'}"
+                    busy = f"run {run} is driven by {driver_of(ledger)}"
                 ledger.close()
         except BaseException:
             release(taken.values())
@@ -97,6 +96,12 @@ class Claims:
             return False
         self._last_heartbeat = now
         return True
+
+
+def driver_of(ledger: RunLedger) -> str:
+    """Name who drives a run that could not be claimed; it may have been left since."""
+    driver = ledger.driver()
+    return driver.label if driver else "somebody"
 
 
 def release(ledgers: Iterable[RunLedger]) -> None:

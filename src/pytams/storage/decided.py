@@ -12,7 +12,7 @@ from pytams.core.ports import NoEngine, NoJournal
 from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.sqldb.runledger import splitting_columns
-from pytams.storage.metadata import check_metadata, lineage, weight_facts
+from pytams.storage.metadata import check_said, lineage, weight_facts
 from pytams.storage.pending import iteration_rows
 
 if TYPE_CHECKING:
@@ -103,4 +103,4 @@ def _compare_rows(recorded: Recorded, splitting: Splitting) -> None:
             history = said["branching_history"]
             n_said = len(history) if isinstance(history, list) else 0
             expected["branching_history"] = lineage(parents, key)[-n_said:]
-        check_metadata(recorded.ledger_name, row.metadata, expected)
+        check_said(recorded.ledger_name, said, expected)

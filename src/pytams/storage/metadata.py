@@ -78,11 +78,15 @@ def segment_of(metadata: str) -> tuple[SegmentKey, list[PieceName], bool]:
         raise ValueError(f"it is {metadata!r}")  # noqa: TRY004 - as documented
     try:
         found = json.loads(metadata)
-        key = SegmentKey(*(int(found[name]) for name in ("run", "slot", "branch")))
+        key = _key(found)
         names = [PieceName(str(file), int(row)) for file, row in found["pieces"]]
         return key, names, bool(found["ended"])
     except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__} {error} in {metadata[:80]!r}") from None
+
+
+def _key(found: dict[str, Any]) -> SegmentKey:
+    return SegmentKey(*(int(found[name]) for name in ("run", "slot", "branch")))
 
 
 def length_of(metadata: str) -> int:
@@ -93,9 +97,9 @@ def length_of(metadata: str) -> int:
 
 def start_of(metadata: str) -> Start:
     """Read where a segment is said to begin; ValueError if it is not said."""
-    key, _, _ = segment_of(metadata)
-    found = json.loads(metadata)
     try:
+        found = json.loads(metadata)
+        key = _key(found)
         if found["parent"] is None:
             return Start(key, None, 0, math.nan)
         slot, branch = found["parent"]
@@ -112,14 +116,14 @@ def check_segment(
     Raises
     ------
     RunDirectoryError
-        As `check_metadata`.
+        As `check_said`.
     """
     facts = facts_of(start, step=step, best=best, ended=ended, settings=settings)
     known = facts if ended else {name: value for name, value in facts.items() if name not in _GROWING}
-    check_metadata(ledger_name, metadata, known)
+    check_said(ledger_name, json.loads(metadata), known)
 
 
-def check_metadata(ledger_name: str, metadata: str, expected: Mapping[str, Any]) -> None:
+def check_said(ledger_name: str, said: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Make sure that a row says what follows from files, as far as it says anything of it.
 
     Raises
@@ -127,11 +131,10 @@ def check_metadata(ledger_name: str, metadata: str, expected: Mapping[str, Any])
     RunDirectoryError
         If it does not: the message names what differs.
     """
-    found = json.loads(metadata)
     for name, value in expected.items():
-        if name in found and found[name] != value:
-            run, slot, branch = (found[part] for part in ("run", "slot", "branch"))
+        if name in said and said[name] != value:
+            run, slot, branch = (said[part] for part in ("run", "slot", "branch"))
             raise RunDirectoryError(
-                f"{ledger_name}: {name} of run {run}, slot {slot}, branch {branch} is {found[name]!r}, but its files "
+                f"{ledger_name}: {name} of run {run}, slot {slot}, branch {branch} is {said[name]!r}, but its files "
                 f"give {value!r}: {REPAIR}"
             )

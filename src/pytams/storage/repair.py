@@ -12,7 +12,7 @@ from uuid import uuid4
 from pytams.core.errors import DamagedFileError, RunDirectoryError, StoreError
 from pytams.sqldb.errors import RESTORE_DATABASE, DamagedLedgerError, LedgerError, NoLedgerError
 from pytams.storage.agreement import check_variant
-from pytams.storage.claims import STALE_SECONDS, release
+from pytams.storage.claims import STALE_SECONDS, driver_of, release
 from pytams.storage.decided import decided
 from pytams.storage.history import History
 from pytams.storage.metadata import blank_metadata, check_segment, segment_of, start_of
@@ -80,9 +80,7 @@ def _claimed(directory: RunDirectory, run: int) -> Iterator[RunLedger]:
     ledger = directory.ledger(run)
     try:
         if not ledger.claim(STALE_SECONDS):
-            driver = ledger.driver()
-            who = driver.label if driver else "somebody"
-            raise RunDirectoryError(f"{directory.path}: run {run} is driven by {who}: stop it first")
+            raise RunDirectoryError(f"{directory.path}: run {run} is driven by {driver_of(ledger)}: stop it first")
         yield ledger
     finally:
         release([ledger])
