@@ -23,7 +23,7 @@ mutants: $(READY)  ## how many of a random sample of small faults, MUTANTS a roo
 	$(BIN)/python benchmarks/mutants.py --each $(MUTANTS) --only "$(ONLY)"
 
 check: $(READY)
-	$(BIN)/ruff check --output-format concise
+	$(BIN)/ruff check --no-cache --output-format concise
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 

@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from numpy.polynomial import Polynomial
-from other_processes import printed
 
 import pytams
+from other_processes import printed
 from pytams.models.fingerprint import changes, source_files, warnings_of
 from pytams.models.loading import make_model
 from pytams.models.sources import source_hashes

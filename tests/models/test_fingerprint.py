@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from other_processes import printed
 
 import pytams
+from other_processes import printed
 from pytams.models.described import described
 from pytams.models.fingerprint import arguments_made_with, changes, source_changes
 from pytams.models.sources import file_of, is_own, source_hashes
