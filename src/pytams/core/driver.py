@@ -42,6 +42,19 @@ class Finished(NamedTuple):
 Event: TypeAlias = Decided | Finished
 
 
+class _Stopwatch:
+    """Adds up the seconds that pass in its blocks."""
+
+    def __init__(self) -> None:
+        self.seconds = self._start = 0.0
+
+    def __enter__(self) -> None:
+        self._start = perf_counter()
+
+    def __exit__(self, *exception: object) -> None:
+        self.seconds += perf_counter() - self._start
+
+
 class Driver:
     """Drives runs: state machines, one engine between them, and a journal.
 
@@ -76,7 +89,7 @@ class Driver:
         """The state of each run, by number."""
         self.finished: set[int] = set()
         """Runs whose estimate is known."""
-        self._seconds = 0.0
+        self._timed = _Stopwatch()
 
     @property
     def n_steps(self) -> int:
@@ -86,12 +99,12 @@ class Driver:
     @property
     def wall_time(self) -> float:
         """Seconds spent, in all sessions."""
-        return self._journal.wall_time + self._seconds
+        return self._journal.wall_time + self._timed.seconds
 
     @property
     def activity(self) -> Activity:
         """What there is to say of the driver."""
-        return Activity(self._engine.n_busy, self.n_steps / max(self._seconds, 1e-9), self.wall_time)
+        return Activity(self._engine.n_busy, self.n_steps / max(self._timed.seconds, 1e-9), self.wall_time)
 
     @property
     def is_done(self) -> bool:
@@ -108,7 +121,7 @@ class Driver:
         ModelError
             If something else comes out.
         """
-        with self._timed():
+        with self._timed:
             witnesses = self._journal.witnesses(runs)
             if witnesses:
                 check_recorded(self._engine, witnesses, self._settings)
@@ -118,7 +131,7 @@ class Driver:
     def begin(self, runs: Sequence[int]) -> list[Event]:
         """Start the initial ensembles of runs, and decide again what follows from what was recorded of them."""
         self._begun = True
-        with self._timed(), self._all_or_nothing():
+        with self._timed, self._all_or_nothing():
             for run in runs:
                 splitting = Splitting(self._settings, self._seed, run, self._variant)
                 self.splittings[run] = splitting
@@ -130,7 +143,7 @@ class Driver:
 
     def advance(self) -> list[Event]:
         """Wait for the engine, do what follows from its reports, and write what is due."""
-        with self._timed():
+        with self._timed:
             self._take(self._engine.advance())
             due = self._journal.due()
             if due is Due.CHECKPOINT:
@@ -139,12 +152,6 @@ class Driver:
                 self._write()
             self._journal.beat(self.splittings, self.activity)
         return self._new_events()
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        start = perf_counter()
-        yield
-        self._seconds += perf_counter() - start
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

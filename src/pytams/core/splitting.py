@@ -238,7 +238,8 @@ class Splitting:
         decided = []
         while (level := self._determined_level()) is not None:
             decided.append(self._split(level))
-        self._generations.complete(self.iterations)
+        if progress.ended or decided:
+            self._generations.complete(self.iterations)
         if self.n_running == 0:  # no report that could still come would lead to another iteration
             self.finished = True
         return decided

@@ -75,10 +75,12 @@ class Streams:
     """
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
         self._bits = np.random.Philox(key=0, counter=0)
         self._generator = np.random.Generator(self._bits)
         self._state = self._bits.state
+        self._key, self._counter = np.zeros(2, np.uint64), np.zeros(4, np.uint64)
+        self._key[SEED] = seed
+        self._state["state"] = {"key": self._key, "counter": self._counter}
 
     def initial_state(self, run: int, slot: int) -> np.random.Generator:
         """Stream that draws the initial state of a slot."""
@@ -93,12 +95,8 @@ class Streams:
         return self._at(Purpose.ANCESTORS, member_word(run, 0), iteration)
 
     def _at(self, purpose: Purpose, member: int, branch: int = 0, chunk: int = 0) -> np.random.Generator:
-        key, counter = [0, 0], [0, 0, 0, 0]
-        key[SEED], key[PURPOSE] = self._seed, purpose
+        self._key[PURPOSE] = purpose
+        counter = self._counter
         counter[CHUNK], counter[BRANCH], counter[MEMBER] = chunk, branch, member
-        self._state["state"] = {
-            "key": np.array(key, dtype=np.uint64),
-            "counter": np.array(counter, dtype=np.uint64),
-        }
         self._bits.state = self._state
         return self._generator

@@ -32,7 +32,8 @@ def outlines(
     """Compute beginnings in turn, with one fresh copy of the model; `watched` is around each block."""
     problem = replace(problem, model=_fresh(problem.model), traced=True, sparse_freq=0)
     walks = [_Walk(problem, beginning) for beginning in beginnings]
-    n_steps = 1 + max((beginning.n_steps for beginning in beginnings), default=0) // _TURNS
+    n_turns = _TURNS if len(beginnings) > 1 else 1
+    n_steps = 1 + max((beginning.n_steps for beginning in beginnings), default=0) // n_turns
     while going := [walk for walk in walks if not walk.is_done]:
         for walk in going:
             walk.go_on(n_steps, watched)

@@ -66,7 +66,7 @@ class Keeping:
         self._stepper, self._begin_again = stepper, begin_again
         self.kept: dict[SegmentKey, list[Records]] = {}
         """Where branches can start on each segment."""
-        self._states_are_large = False
+        self._states_are_large: bool | None = None  # not known before there is one; all have the same size
 
     @property
     def n_steps(self) -> int:
@@ -136,7 +136,7 @@ class Keeping:
     def _keep(self, progress: Progress) -> Progress:
         if len(progress.steps):
             self.kept[progress.key].append(Records(progress.steps, progress.scores, progress.states))
-            if not self._states_are_large:
+            if self._states_are_large is None:
                 self._states_are_large = n_bytes(progress.states[0]) >= LARGE_STATE
         return progress
 

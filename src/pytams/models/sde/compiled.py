@@ -16,6 +16,8 @@ from pytams.core.streams import chunk_length, member_word
 from pytams.models.plain.checked import CheckedMember
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pytams.core.segments import Problem, SegmentKey
@@ -48,6 +50,7 @@ class Compiled:
         self._name = equation.name
         self._parameters = tuple(equation.parameters)
         self._checked = CheckedMember(problem, equation)
+        self._seed = np.uint64(problem.seed)
         self._scalar = equation.noise_shape == ()
         self._fixed_start = not callable(equation.initial)
         self._start: tuple[State, float, bool] | None = None
@@ -68,7 +71,7 @@ class Compiled:
         misses = sum(self._kernel.stats.cache_misses.values())
         start = perf_counter()
         try:
-            self._call(_Members(0, self._dimension, self._room), slice(0, 0), 1)
+            self._call(_Members(0, self._dimension, self._room).arrays, 1)
         except Exception as error:
             reason = str(error).strip().splitlines()
             raise ModelError(
@@ -149,16 +152,18 @@ class Compiled:
 
     def _loop(self, members: _Members, block_length: int) -> None:
         """Advance the members, on the threads that there are."""
+        arrays = members.arrays
         if self._pool is None:
-            self._call(members, slice(None), block_length)
+            self._call(arrays, block_length)
         else:
             slices = [slice(i, None, self._n_slices) for i in range(self._n_slices)]
-            list(self._pool.map(lambda part: self._call(members, part, block_length), slices))
+            parts = [[array[part] for array in arrays] for part in slices]
+            list(self._pool.map(lambda part: self._call(part, block_length), parts))
 
-    def _call(self, members: _Members, part: slice, block_length: int) -> None:
+    def _call(self, arrays: Sequence[NDArray[Any]], block_length: int) -> None:
         self._kernel(
-            *(array[part] for array in members.arrays),
-            np.uint64(self._problem.seed),
+            *arrays,
+            self._seed,
             self._chunk,
             block_length,
             self._problem.n_steps,
