@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from described_axes import described_figure
 from matplotlib.collections import LineCollection
 
 import pytams
-from exact import DoubleWell2D, Walk
+from approved import check
+from exact import Climb, DoubleWell2D, Walk
 from pytams import plot
 
 mpl.use("Agg")
+APPROVED = Path(__file__).parent / "approved"
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +65,46 @@ def test_every_picture_says_what_it_shows(kind: str, result: pytams.Result) -> N
     same, figure = plt.subplots()[::-1]
     assert plot.draw(kind, result, same) is same
     figure.draw_without_rendering()
+
+
+def potential(x: Any) -> Any:
+    return x[:, 0] ** 4 / 4 - x[:, 0] ** 2 / 2 + x[:, 1] ** 2
+
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "estimates": [{}, {"reference": 0.5}],
+    "scores": [{}, {"colour": "weight"}, {"run": 1, "n_most": 3}],
+    "paths": [{"n_most": 3}, {"n_most": 3, "potential": potential}],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "options"),
+    [(kind, i, options) for kind in plot.KINDS for i, options in enumerate(OPTIONS.get(kind, [{}]))],
+)
+def test_every_picture_looks_as_it_was_approved(
+    kind: str, number: int, options: dict[str, Any], result: pytams.Result
+) -> None:  # fmt: skip
+    figure = plot.draw(kind, result, **options).figure
+    render(figure.axes[0])
+    check(APPROVED / f"{kind}-{number}.txt", described_figure(figure))
+
+
+def test_pictures_of_very_small_probabilities_look_as_they_were_approved() -> None:
+    tams = pytams.TAMS(Climb(), end_time=6000, step_size=1, target_score=1500, n_trajectories=8, n_discard=2)
+    result = tams.run(2, seed=1)
+    assert -1000.0 < result.log_probability < -700.0
+    for kind in ("exceedance", "return-times", "estimates"):
+        options: dict[str, Any] = {"reference": 1e-300} if kind == "estimates" else {}
+        figure = plot.draw(kind, result, **options).figure
+        render(figure.axes[0])
+        check(APPROVED / f"{kind}-small.txt", described_figure(figure))
+
+
+def test_the_overview_looks_as_it_was_approved(result: pytams.Result) -> None:
+    figure = plot.overview(result, 0.5)
+    figure.draw_without_rendering()
+    check(APPROVED / "overview.txt", described_figure(figure))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in plot.KINDS if kind != "paths"])
@@ -135,7 +179,7 @@ def test_genealogy_ends_at_the_roots(result: pytams.Result) -> None:
 
 def test_paths_need_a_plane(result: pytams.Result) -> None:
     n_reached = sum(run.n_reached for run in result.runs)
-    ax = plot.paths(result, lambda x: x[:, 0] ** 4 / 4 - x[:, 0] ** 2 / 2 + x[:, 1] ** 2)
+    ax = plot.paths(result, potential)
     assert len(lines(ax)) == min(10, n_reached)
     render(ax)
     with pytest.raises(ValueError, match="two numbers"):
