@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 import shutil
 import subprocess
 import sys
@@ -114,6 +117,19 @@ def test_pictures_as_files(directory: Path, tmp_path: Path, kind: str) -> None:
     assert len(drawn.findall(".//{*}path")) > 20
 
 
+def test_on_a_dark_page_nothing_is_dark(directory: Path, tmp_path: Path) -> None:
+    with pytams.load(directory) as saved:
+        write_report(saved.result, tmp_path / "report.html", reference=5.5e-4)
+    found = re.findall(r'"data:image/png;base64,([^"]+)"', (tmp_path / "report.html").read_text())
+    pixels = [plt.imread(io.BytesIO(base64.b64decode(image))) for image in found]
+    darkest = [image[image[..., 3] > 0.9][:, :3].max(axis=1).min() for image in pixels]
+    assert len(darkest) == 2 * (len(plot.KINDS) - 1)
+    pale = sorted(darkest)[len(darkest) // 2 :]
+    assert min(pale) > 0.4
+    assert max(darkest[0:2]) > 0.4
+    assert sorted(darkest)[len(darkest) // 2 - 1] < 0.2, "on a light one, text and axes are"
+
+
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
 def test_without_the_extra(missing: str) -> None:
     code = f"import sys; sys.modules['{missing}'] = None; import pytams.analysis.report"
@@ -125,7 +141,7 @@ def test_bad_input(directory: Path, tmp_path: Path) -> None:
     with pytams.load(directory) as saved:
         with pytest.raises(pytams.SettingsError, match="no kind of picture"):
             write_picture(saved.result, "levels", tmp_path / "picture.xyz")
-        with pytest.raises(pytams.SettingsError, match="shows the first one"):
+        with pytest.raises(pytams.SettingsError, match="run: the overview shows the first one: choose a kind of pic"):
             write_picture(saved.result, "overview", tmp_path / "picture.png", run=1)
         with pytest.raises(pytams.SettingsError, match="there are levels"):
             write_picture(saved.result, "level", tmp_path / "picture.png")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pytams
-from pytams.core.states import as_state, digest, same_layout
+from pytams.core.states import as_state, describe_state, digest, equal_states, same_layout
 
 
 def padded_with(byte: int, values: Any) -> Any:
@@ -92,3 +92,35 @@ def test_studies_of_such_states_are_gone_on_with(tmp_path: Path, dtype: str, par
         replayed = dict(zip(trajectory.times, trajectory.replay(Walk(dtype, many=many, parts=parts)), strict=True))
         for t, state in zip(trajectory.state_times, trajectory.states, strict=True):
             assert digest(state) == digest(replayed[t])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "equal"),
+    [
+        (np.zeros(2), np.zeros(2), True),
+        (np.zeros(2), np.array([0.0, 1.0]), False),
+        (np.zeros(2), np.zeros(3), False),
+        ({"x": np.zeros(2), "y": np.ones(())}, {"y": np.ones(()), "x": np.zeros(2)}, True),
+        ({"x": np.zeros(2)}, {"x": np.ones(2)}, False),
+        ({"x": np.zeros(2)}, {"y": np.zeros(2)}, False),
+        ({"x": np.zeros(2)}, {"x": np.zeros(2), "y": np.zeros(2)}, False),
+        ({"x": np.zeros(2)}, np.zeros(2), False),
+        (np.zeros(2), {"x": np.zeros(2)}, False),
+    ],
+)
+def test_states_are_equal_or_not(a: Any, b: Any, equal: bool) -> None:
+    assert equal_states(a, b) is equal
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.zeros((2, 3)), "float64[2, 3]"),
+        (np.float32(1), "float32[]"),
+        ({"x": np.zeros(2), "n": np.int64(1)}, "{x: float64[2], n: int64[]}"),
+        ([1.0], "list"),
+        (None, "NoneType"),
+    ],
+)
+def test_states_are_described_for_messages(value: Any, text: str) -> None:
+    assert describe_state(value) == text

@@ -17,7 +17,10 @@ from typing import NoReturn
 from pytams.sqldb import SQLFile
 from pytams.sqldb.errors import LedgerError
 
-REFUSED = "was in use when this process was forked"
+REFUSED = (
+    "was in use when this process was forked, inside a transaction: only the parent can go on with it. "
+    "Fork outside of transactions, or start the process with multiprocessing's 'spawn'"
+)
 PER_PROCESS = 12
 ENDS = ["leave", "close and leave", "end", "close and end", "with"]
 

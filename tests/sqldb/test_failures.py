@@ -22,12 +22,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from pytams.core.errors import PytamsError
 from pytams.sqldb import SQLFile, postgres, sqlite
 from pytams.sqldb.contract import ROW
 from pytams.sqldb.errors import DamagedLedgerError, LedgerError, LostConnectionError, NoAccessError, NoTrajectoryError
+from pytams.sqldb.failures import cause_of
 from pytams.sqldb.runledger import RunLedger
 
 fork = multiprocessing.get_context("fork")
@@ -405,3 +406,33 @@ def test_looking_at_a_file_drops_no_lock(path: Path, monkeypatch: pytest.MonkeyP
             assert reader.get_trajectory_count() == 0
         done = subprocess.run([sys.executable, "-c", write, path], capture_output=True, text=True, check=False)
         assert "database is locked" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            'relation "x" does not exist\nLINE 1: SELECT * FROM x\n                     ^',
+            'relation "x" does not exist',
+        ),
+        ("disk\n  is   full", "disk is full"),
+        ("", ""),
+    ],
+)
+def test_what_a_database_said_is_told_without_the_statement(said: str, words: str) -> None:
+    assert cause_of(OperationalError("SELECT * FROM x", {}, Exception(said))) == words
+
+
+def test_what_was_said_without_a_database() -> None:
+    assert cause_of(SQLAlchemyError("no such dialect")) == "no such dialect"
+    assert cause_of(SQLAlchemyError()) == "SQLAlchemyError"
+
+
+def test_a_schema_that_is_there_and_empty_is_used(postgres: str) -> None:
+    schema = f"run-{uuid.uuid4().hex}"
+    engine = create_engine(postgres)
+    with engine.begin() as connection:
+        connection.execute(text(f'CREATE SCHEMA "{schema}"'))
+    engine.dispose()
+    with closing(RunLedger(f"{postgres}&schema={schema}")) as ledger:
+        assert ledger.get_trajectory_count() == 0

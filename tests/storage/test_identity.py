@@ -15,9 +15,10 @@ import pytest
 
 import pytams
 from pytams.engine import Processes
+from pytams.models.loading import make_model
 from pytams.models.sources import source_hashes
 from pytams.storage.directory import RunDirectory
-from pytams.storage.identity import check_model, check_sources
+from pytams.storage.identity import check_model, check_sources, sources_of
 from pytams.storage.manifest import ModelSource
 
 SETTINGS: dict[str, Any] = {"end_time": 2.0, "step_size": 0.02, "target_score": 2.5, "n_trajectories": 10}
@@ -464,3 +465,10 @@ def test_another_end_is_refused(tmp_path: Path, other: str, finished: bool) -> N
     model.path.write_text(other)
     with pytest.raises(pytams.ModelError, match="computed again, gives another end than what was recorded"):
         tams(model).run(2, out=out)
+
+
+def test_the_file_that_a_reference_names_is_a_source_though_the_class_is_elsewhere(walk: Path) -> None:
+    (walk / "entry.py").write_text("from walk import Walk\n")
+    model = make_model(f"{walk}/entry.py:Walk", {}, walk)
+    assert "entry.py" in sources_of(model, f"{walk}/entry.py:Walk")
+    assert "entry.py" not in sources_of(model, None)

@@ -12,6 +12,7 @@ import pytest
 import pytams
 from exact import Walk
 from pytams.sqldb.errors import LedgerError
+from pytams.storage.directory import RunDirectory
 
 GOOD: dict[str, Any] = {"end_time": 20, "step_size": 1, "target_score": 6, "n_trajectories": 10}
 
@@ -110,3 +111,19 @@ def test_a_completed_row_is_never_deleted(tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match="completed splitting iterations after number 0"):
             ledger.put_iterations(0, [])
         assert ledger.iterations() == before
+
+
+def test_of_two_who_make_a_directory_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other makes it between the first one's look and its writing."""
+    tams().run(2, seed=7, out=tmp_path / "run")
+    info = RunDirectory(tmp_path / "run").info
+    mkdir = Path.mkdir
+
+    def slow(path: Path, *arguments: Any, **options: Any) -> None:
+        mkdir(path, *arguments, **options)
+        (tmp_path / "new" / "study.json").write_text("the other's")
+
+    monkeypatch.setattr(Path, "mkdir", slow)
+    with pytest.raises(pytams.RunDirectoryError, match="new holds a study already: somebody was quicker to make it"):
+        RunDirectory.create(tmp_path / "new", info)
+    assert (tmp_path / "new" / "study.json").read_text() == "the other's"

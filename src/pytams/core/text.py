@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def printable(text: str) -> str:
     """Write out what a terminal would act on: control characters, line ends, and what turns text around."""
-    return text if text.isprintable() else "".join(map(_printable, text))
+    return "".join(map(_printable, text))
 
 
 def printable_lines(text: str) -> str:

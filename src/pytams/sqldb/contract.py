@@ -170,6 +170,8 @@ class LedgerContract:
                 np.testing.assert_array_equal(array, values)
             assert ledger.clear_splitting_data() == 2
             assert again.get_k_split() == 0
+        ledger.add_splitting_data(0, 1, 1, [4], [0], [1], [1, 2])
+        assert [array.dtype for array in (ledger.get_weights(), ledger.get_minmax())] == [np.float64, np.float64]
 
     def test_numpy_numbers_are_numbers(self, ledger: SQLFile) -> None:
         ids = np.arange(3)
