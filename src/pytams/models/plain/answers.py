@@ -104,21 +104,23 @@ class Answers:
             raise self.not_finite(float(scores[bad]), where(bad))
         return scores.astype(np.float64, copy=False)
 
-    def truth(self, found: Any, where: Where) -> bool:
-        """Make a truth value of what `stopped` returned for one member."""
+    def truth(self, method: str, found: Any, where: Where) -> bool:
+        """Make a truth value of what `stopped` or `reached` returned for one member."""
         if isinstance(found, bool):
             return found
-        truth = self._array("stopped", found, _TRUTH, _A_TRUTH, where)
+        truth = self._array(method, found, _TRUTH, _A_TRUTH, where)
         if truth.shape != ():
-            raise self.wrong("stopped", f"shape {truth.shape}", "it must return one truth value", where)
+            raise self.wrong(method, f"shape {truth.shape}", "it must return one truth value", where)
         return bool(truth)
 
-    def truths(self, found: Any, n_members: int, where: Callable[[int], Where]) -> NDArray[np.bool_]:
-        """Make an array of what `stopped` returned for a batch; one truth value will do for all."""
-        truths = self._array("stopped", found, _TRUTH, _A_TRUTH, where, n_members)
+    def truths(
+        self, method: str, found: Any, n_members: int, where: Callable[[int], Where]
+    ) -> NDArray[np.bool_]:  # fmt: skip
+        """Make an array of what `stopped` or `reached` returned for a batch; one truth value will do for all."""
+        truths = self._array(method, found, _TRUTH, _A_TRUTH, where, n_members)
         if truths.shape not in ((n_members,), ()):
             wanted = f"it must return one truth value a member, shape ({n_members},)"
-            raise self.wrong("stopped", f"shape {truths.shape}", wanted, where, n_members)
+            raise self.wrong(method, f"shape {truths.shape}", wanted, where, n_members)
         return np.broadcast_to(truths.astype(np.bool_, copy=False), (n_members,))
 
     def _array(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -98,7 +99,7 @@ class CheckedMember:
             found = self._scored.stopped(state, where[1] * self._dt)
         except RAISED as error:
             raise self._answers.raised("stopped", error, where) from error
-        return self._answers.truth(found, where)
+        return self._answers.truth("stopped", found, where)
 
     def not_finite(self, score: float, where: Where) -> ModelError:
         """Say where a score is no number."""
@@ -117,6 +118,9 @@ class CheckedModel(CheckedMember):
         self.noise_shape = model.noise_shape
         self.chunk = chunk_length(self.noise_shape)
         self.may_stop = model.may_stop
+        self._says_reached = model.says_reached
+        self._target = problem.target_score
+        self._below = math.nextafter(problem.target_score, -math.inf)
         self._last_noise: tuple[SegmentKey | None, int, NDArray[Any]] = (None, 0, np.empty(0))
 
     def noise(self, key: SegmentKey, chunk: int, step: int) -> NDArray[Any]:
@@ -147,6 +151,19 @@ class CheckedModel(CheckedMember):
             raise self._answers.raised("step", error, where) from error
         return self._answers.next_state(state, found, where)
 
+    def score(self, state: State, where: Where) -> float:
+        """Score one member: below the target if it has not reached what the model says is the event."""
+        score = super().score(state, where)
+        if not self._says_reached:
+            return score
+        self._asked = "reached", where, 1
+        try:
+            found = self._model.reached(state, where[1] * self._dt)
+        except RAISED as error:
+            raise self._answers.raised("reached", error, where) from error
+        is_reached = self._answers.truth("reached", found, where)
+        return max(score, self._target) if is_reached else min(score, self._below)
+
     # --- a batch ------------------------------------------------------------------------------------------------
 
     def step_batch(
@@ -163,21 +180,30 @@ class CheckedModel(CheckedMember):
     def score_batch(
         self, batch: State, steps: NDArray[np.int64], where: Callable[[int], Where]
     ) -> NDArray[np.float64]:
-        """Score a batch: an array of shape ``(members,)``."""
+        """Score a batch, likewise: an array of shape ``(members,)``."""
         self._asked = "score", where, len(steps)
         try:
             found = self._model.score(batch, steps * self._dt)
         except RAISED as error:
             raise self._answers.raised("score", error, where, len(steps)) from error
-        return self._answers.scores(found, len(steps), where)
+        scores = self._answers.scores(found, len(steps), where)
+        if not self._says_reached:
+            return scores
+        reached = self._truths("reached", batch, steps, where)
+        return np.where(reached, np.maximum(scores, self._target), np.minimum(scores, self._below))
 
     def stopped_batch(
         self, batch: State, steps: NDArray[np.int64], where: Callable[[int], Where]
     ) -> NDArray[np.bool_]:
         """Which members of a batch end here: an array of shape ``(members,)``."""
-        self._asked = "stopped", where, len(steps)
+        return self._truths("stopped", batch, steps, where)
+
+    def _truths(
+        self, method: str, batch: State, steps: NDArray[np.int64], where: Callable[[int], Where]
+    ) -> NDArray[np.bool_]:
+        self._asked = method, where, len(steps)
         try:
-            found = self._model.stopped(batch, steps * self._dt)
+            found = getattr(self._model, method)(batch, steps * self._dt)
         except RAISED as error:
-            raise self._answers.raised("stopped", error, where, len(steps)) from error
-        return self._answers.truths(found, len(steps), where)
+            raise self._answers.raised(method, error, where, len(steps)) from error
+        return self._answers.truths(method, found, len(steps), where)

@@ -68,6 +68,11 @@ class Functions(ABC):
         """Whether there is a stop condition."""
         return type(self).stopped is not Functions.stopped
 
+    @property
+    def says_reached(self) -> bool:
+        """Whether it says itself what the event is."""
+        return type(self).reached is not Functions.reached
+
     @abstractmethod
     def initial_state(self, rng: np.random.Generator) -> Any:
         """Make the state of one member at t = 0: an array of any shape, or a dict of such.
@@ -116,6 +121,15 @@ class Functions(ABC):
         ``(members,)``. The default is never.
         """
         return False
+
+    def reached(self, state: Any, t: Any) -> Any:
+        """Whether the event has happened; by default it has where the score is `target_score` or more.
+
+        For an event that is no threshold of the score. Then the score is a guide: where the event has not happened,
+        one of `target_score` or more counts as just below it, and where it has, a smaller one counts as
+        `target_score`. Asked at every step, and at t = 0. Vectorised: an array of shape ``(members,)``.
+        """
+        raise NotImplementedError
 
     def draw_noise(self, rng: np.random.Generator, n: int) -> NDArray[Any]:
         """Draw the noise of n consecutive steps of one member: an array of shape ``(n, *noise_shape)``.

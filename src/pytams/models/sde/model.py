@@ -105,6 +105,14 @@ class SDE(Model):
         self.noise_shape = shape
         """() for a scalar equation, (d,) for d components."""
 
+    def validate(self) -> None:
+        """Refuse what the compiled loop would not ask."""
+        super().validate()
+        if self.compiled and self.says_reached:
+            raise SettingsError(
+                "compiled", f"the compiled loop does not call {self.name}.reached: set compiled=False"
+            )
+
     def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:
         """Make what advances segments: the compiled loop, on so many threads, or NumPy."""
         return Compiled(problem, self.equation, threads) if self.compiled else super().make_stepper(problem)
