@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytams.core.settings import Settings
     from pytams.models.plain.model import Model
     from pytams.models.sde.model import SDE
+    from pytams.models.simulator.simulator import Simulator
     from pytams.sqldb.errors import LedgerError, NoIterationError, NoLedgerError, NoTrajectoryError
     from pytams.storage.options import Storage
     from pytams.storage.reader import SavedStudy
@@ -52,6 +53,7 @@ _HOMES = {
     "pytams.core.settings": ["Settings"],
     "pytams.models.plain.model": ["Model"],
     "pytams.models.sde.model": ["SDE"],
+    "pytams.models.simulator.simulator": ["Simulator"],
     "pytams.sqldb.errors": ["LedgerError", "NoIterationError", "NoLedgerError", "NoTrajectoryError"],
     "pytams.storage.options": ["Storage"],
     "pytams.tams.study": ["Study"],
@@ -78,6 +80,7 @@ __all__ = [
     "RunResult",
     "Settings",
     "SettingsError",
+    "Simulator",
     "Source",
     "Stepper",
     "Storage",

@@ -14,6 +14,7 @@ from pytams.core.segments import Problem
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.tasks import TaskQueue
 from pytams.models.contract import StepperContract, joined
+from simulators import Lorenz, WellByBranch, WellByStep
 
 
 class TestBatch(StepperContract):
@@ -59,6 +60,26 @@ class TestBatchWithAStopCondition(StepperContract):
     @pytest.fixture
     def model(self) -> Steppable:
         return ornstein_uhlenbeck(stopped=lambda x, t, p: x < -p.deviation, compiled=False)
+
+
+class TestSimulatorSeededByStep(StepperContract):
+    @pytest.fixture
+    def model(self) -> Steppable:
+        return WellByStep()
+
+
+class TestSimulatorSeededByBranch(StepperContract):
+    @pytest.fixture
+    def model(self) -> Steppable:
+        return WellByBranch()
+
+
+class TestSimulatorThatIsPerturbed(StepperContract):
+    target_score = 12.0
+
+    @pytest.fixture
+    def model(self) -> Steppable:
+        return Lorenz()
 
 
 class TestTaskQueue(StepperContract):

@@ -6,6 +6,7 @@ We write the purpose of a draw into the key and the counter, so that streams are
     key     = (seed, purpose)
     counter = (position in the stream, chunk, branch, run * 2**32 + slot)     one segment's initial state or noise
     counter = (position in the stream, 0, iteration, run * 2**32)             one iteration's ancestors
+    counter = (position in the stream, step, branch, run * 2**32 + slot)      a simulator's segment, its perturbation
 
 The noise of a segment comes in *chunks* of `chunk_length` steps, each a stream of its own. So the noise of any step
 can be had without drawing what came before, by any worker, and no generator state is ever stored.
@@ -32,6 +33,8 @@ MAX_32 = 2**32
 MAX_SEED = 2**63 - 1
 """Largest seed: what a TOML integer can hold."""
 
+SEEDS_PER_CHUNK = 256
+"""Steps whose seeds are drawn together."""
 _NORMALS_PER_CHUNK = 1024
 _MAX_STEPS_PER_CHUNK = 256
 
@@ -42,6 +45,8 @@ class Purpose(IntEnum):
     INITIAL_STATE = 0
     NOISE = 1
     ANCESTORS = 2
+    BRANCH = 3
+    PERTURBATION = 4
 
 
 def member_word(run: Any, slot: Any) -> Any:
@@ -89,6 +94,21 @@ class Streams:
     def noise(self, run: int, slot: int, branch: int, chunk: int) -> np.random.Generator:
         """Stream that draws chunk number `chunk` of a segment's noise."""
         return self._at(Purpose.NOISE, member_word(run, slot), branch, chunk)
+
+    def seeds(self, run: int, slot: int, branch: int, chunk: int) -> list[int]:
+        """Draw chunk number `chunk` of the seeds of a segment's steps: `SEEDS_PER_CHUNK` below 2**64."""
+        drawn = self.noise(run, slot, branch, chunk).integers(0, 2**64, size=SEEDS_PER_CHUNK, dtype=np.uint64)
+        seeds: list[int] = drawn.tolist()
+        return seeds
+
+    def branch_seed(self, run: int, slot: int, branch: int) -> int:
+        """Draw the seed of a segment, below 2**64."""
+        rng = self._at(Purpose.BRANCH, member_word(run, slot), branch)
+        return int(rng.integers(0, 2**64, dtype=np.uint64))
+
+    def perturbation(self, run: int, slot: int, branch: int, step: int) -> np.random.Generator:
+        """Stream that perturbs a segment's state before step number `step` of it."""
+        return self._at(Purpose.PERTURBATION, member_word(run, slot), branch, step)
 
     def ancestors(self, run: int, iteration: int) -> np.random.Generator:
         """Stream that draws the ancestors of one splitting iteration."""

@@ -14,6 +14,7 @@ from pytams.models.loading import import_file, model_file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytams.core.ports import Stepper
     from pytams.core.segments import Point, Problem, Progress
     from pytams.core.verification import Beginning, Outline
 
@@ -31,6 +32,8 @@ class Answer(NamedTuple):
 
 
 _problems: dict[str, Problem] = {}
+_open: dict[str, Stepper] = {}
+"""Keeps open, from one task to the next, what steppers share: a simulator."""
 
 
 def pack(problem: Problem) -> bytes:
@@ -58,7 +61,7 @@ def set_problem(name: str, packed: bytes) -> None:
         if file is not None:
             import_file(file)
         problem = cloudpickle.loads(pickled)
-        problem.model.make_stepper(problem).close()
+        _open[name] = problem.model.make_stepper(problem)
         _problems[name] = problem
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import SettingsError
 from pytams.core.settings import nearest
+from pytams.models.answers import RAISED
 from pytams.models.fingerprint import constructor
-from pytams.models.plain.answers import RAISED
 
 if TYPE_CHECKING:
     from types import ModuleType

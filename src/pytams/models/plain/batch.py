@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pytams.core.segments import Problem, SegmentKey
     from pytams.core.states import State
-    from pytams.models.plain.answers import Where
+    from pytams.models.answers import Where
     from pytams.models.plain.functions import Functions
 
 MAX_MEMBERS = 4096

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pytams.core.errors import ModelError
 from pytams.core.states import State, describe_state, same_layout
 from pytams.core.streams import Streams, chunk_length
-from pytams.models.plain.answers import RAISED, Answers, Asked, Where
+from pytams.models.answers import RAISED, Answers, Asked, Where, counted
 from pytams.models.plain.functions import Functions
 
 if TYPE_CHECKING:
@@ -120,7 +120,6 @@ class CheckedModel(CheckedMember):
         self.may_stop = model.may_stop
         self._says_reached = model.says_reached
         self._target = problem.target_score
-        self._below = math.nextafter(problem.target_score, -math.inf)
         self._last_noise: tuple[SegmentKey | None, int, NDArray[Any]] = (None, 0, np.empty(0))
 
     def noise(self, key: SegmentKey, chunk: int, step: int) -> NDArray[Any]:
@@ -161,8 +160,7 @@ class CheckedModel(CheckedMember):
             found = self._model.reached(state, where[1] * self._dt)
         except RAISED as error:
             raise self._answers.raised("reached", error, where) from error
-        is_reached = self._answers.truth("reached", found, where)
-        return max(score, self._target) if is_reached else min(score, self._below)
+        return counted(score, self._target, is_reached=self._answers.truth("reached", found, where))
 
     # --- a batch ------------------------------------------------------------------------------------------------
 
@@ -190,7 +188,8 @@ class CheckedModel(CheckedMember):
         if not self._says_reached:
             return scores
         reached = self._truths("reached", batch, steps, where)
-        return np.where(reached, np.maximum(scores, self._target), np.minimum(scores, self._below))
+        below = math.nextafter(self._target, -math.inf)
+        return np.where(reached, np.maximum(scores, self._target), np.minimum(scores, below))
 
     def stopped_batch(
         self, batch: State, steps: NDArray[np.int64], where: Callable[[int], Where]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytams.core.errors import SettingsError
 from pytams.core.states import as_state, equal_states
 from pytams.core.streams import Streams
-from pytams.models.plain.answers import RAISED
+from pytams.models.answers import RAISED
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,12 +7,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
-from pytams.core.segments import Point, Progress, Trace
+from pytams.core.segments import Point
 from pytams.core.states import as_state
+from pytams.models.block import Block
 from pytams.models.plain.checked import CheckedModel
 
 if TYPE_CHECKING:
-    from pytams.core.segments import Problem, SegmentKey
+    from pytams.core.segments import Problem, Progress, SegmentKey
     from pytams.core.states import State
     from pytams.models.plain.functions import Functions
 
@@ -57,38 +58,22 @@ class Singles:
 
 def advance_point(model: CheckedModel, problem: Problem, point: Point, block_length: int) -> tuple[Progress, Point]:
     """Advance one member until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
-    key, start_step, step, best, state = point
-    record_steps: list[int] = []
-    record_scores: list[float] = []
-    record_states: list[State] = []
-    all_scores: list[float] = []
-    kept_steps: list[int] = []
-    kept_states: list[State] = []
+    key, start_step, step, _, state = point
+    block = Block(problem, point)
 
-    def has_ended(state: State, score: float) -> bool:
-        """Keep a new record, and say whether the trajectory ends here."""
-        nonlocal best
-        is_record = score > best
-        if is_record:
-            best = score
-            record_steps.append(step)
-            record_scores.append(score)
-            record_states.append(as_state(state))
-        if problem.traced:
-            all_scores.append(score)
-            if is_record or problem.keeps(step):
-                kept_steps.append(step)
-                kept_states.append(record_states[-1] if is_record else as_state(state))
+    def has_ended(state: State) -> bool:
+        """Score the member where it is, and say whether the trajectory ends there."""
+        where = key, step
         return (
-            score >= problem.target_score
+            block.add(step, model.score(state, where), lambda: as_state(state))
             or step >= problem.n_steps
-            or (model.may_stop and model.stopped(state, (key, step)))
+            or (model.may_stop and model.stopped(state, where))
         )
 
     ended = False
     if state is None:
         state = model.initial_state(key)
-        ended = has_ended(state, model.score(state, (key, step)))
+        ended = has_ended(state)
     else:
         state = as_state(state)  # a model that works in place must not write into its ancestor's past
     last = step + block_length
@@ -97,9 +82,7 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
         chunk, position = divmod(step - start_step, model.chunk)
         state = model.step(state, model.noise(key, chunk, step)[position], (key, step))
         step += 1
-        ended = has_ended(state, model.score(state, (key, step)))
+        ended = has_ended(state)
         if perf_counter() > deadline:
             break
-    trace = Trace(all_scores, kept_steps, kept_states) if problem.traced else None
-    progress = Progress(key, record_steps, record_scores, step, ended, record_states, trace)
-    return progress, Point(key, start_step, step, best, state)
+    return block.progress(step, ended=ended), Point(key, start_step, step, block.best, state)

@@ -10,8 +10,8 @@ import numpy as np
 
 from pytams.core.errors import SettingsError
 from pytams.core.streams import Streams
+from pytams.models.answers import RAISED
 from pytams.models.described import described
-from pytams.models.plain.answers import RAISED
 from pytams.models.plain.model import Model
 from pytams.models.sde.compiled import Compiled
 from pytams.models.sde.equation import Equation

@@ -23,6 +23,12 @@ Asked: TypeAlias = Where | Callable[[int], Where]
 RAISED = (Exception, SystemExit)
 """What user code may raise: `sys.exit` is no way to leave a model."""
 
+
+def counted(score: float, target: float, *, is_reached: bool) -> float:
+    """Score of a model that says itself whether the event has happened: on the right side of the target."""
+    return max(score, target) if is_reached else min(score, math.nextafter(target, -math.inf))
+
+
 _REAL, _TRUTH, _NOISE = "iuf", "biu", "biufc"
 """Kinds of NumPy's that are real numbers, truth values, noise."""
 _A_SCORE, _A_TRUTH = "a score must be a real number", "it must return True or False"

@@ -1,0 +1,59 @@
+"""What is found out of a segment while it is advanced by a block: records, and what is traced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytams.core.segments import Progress, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytams.core.segments import Point, Problem
+    from pytams.core.states import State
+
+
+class Block:
+    """What is found out of one segment, from a point on.
+
+    Parameters
+    ----------
+    problem
+        Says what is wanted.
+    point
+        Where the segment is.
+    """
+
+    def __init__(self, problem: Problem, point: Point) -> None:
+        self._problem, self._key = problem, point.key
+        self.best = point.best
+        """Largest score so far."""
+        self._steps: list[int] = []
+        self._scores: list[float] = []
+        self._states: list[State] = []
+        self._all_scores: list[float] = []
+        self._kept_steps: list[int] = []
+        self._kept_states: list[State] = []
+
+    def add(self, step: int, score: float, get_state: Callable[[], State]) -> bool:
+        """Take in the next step; `get_state` is called if its state is wanted. Return whether the event is there."""
+        is_record = score > self.best
+        is_kept = self._problem.traced and (is_record or self._problem.keeps(step))
+        if is_record or is_kept:
+            state = get_state()
+        if is_record:
+            self.best = score
+            self._steps.append(step)
+            self._scores.append(score)
+            self._states.append(state)
+        if self._problem.traced:
+            self._all_scores.append(score)
+        if is_kept:
+            self._kept_steps.append(step)
+            self._kept_states.append(state)
+        return score >= self._problem.target_score
+
+    def progress(self, step: int, *, ended: bool) -> Progress:
+        """Report it."""
+        trace = Trace(self._all_scores, self._kept_steps, self._kept_states) if self._problem.traced else None
+        return Progress(self._key, self._steps, self._scores, step, ended, self._states, trace)

@@ -1,0 +1,227 @@
+"""A simulator that is open, and what it answers, checked."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import closing, contextmanager, suppress
+from multiprocessing.util import Finalize
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from pytams.core.errors import ModelError
+from pytams.core.segments import SegmentKey
+from pytams.core.states import as_state, describe_state, same_layout
+from pytams.core.streams import SEEDS_PER_CHUNK, Streams
+from pytams.models.answers import RAISED, Answers, counted
+from pytams.models.simulator.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytams.core.segments import Point, Problem
+    from pytams.core.states import State
+    from pytams.models.answers import Where
+    from pytams.models.simulator.simulator import Simulator
+
+_BYTES = "bytes"
+"""A state of bytes is a dict of one array of this name."""
+
+
+class Holder(Protocol):
+    """Who has a simulator in hand."""
+
+    def put_down(self) -> None:
+        """Save where it is: somebody else wants it."""
+
+
+class Live:
+    """A simulator that is opened when it is first asked, for one holder at a time.
+
+    Parameters
+    ----------
+    simulator
+        The object.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.at: tuple[object, SegmentKey, int] | None = None
+        """What it holds: whose, which segment, at which step; None if that is not known."""
+        self.place: Place | None = None
+        self.is_closed = False
+        self._lock = RLock()
+        self._holder: Holder | None = None
+        self._users: list[Holder] = []
+        self._end: Callable[[], object] = str  # there is nothing to end
+
+    def used_by(self, holder: Holder) -> None:
+        """Stay open for one more."""
+        self._users.append(holder)
+
+    @contextmanager
+    def held_by(self, holder: Holder) -> Iterator[None]:
+        """Be in one hand; who had it before saves first what it holds."""
+        with self._lock:
+            if self._holder is not holder and self._holder is not None:
+                self._holder.put_down()
+            self._holder = holder
+            yield
+
+    def open(self) -> None:
+        """Open it, if it is not."""
+        if self.place is None:
+            self.place = Place.make()
+            self._end = Finalize(self, _close, (self.simulator, self.place), exitpriority=1)
+            self.simulator.open(self.place)
+
+    def left_by(self, holder: Holder) -> None:
+        """Close it, if nobody else uses it."""
+        with self._lock:
+            if holder in self._users:
+                self._users.remove(holder)
+            if self._holder is holder:
+                self._holder, self.at = None, None
+            if not self._users:
+                self.close()
+
+    def close(self) -> None:
+        """Close it, whoever uses it."""
+        self.is_closed = True
+        self._end()
+
+
+def _close(simulator: Simulator, place: Place) -> None:
+    try:
+        simulator.close()
+    finally:
+        place.remove()
+
+
+class CheckedSimulator:
+    """Asks a simulator, in the name of one problem, and checks what it answers.
+
+    Methods take the place that the simulator is at, as (key, step), for messages and seeds.
+    """
+
+    def __init__(self, problem: Problem, live: Live) -> None:
+        self._live, self._simulator = live, live.simulator
+        self._problem = problem
+        self._dt = problem.step_size
+        self._whose = problem.seed, problem.step_size
+        self._streams = Streams(problem.seed)
+        self._answers = Answers(self._simulator.name, problem.step_size)
+        self._seeds: tuple[SegmentKey | None, int, list[int]] = (None, 0, [])
+        self._layout: State | None = None
+        self._asked: tuple[str, Where] | None = None
+        defines = self._simulator.defines
+        self._is_perturbed = defines("perturb") and self._simulator.perturb_when
+        self._branches, self._says_reached = defines("branch"), defines("reached")
+        self.may_end = defines("ended")
+
+    def where(self) -> str:
+        """Say what the simulator was asked last."""
+        if self._asked is None:
+            return self._simulator.name
+        method, where = self._asked
+        return f"{self._simulator.name}.{method}{self._answers.at(where)}"
+
+    def take(self, point: Point) -> None:
+        """Take up a segment where it is, and begin it if it has not begun."""
+        key, start_step, step, _, state = point
+        where = key, step
+        if state is None:
+            rng = self._streams.initial_state(key.run, key.slot)
+            self._ask("start", where, rng)
+        elif self._live.at != (self._whose, *where) or step == start_step:
+            self._ask("load", where, _content(state))
+        if state is None or step == start_step:
+            if self._branches:
+                self._ask("branch", where, self._streams.branch_seed(*key))
+            if self._is_perturbed == "branch":
+                self._ask("perturb", where, self._streams.perturbation(*key, 0))
+        self._live.at = self._whose, *where
+
+    def step(self, key: SegmentKey, start_step: int, step: int) -> None:
+        """Advance from a step to the next."""
+        where, number = (key, step), step - start_step
+        if self._is_perturbed == "step":
+            self._ask("perturb", where, self._streams.perturbation(*key, number))
+        seed = self._seed(key, number) if self._simulator.seeding == "step" else None
+        self._ask("step", where, seed, step * self._dt, self._dt)
+        self._live.at = self._whose, key, step + 1
+
+    def _seed(self, key: SegmentKey, number: int) -> int:
+        chunk, position = divmod(number, SEEDS_PER_CHUNK)
+        last_key, last_chunk, seeds = self._seeds
+        if (last_key, last_chunk) != (key, chunk):
+            seeds = self._streams.seeds(*key, chunk)
+            self._seeds = key, chunk, seeds
+        return seeds[position]
+
+    def score(self, where: Where) -> float:
+        """Score the state; one that is not the event stays below the target."""
+        score = self._answers.score(self._ask("score", where), where)
+        if not self._says_reached:
+            return score
+        found = self._ask("reached", where, where[1] * self._dt)
+        is_reached = self._answers.truth("reached", found, where)
+        return counted(score, self._problem.target_score, is_reached=is_reached)
+
+    def ended(self, where: Where) -> bool:
+        """Whether the trajectory ends here."""
+        return self._answers.truth("ended", self._ask("ended", where, where[1] * self._dt), where)
+
+    def state(self, where: Where) -> State:
+        """Save the state."""
+        found = self._ask("save", where)
+        try:
+            state = _as_state(found)
+        except Exception as error:
+            raise self._answers.wrong("save", type(found).__name__, f"{error}, or bytes", where) from error
+        if self._layout is None:
+            self._layout = state
+        elif not same_layout(self._layout, state):
+            wanted = (
+                f"it was {describe_state(self._layout)} before: states must keep their lengths, shapes and dtypes"
+            )
+            raise self._answers.wrong("save", describe_state(state), wanted, where)
+        return state
+
+    def _ask(self, method: str, where: Where, *arguments: Any) -> Any:
+        self._asked = method, where
+        try:
+            self._live.open()
+            return getattr(self._simulator, method)(*arguments)
+        except RAISED as error:
+            self._live.at = None
+            said = self._live.place.last_words() if self._live.place else ""
+            raised = self._answers.raised(method, error, where)
+            raise ModelError(f"{raised}{said}", raised.method, raised.place) from error
+
+
+def starts(simulator: Simulator, seed: int) -> list[State]:
+    """Draw two starts, of a fresh copy; none if it raises: what is wrong is said where it is advanced."""
+    live, streams = Live(copy.deepcopy(simulator)), Streams(seed)
+    found: list[State] = []
+    with closing(live), suppress(*RAISED):
+        live.open()
+        for slot in (0, 1):
+            live.simulator.start(streams.initial_state(0, slot))
+            found.append(_as_state(live.simulator.save()))
+    return found
+
+
+def _as_state(saved: Any) -> State:
+    """Make a state of what was saved."""
+    if isinstance(saved, bytes | bytearray | memoryview):
+        return {_BYTES: np.frombuffer(bytes(saved), dtype=np.uint8)}
+    return as_state(saved)
+
+
+def _content(state: State) -> Any:
+    """Make of a state what was saved: a copy, which may be written to."""
+    if isinstance(state, dict) and state.keys() == {_BYTES} and state[_BYTES].dtype == np.uint8:
+        return state[_BYTES].tobytes()
+    return as_state(state)

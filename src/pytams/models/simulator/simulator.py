@@ -1,0 +1,174 @@
+"""What users write for a simulator: a stateful object that can save and load its state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from pytams.core.errors import SettingsError
+from pytams.core.states import equal_states
+from pytams.models.made import Made
+from pytams.models.simulator.live import Live, starts
+from pytams.models.simulator.stepper import Simulators
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    import numpy as np
+
+    from pytams.core.ports import Stepper
+    from pytams.core.segments import Problem
+    from pytams.models.simulator.place import Place
+
+
+class Simulator(Made, ABC):
+    """A model that holds its state: an ocean model, a molecular dynamics engine, a library in C or Fortran.
+
+    Subclass it and define `start`, `load`, `save`, `step` and `score`. An object is made once in every worker, by
+    the same constructor with the same arguments, and never pickled: what crosses from one process to another is what
+    `save` gives. Consecutive steps do not load anything: `load` is called where another trajectory is taken up.
+
+    Its random numbers must come from the seeds that it is given: a seed is a function of the study's seed, the
+    trajectory and the step, so that whoever computes a trajectory again gets the same bits.
+    """
+
+    seeding: str = "step"
+    """``"step"``: `step` is given a seed each time. ``"branch"``: only `branch` is given one, where a segment starts,
+    and the simulator draws from a generator of its own, which is part of what it saves."""
+    perturb_when: str = "step"
+    """When `perturb` is called, if it is defined. ``"step"``: before each step. ``"branch"``: where a segment starts;
+    then the simulator is no Markov chain, and the estimate is an approximation."""
+
+    _made_of: tuple[tuple[Any, ...], dict[str, Any]]
+    _live: Live | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Take note of the arguments: every worker makes one with the same."""
+        simulator = super().__new__(cls, *args, **kwargs)
+        simulator._made_of = args, kwargs
+        return simulator
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Send what it was made with, not what it holds."""
+        args, kwargs = self._made_of
+        return _made_again, (type(self), args, kwargs)
+
+    # --- what a subclass defines --------------------------------------------------------------------------------
+
+    def open(self, place: Place) -> None:
+        """Get ready, once: start the engine, read what it needs, go to ``place.scratch`` for files of its own."""
+
+    @abstractmethod
+    def start(self, rng: np.random.Generator) -> None:
+        """Take the state at t = 0.
+
+        Parameters
+        ----------
+        rng
+            The trajectory's own stream, for a random start. A fixed start ignores it.
+        """
+
+    @abstractmethod
+    def load(self, state: Any) -> None:
+        """Take a state that `save` gave, here or in another process: all of it, whatever was before."""
+
+    @abstractmethod
+    def save(self) -> Any:
+        """Give the state: bytes, an array, or a dict of arrays, always of the same lengths, shapes and dtypes.
+
+        All that the following steps depend on; with ``seeding = "branch"`` the generator's state, too. It must not
+        change the state. Asked only where a state is kept.
+        """
+
+    def branch(self, seed: int) -> None:
+        """Seed the generator, where a new segment starts: after `load` or `start`.
+
+        Parameters
+        ----------
+        seed
+            0 <= seed < 2**64.
+        """
+
+    @abstractmethod
+    def step(self, seed: int | None, t: float, dt: float) -> None:
+        """Advance from time t to t + dt, by as many steps of its own as it likes.
+
+        Parameters
+        ----------
+        seed
+            Of this step, 0 <= seed < 2**64; None with ``seeding = "branch"``.
+        t
+            Time at the start of the step.
+        dt
+            The step size.
+        """
+
+    @abstractmethod
+    def score(self) -> float:
+        """Score of the state: a finite number that grows towards the rare event. Asked after every step."""
+
+    def perturb(self, rng: np.random.Generator) -> None:
+        """Change the state a little, for a model that is deterministic. Optional.
+
+        Parameters
+        ----------
+        rng
+            The stream of this step, or of this segment: see `perturb_when`.
+        """
+
+    def ended(self, t: float) -> bool:  # noqa: ARG002 - the default never looks
+        """Whether the trajectory ends before the end time, here (for AMS: back in the initial set). Default: never."""
+        return False
+
+    def reached(self, t: float) -> bool:
+        """Whether the event has happened; by default it has where the score is `target_score` or more.
+
+        For an event that is no threshold of the score: see `pytams.Model.reached`.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of everything, when the engine or the worker ends; its scratch folder is removed afterwards."""
+
+    # --- what pytams asks ---------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """What messages and results call it."""
+        return type(self).__name__
+
+    def validate(self) -> None:
+        """Make sure that what it says of itself can be used.
+
+        Raises
+        ------
+        SettingsError
+            If it cannot.
+        """
+        for name, allowed in {"seeding": ("step", "branch"), "perturb_when": ("step", "branch")}.items():
+            found = getattr(self, name)
+            if found not in allowed:
+                text = f"{self.name}.{name} must be {' or '.join(map(repr, allowed))}, not {found!r}"
+                raise SettingsError("model", text)
+        if self.seeding == "branch" and not self.defines("branch"):
+            raise SettingsError("model", f"{self.name}.seeding is 'branch', but it defines no method branch(seed)")
+
+    def defines(self, method: str) -> bool:
+        """Whether a subclass defines a method that it may define."""
+        return getattr(type(self), method) is not getattr(Simulator, method)
+
+    def has_fixed_start(self, seed: int) -> bool:
+        """Whether every trajectory starts from the same state: whether two that are drawn are equal."""
+        found = starts(self, seed)
+        return len(found) == 2 and equal_states(*found)
+
+    def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:  # noqa: ARG002 - it has its own
+        """Make what advances segments: this object itself, one segment at a time."""
+        if self._live is None or self._live.is_closed:
+            self._live = Live(self)
+        return Simulators(problem, self._live)
+
+
+def _made_again(cls: type[Simulator], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Simulator:
+    return cls(*args, **kwargs)

@@ -1,0 +1,99 @@
+"""Advance segments with one simulator: one after another, each as far as it goes."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
+from pytams.core.segments import Point
+from pytams.models.block import Block
+from pytams.models.simulator.live import CheckedSimulator
+
+if TYPE_CHECKING:
+    from pytams.core.segments import Problem, Progress, SegmentKey
+    from pytams.models.simulator.live import Live
+
+
+class Simulators:
+    """Goes on with the segment that the simulator holds until it ends; then with the lowest key that waits."""
+
+    n_busy = 1
+
+    def __init__(self, problem: Problem, live: Live) -> None:
+        self._problem, self._live = problem, live
+        self._simulator = CheckedSimulator(problem, live)
+        self._waiting: dict[SegmentKey, Point] = {}
+        self._running: Point | None = None
+        """Where the simulator is: its state is not saved. None: it holds nothing of ours that goes on."""
+        self._last: SegmentKey | None = None
+        self.n_steps = 0
+        live.used_by(self)
+
+    def join(self, point: Point) -> None:
+        """Take in a segment to advance."""
+        self._waiting[point.key] = point
+
+    def advance(self, block_length: int | None) -> list[Progress]:
+        """Advance one segment by at most `block_length` steps."""
+        with self._live.held_by(self):
+            point = self._running or self._take_next()
+            return [] if point is None else [self._advance(point, block_length or BLOCK_LENGTH)]
+
+    def _take_next(self) -> Point | None:
+        if not self._waiting:
+            return None
+        key = self._last if self._last in self._waiting else min(self._waiting)
+        assert key is not None
+        self._last = key
+        return self._waiting.pop(key)
+
+    def _advance(self, point: Point, block_length: int) -> Progress:
+        """Advance a segment until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
+        key, start_step, step, _, _ = point
+        simulator, block = self._simulator, Block(self._problem, point)
+
+        def has_ended() -> bool:
+            where = key, step
+            return (
+                block.add(step, simulator.score(where), lambda: simulator.state(where))
+                or step >= self._problem.n_steps
+                or (simulator.may_end and simulator.ended(where))
+            )
+
+        if point is not self._running:
+            simulator.take(point)
+        self._running = None  # until it is known where it gets
+        ended = point.state is None and step == 0 and has_ended()
+        deadline = perf_counter() + BLOCK_SECONDS
+        last = step + block_length
+        while not ended and step < last:
+            simulator.step(key, start_step, step)
+            step += 1
+            self.n_steps += 1
+            ended = has_ended()
+            if perf_counter() > deadline:
+                break
+        if not ended:
+            self._running = Point(key, start_step, step, block.best, None)
+        return block.progress(step, ended=ended)
+
+    def put_down(self) -> None:
+        """Save where the simulator is: somebody else wants it, or to know it."""
+        if self._running is not None:
+            point, self._running = self._running, None
+            self.join(point._replace(state=self._simulator.state((point.key, point.step))))
+
+    def checkpoint(self) -> tuple[list[Progress], list[Point]]:
+        """Give the point that every segment is at; all has been reported."""
+        with self._live.held_by(self):
+            self.put_down()
+        return [], list(self._waiting.values())
+
+    def where(self) -> str:
+        """Say what the simulator was asked last."""
+        return self._simulator.where()
+
+    def close(self) -> None:
+        """Let go of the simulator."""
+        self._live.left_by(self)

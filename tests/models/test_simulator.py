@@ -1,0 +1,275 @@
+"""Simulators: the exact value, the same bits everywhere, loaded where they must be, and clear errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pytams
+from exact import DOUBLE_WELL_2D, walk_probability
+from pytams.engine import InProcess, OnExecutor, Processes
+from simulators import Lorenz, LorenzAtBranches, Walker, WellByBranch, WellByStep
+
+WELL: dict[str, Any] = {"end_time": 4.0, "step_size": 0.02, "target_score": 0.7, "n_trajectories": 8}
+
+
+def run(model: pytams.Simulator, n_runs: int = 2, **more: Any) -> tuple[Any, ...]:
+    return pytams.TAMS(model, **WELL).run(n_runs, seed=4, **more).runs
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("make", [WellByStep, WellByBranch])
+def test_the_double_well_has_its_exact_value(make: Any, seed: int) -> None:
+    tams = pytams.TAMS(make(), end_time=10.0, step_size=0.01, target_score=0.95, n_trajectories=32, n_discard=8)
+    result = tams.run(24, seed)
+    assert abs(result.probability - DOUBLE_WELL_2D[10]) < 4 * result.standard_error
+    assert result.standard_error < 0.3 * DOUBLE_WELL_2D[10]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_event_and_an_end_of_its_own(seed: int) -> None:
+    tams = pytams.TAMS(Walker(), end_time=50, step_size=1, target_score=4.5, n_trajectories=20, n_discard=3)
+    result = tams.run(100, seed)
+    assert abs(result.probability - walk_probability(6, 20)) < 4 * result.standard_error
+    assert all(final.last_step <= 20 for one in result.runs for final in one.members)
+
+
+@pytest.mark.parametrize("make", [Lorenz, LorenzAtBranches])
+def test_a_deterministic_model_is_perturbed(make: Any) -> None:
+    tams = pytams.TAMS(make(), end_time=4, step_size=0.02, target_score=17.5, n_trajectories=10)
+    first, second = tams.run(1, 1), tams.run(1, 2)
+    assert first.runs[0].n_branchings > 0
+    assert first.runs[0].iterations[0].killed_maxima != second.runs[0].iterations[0].killed_maxima
+
+
+# --- the same bits --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [WellByStep, WellByBranch, Lorenz, LorenzAtBranches])
+def test_the_same_bits_with_any_engine_and_block_length(make: Any, tmp_path: Path) -> None:
+    expected = run(make())
+    assert run(make(), engine=partial(InProcess, block_length=3)) == expected
+    with ThreadPoolExecutor(2) as executor:
+        engine = partial(OnExecutor, executor=executor, n_workers=2, seconds=0.005)
+        assert run(make(), engine=engine) == expected
+    assert run(make(), engine=partial(Processes, n_workers=2, seconds=0.01)) == expected
+    assert run(make(), out=tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("make", [WellByStep, WellByBranch])
+def test_a_study_that_is_left_and_resumed_is_the_same(make: Any, tmp_path: Path) -> None:
+    tams = pytams.TAMS(make(), **WELL)
+    with tams.study(2, seed=4, out=tmp_path / "out") as study:
+        for i, _ in enumerate(study):
+            if i == 20:
+                break
+    assert tams.run(2, seed=4, out=tmp_path / "out").runs == run(make())
+
+
+def test_trajectories_are_computed_again() -> None:
+    result = pytams.TAMS(WellByBranch(), **WELL).run(1, seed=4)
+    ensemble = result.ensemble()
+    for final, score in zip(result.runs[0].members, ensemble.score, strict=True):
+        assert score.max() == final.maximum
+
+
+# --- how it is asked ------------------------------------------------------------------------------------------------
+
+
+class Counted(WellByStep):
+    """Counts what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.scratch: list[Path] = []
+
+    def open(self, place: Any) -> None:
+        self.asked.append("open")
+        self.scratch.append(place.scratch)
+        assert place.scratch.is_dir()
+        assert not list(place.scratch.iterdir())
+        assert str(os.getpid()) in place.worker
+
+    def start(self, rng: np.random.Generator) -> None:
+        self.asked.append("start")
+        super().start(rng)
+
+    def load(self, state: Any) -> None:
+        self.asked.append("load")
+        super().load(state)
+
+    def save(self) -> Any:
+        self.asked.append("save")
+        return super().save()
+
+    def close(self) -> None:
+        self.asked.append("close")
+        assert self.scratch[-1].is_dir()
+
+
+def test_it_is_loaded_where_a_branch_starts_and_saved_where_a_state_is_kept() -> None:
+    model = Counted()
+    result = run(model, 1)[0]
+    n_records = sum(1 for question in model.asked if question == "save")
+    n_branches = sum(not start.ended for one in result.iterations for start in one.starts)
+    assert model.asked.count("start") == WELL["n_trajectories"]
+    assert model.asked.count("load") == n_branches
+    assert n_records < result.n_steps / 2
+    assert model.asked.count("open") == model.asked.count("close") == 1
+    assert not model.scratch[0].exists()
+
+
+def test_it_is_opened_again_for_another_study() -> None:
+    model = Counted()
+    assert run(model) == run(model)
+    assert [question for question in model.asked if question in ("open", "close")] == ["open", "close"] * 2
+
+
+def test_what_killed_processes_left_is_removed() -> None:
+    model = Counted()
+    run(model, 1)
+    worker = model.scratch[0].name.rpartition("-")[0]
+    left = model.scratch[0].parent / f"{worker.rpartition('-')[0]}-999999999-x"
+    left.mkdir()
+    run(model, 1)
+    assert not left.exists()
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+
+class Broken(WellByStep):
+    """Does something else from step 10 on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
+
+    def load(self, state: Any) -> None:
+        super().load(state[:2])
+        self.n = int(state[2])
+
+    def save(self) -> Any:
+        return np.array([self.x, self.y, self.n])
+
+    def start(self, rng: np.random.Generator) -> None:
+        super().start(rng)
+        self.n = 0
+
+    def step(self, seed: int | None, t: float, dt: float) -> None:
+        super().step(seed, t, dt)
+        self.n += 1
+        if self.n == 10:
+            self.break_down()
+
+    def break_down(self) -> None:
+        raise OSError("no more salt")
+
+
+def breaks(**methods: Any) -> pytams.Simulator:
+    model: pytams.Simulator = type("Breaks", (Broken,), methods)()
+    return model
+
+
+AT_10 = r"at run 0, slot \d, step 10 \(t = 0.2\)"
+
+
+def test_what_raises_is_said_with_the_end_of_its_log() -> None:
+    class Logs(Broken):
+        def open(self, place: Any) -> None:
+            place.log.write_text("the ice has melted\n")
+
+    with pytest.raises(
+        pytams.ModelError, match=r"(?s)Logs.step raised OSError at run 0, slot 0, step 9.*salt.*melted"
+    ):
+        run(Logs())
+
+
+def test_sys_exit_is_an_error() -> None:
+    with pytest.raises(pytams.ModelError, match=r"Breaks.step raised SystemExit at run 0, slot 0, step 9"):
+        run(breaks(break_down=lambda self: sys.exit(3)))
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ({"score": lambda self: np.nan if self.n >= 10 else 0.1}, f"Breaks.score returned nan {AT_10}"),
+        ({"score": lambda self: "high" if self.n >= 10 else 0.1}, f"Breaks.score returned 'high' {AT_10}"),
+        ({"ended": lambda self, t: "yes" if self.n >= 10 else False}, f"Breaks.ended returned 'yes' {AT_10}"),
+        ({"reached": lambda self, t: "yes" if self.n >= 10 else False}, f"Breaks.reached returned 'yes' {AT_10}"),
+        ({"save": lambda self: object()}, r"Breaks.save returned object at run 0, slot 0, step 0 .*or bytes"),
+        ({"save": lambda self: bytes(self.n + 1)}, r"Breaks.save returned .* at run 0, slot 0, step \d+ .*it was"),
+        ({"start": lambda self, rng: 1 / 0}, r"Breaks.start raised ZeroDivisionError at run 0, slot 0, step 0"),
+        ({"open": lambda self, place: 1 / 0}, r"Breaks.start raised ZeroDivisionError at run 0, slot 0, step 0"),
+        ({"load": lambda self, state: 1 / 0}, r"Breaks.load raised ZeroDivisionError at run 0, slot \d, step \d+"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_answers_are_named(methods: dict[str, Any], message: str) -> None:
+    with pytest.raises(pytams.ModelError, match=message):
+        run(breaks(**({"break_down": lambda self: None} | methods)))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"seeding": "steps"}, "Breaks.seeding must be 'step' or 'branch', not 'steps'"),
+        ({"perturb_when": None}, "Breaks.perturb_when must be 'step' or 'branch', not None"),
+        ({"seeding": "branch"}, r"seeding is 'branch', but it defines no method branch\(seed\)"),
+    ],
+)
+def test_what_it_says_of_itself_is_checked(attributes: dict[str, Any], message: str) -> None:
+    with pytest.raises(pytams.SettingsError, match=message):
+        run(breaks(**attributes))
+
+
+class Forgets(WellByStep):
+    """Its next step depends on what it was at before it was loaded."""
+
+    def start(self, rng: np.random.Generator) -> None:
+        super().start(rng)
+        self.memory = 0.0
+
+    def load(self, state: Any) -> None:
+        super().load(state)
+
+    def step(self, seed: int | None, t: float, dt: float) -> None:
+        super().step(seed, t, dt)
+        self.memory += 1e-3 * self.x
+        self.x += self.memory
+
+
+class Global(WellByStep):
+    """Draws from NumPy's global generator."""
+
+    def step(self, seed: int | None, t: float, dt: float) -> None:
+        super().step(seed, t, dt)
+        self.x += 1e-9 * np.random.standard_normal()  # noqa: NPY002 - that is what is wrong with it
+
+
+@pytest.mark.parametrize("make", [Forgets, Global])
+def test_what_is_not_saved_or_not_seeded_is_refused_before_anything_is_computed(make: Any) -> None:
+    with pytest.raises(pytams.ModelError, match="computed again, gives another score"):
+        run(make())
+
+
+def test_it_says_where_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    model = WellByStep()
+    problem = pytams.TAMS(model, **WELL).study(1, seed=1)._problem  # noqa: SLF001 - what a study hands to its engine
+    stepper = model.make_stepper(problem)
+    where: Any = stepper
+    assert where.where() == "WellByStep"
