@@ -118,7 +118,7 @@ class Simulator(Made, ABC):
         """
 
     def ended(self, t: float) -> bool:  # noqa: ARG002 - the default never looks
-        """Whether the trajectory ends before the end time, here (for AMS: back in the initial set). Default: never."""
+        """Whether it ends here, before the end time (for AMS: back in the initial set). Never by default."""
         return False
 
     def reached(self, t: float) -> bool:
