@@ -125,8 +125,8 @@ def test_it_is_loaded_where_a_branch_starts_and_saved_where_a_state_is_kept() ->
     result = run(model, 1)[0]
     n_records = sum(1 for question in model.asked if question == "save")
     n_branches = sum(not start.ended for one in result.iterations for start in one.starts)
-    assert model.asked.count("start") == WELL["n_trajectories"]
-    assert model.asked.count("load") == n_branches
+    assert model.asked.count("start") == WELL["n_trajectories"] + 2, "two more to see that they part"
+    assert model.asked.count("load") == n_branches + 2
     assert n_records < result.n_steps / 2
     assert model.asked.count("open") == model.asked.count("close") == 1
     assert not model.scratch[0].exists()
@@ -210,7 +210,7 @@ def test_sys_exit_is_an_error() -> None:
         ({"score": lambda self: "high" if self.n >= 10 else 0.1}, f"Breaks.score returned 'high' {AT_10}"),
         ({"ended": lambda self, t: "yes" if self.n >= 10 else False}, f"Breaks.ended returned 'yes' {AT_10}"),
         ({"reached": lambda self, t: "yes" if self.n >= 10 else False}, f"Breaks.reached returned 'yes' {AT_10}"),
-        ({"save": lambda self: object()}, r"Breaks.save returned object at run 0, slot 0, step 0 .*or bytes"),
+        ({"save": lambda self: object()}, r"Breaks.save returned object at run 0, slot 0, step \d+ .*or bytes"),
         ({"save": lambda self: bytes(self.n + 1)}, r"Breaks.save returned .* at run 0, slot 0, step \d+ .*it was"),
         ({"start": lambda self, rng: 1 / 0}, r"Breaks.start raised ZeroDivisionError at run 0, slot 0, step 0"),
         ({"open": lambda self, place: 1 / 0}, r"Breaks.start raised ZeroDivisionError at run 0, slot 0, step 0"),
@@ -264,6 +264,75 @@ class Global(WellByStep):
 def test_what_is_not_saved_or_not_seeded_is_refused_before_anything_is_computed(make: Any) -> None:
     with pytest.raises(pytams.ModelError, match="computed again, gives another score"):
         run(make())
+
+
+class Undone(WellByBranch):
+    """Loads its generator after it was seeded: every branch repeats its parent."""
+
+    def load(self, state: Any) -> None:
+        super().load(state)
+        self.loaded = state
+
+    def branch(self, seed: int) -> None:
+        super().branch(seed)
+        if self.loaded is not None:
+            super().load(self.loaded)
+
+    def start(self, rng: np.random.Generator) -> None:
+        super().start(rng)
+        self.loaded = None
+
+
+class Unseeded(WellByStep):
+    """Draws from a generator of its own, which is part of its state, and nobody seeds."""
+
+    def start(self, rng: np.random.Generator) -> None:
+        super().start(rng)
+        self.n = 0
+
+    def save(self) -> Any:
+        return np.array([self.x, self.y, self.n])
+
+    def load(self, state: Any) -> None:
+        super().load(state[:2])
+        self.n = int(state[2])
+
+    def step(self, seed: int | None, t: float, dt: float) -> None:
+        self.n += 1
+        super().step(self.n, t, dt)
+
+
+class Still(Lorenz):
+    """Deterministic, and not perturbed, from a random start."""
+
+    perturb = pytams.Simulator.perturb
+
+    def start(self, rng: np.random.Generator) -> None:
+        self.x = rng.normal([-8.0, -8.0, 27.0])
+
+
+@pytest.mark.parametrize("make", [Undone, Unseeded, Still])
+def test_branches_that_repeat_their_parents_are_an_error(make: Any) -> None:
+    tams = pytams.TAMS(make(), **(WELL | {"target_score": 17.5 if make is Still else 0.7}))
+    with pytest.raises(pytams.ModelError, match=r"two branches from one state, .* The seed has no effect"):
+        tams.run(1, seed=4)
+
+
+class Plateau(WellByStep):
+    """Its score says nothing for long."""
+
+    def score(self) -> float:
+        return float(np.floor(2 * super().score()))
+
+
+def test_a_score_that_says_little_is_no_repetition() -> None:
+    assert pytams.TAMS(Plateau(), **(WELL | {"target_score": 1.0})).run(2, seed=4).n_steps > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_coins_that_fall_alike_are_no_repetition(seed: int) -> None:
+    tams = pytams.TAMS(Walker(), end_time=2, step_size=1, target_score=4.5, n_trajectories=5)
+    assert tams.run(1, seed).n_steps > 0
 
 
 def test_it_says_where_it_is(caplog: pytest.LogCaptureFixture) -> None:

@@ -51,6 +51,8 @@ class Live:
         """What it holds: whose, which segment, at which step; None if that is not known."""
         self.place: Place | None = None
         self.is_closed = False
+        self.has_parted_after: set[str] = set()
+        """Whether two segments from one state have been seen to part: after `start`, after `load`."""
         self._lock = RLock()
         self._holder: Holder | None = None
         self._users: list[Holder] = []

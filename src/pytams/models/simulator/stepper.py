@@ -9,6 +9,7 @@ from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.core.segments import Point
 from pytams.models.block import Block
 from pytams.models.simulator.live import CheckedSimulator
+from pytams.models.simulator.repeats import check_that_branches_part
 
 if TYPE_CHECKING:
     from pytams.core.segments import Problem, Progress, SegmentKey
@@ -62,6 +63,8 @@ class Simulators:
             )
 
         if point is not self._running:
+            if step == start_step:
+                self._check_first(point)
             simulator.take(point)
         self._running = None  # until it is known where it gets
         ended = point.state is None and step == 0 and has_ended()
@@ -77,6 +80,13 @@ class Simulators:
         if not ended:
             self._running = Point(key, start_step, step, block.best, None)
         return block.progress(step, ended=ended)
+
+    def _check_first(self, point: Point) -> None:
+        """Of the first start, and of the first branch, see that the seed has an effect."""
+        way = "start" if point.state is None else "load"
+        if way not in self._live.has_parted_after:
+            check_that_branches_part(self._simulator, self._problem, point)
+            self._live.has_parted_after.add(way)
 
     def put_down(self) -> None:
         """Save where the simulator is: somebody else wants it, or to know it."""
