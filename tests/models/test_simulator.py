@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -130,6 +131,29 @@ def test_it_is_loaded_where_a_branch_starts_and_saved_where_a_state_is_kept() ->
     assert n_records < result.n_steps / 2
     assert model.asked.count("open") == model.asked.count("close") == 1
     assert not model.scratch[0].exists()
+
+
+class Noted(WellByStep):
+    """Notes in a folder what is opened and closed, in whatever process."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def open(self, place: Any) -> None:
+        self.place = place
+        (self.folder / place.scratch.name).write_text("open")
+
+    def close(self) -> None:
+        (self.folder / self.place.scratch.name).write_text("closed")
+
+
+def test_workers_close_what_they_have_opened(tmp_path: Path) -> None:
+    run(Noted(tmp_path), engine=partial(Processes, n_workers=2, seconds=0.01))
+    notes = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert len({name.rpartition("-")[0] for name in notes}) == 2
+    assert set(notes.values()) == {"closed"}
+    assert not [name for name in notes if (Path(tempfile.gettempdir()) / name).exists()]
 
 
 def test_it_is_opened_again_for_another_study() -> None:

@@ -7,6 +7,7 @@ import math
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import WorkersLostError
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
     from pytams.core.segments import Point, Problem
     from pytams.core.verification import Beginning, Outline
+
+
+_CLOSING_SECONDS = 10.0
+"""A worker that has nothing to do has so long to end."""
 
 
 class ExecutorWorkers:
@@ -129,12 +134,13 @@ class ExecutorWorkers:
             raise BreakdownError(str(error), _undone(futures)) from error
 
     def close(self) -> None:
-        """End the workers, if they are ours."""
+        """End the workers, if they are ours; those that have nothing to do may close what they have opened."""
+        is_busy = any(not future.done() for future in self._out)
         for future in self._out:
             future.cancel()
         self._out.clear()
         if self._make_executor is not None:
-            _end(self._executor)
+            _end(self._executor, 0.0 if is_busy else _CLOSING_SECONDS)
 
 
 def _outcome(future: Future[Any]) -> Outcome:
@@ -148,11 +154,13 @@ def _undone(futures: Sequence[Future[Any]]) -> list[int]:
     return [i for i, future in enumerate(futures) if not future.done() or future.exception()]
 
 
-def _end(executor: Executor) -> None:
-    """Shut down without waiting for tasks; processes that are left are killed."""
+def _end(executor: Executor, patience: float = 0.0) -> None:
+    """Shut down without waiting for tasks; processes that have not ended by themselves after a while are killed."""
     processes = list((getattr(executor, "_processes", None) or {}).values())
     executor.shutdown(wait=False, cancel_futures=True)
+    deadline = perf_counter() + patience
     for process in processes:
+        process.join(max(0.0, deadline - perf_counter()))
         process.kill()
     for process in processes:
         process.join()
