@@ -31,6 +31,7 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/dataflow.py
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/simulator.py
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/parallel.py
 

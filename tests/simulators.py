@@ -135,4 +135,4 @@ class Lorenz(pytams.Simulator):
 class LorenzAtBranches(Lorenz):
     """The same, perturbed where a segment starts."""
 
-    perturb_when = "branch"
+    when = "branch"

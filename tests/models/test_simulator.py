@@ -55,6 +55,14 @@ def test_a_deterministic_model_is_perturbed(make: Any) -> None:
     assert first.runs[0].iterations[0].killed_maxima != second.runs[0].iterations[0].killed_maxima
 
 
+def test_an_approximation_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    pytams.TAMS(LorenzAtBranches(), **WELL)
+    assert "LorenzAtBranches is perturbed only where a segment starts" in caplog.text
+    caplog.clear()
+    pytams.TAMS(Lorenz(), **WELL)
+    assert not caplog.records
+
+
 # --- the same bits --------------------------------------------------------------------------------------------------
 
 
@@ -67,6 +75,21 @@ def test_the_same_bits_with_any_engine_and_block_length(make: Any, tmp_path: Pat
         assert run(make(), engine=engine) == expected
     assert run(make(), engine=partial(Processes, n_workers=2, seconds=0.01)) == expected
     assert run(make(), out=tmp_path / "out") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [WellByStep, WellByBranch])
+@pytest.mark.parametrize("processes", [True, False])
+def test_the_same_bits_on_dask(make: Any, processes: bool) -> None:
+    distributed = pytest.importorskip("distributed")
+    from pytams.engine import OnDask  # noqa: PLC0415 - an extra
+
+    silent: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with (
+        distributed.LocalCluster(2, threads_per_worker=2, processes=processes, **silent) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert run(make(), engine=partial(OnDask, connect=client, seconds=0.01)) == run(make())
 
 
 @pytest.mark.parametrize("make", [WellByStep, WellByBranch])
@@ -251,7 +274,7 @@ def test_wrong_answers_are_named(methods: dict[str, Any], message: str) -> None:
     ("attributes", "message"),
     [
         ({"seeding": "steps"}, "Breaks.seeding must be 'step' or 'branch', not 'steps'"),
-        ({"perturb_when": None}, "Breaks.perturb_when must be 'step' or 'branch', not None"),
+        ({"when": None}, "Breaks.when must be 'step' or 'branch', not None"),
         ({"seeding": "branch"}, r"seeding is 'branch', but it defines no method branch\(seed\)"),
     ],
 )

@@ -118,7 +118,7 @@ class CheckedSimulator:
         self._layout: State | None = None
         self._asked: tuple[str, Where] | None = None
         defines = self._simulator.defines
-        self._is_perturbed = defines("perturb") and self._simulator.perturb_when
+        self._is_perturbed = defines("perturb") and self._simulator.when
         self._branches, self._says_reached = defines("branch"), defines("reached")
         self.may_end = defines("ended")
 

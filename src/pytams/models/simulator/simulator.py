@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pytams.core.segments import Problem
     from pytams.models.simulator.place import Place
 
+_logger = logging.getLogger("pytams")
+
 
 class Simulator(Made, ABC):
     """A model that holds its state: an ocean model, a molecular dynamics engine, a library in C or Fortran.
@@ -36,22 +39,22 @@ class Simulator(Made, ABC):
     seeding: str = "step"
     """``"step"``: `step` is given a seed each time. ``"branch"``: only `branch` is given one, where a segment starts,
     and the simulator draws from a generator of its own, which is part of what it saves."""
-    perturb_when: str = "step"
+    when: str = "step"
     """When `perturb` is called, if it is defined. ``"step"``: before each step. ``"branch"``: where a segment starts;
     then the simulator is no Markov chain, and the estimate is an approximation."""
 
-    _made_of: tuple[tuple[Any, ...], dict[str, Any]]
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _live: Live | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Take note of the arguments: every worker makes one with the same."""
         simulator = super().__new__(cls, *args, **kwargs)
-        simulator._made_of = args, kwargs
+        simulator._arguments = args, kwargs
         return simulator
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Send what it was made with, not what it holds."""
-        args, kwargs = self._made_of
+        args, kwargs = self._arguments
         return _made_again, (type(self), args, kwargs)
 
     # --- what a subclass defines --------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ class Simulator(Made, ABC):
         Parameters
         ----------
         rng
-            The stream of this step, or of this segment: see `perturb_when`.
+            The stream of this step, or of this segment: see `when`.
         """
 
     def ended(self, t: float) -> bool:  # noqa: ARG002 - the default never looks
@@ -146,13 +149,18 @@ class Simulator(Made, ABC):
         SettingsError
             If it cannot.
         """
-        for name, allowed in {"seeding": ("step", "branch"), "perturb_when": ("step", "branch")}.items():
+        for name, allowed in {"seeding": ("step", "branch"), "when": ("step", "branch")}.items():
             found = getattr(self, name)
             if found not in allowed:
                 text = f"{self.name}.{name} must be {' or '.join(map(repr, allowed))}, not {found!r}"
                 raise SettingsError("model", text)
         if self.seeding == "branch" and not self.defines("branch"):
             raise SettingsError("model", f"{self.name}.seeding is 'branch', but it defines no method branch(seed)")
+        if self.when == "branch" and self.defines("perturb"):
+            _logger.warning(
+                "%s is perturbed only where a segment starts: it is no Markov chain, so the estimate is approximate",
+                self.name,
+            )
 
     def defines(self, method: str) -> bool:
         """Whether a subclass defines a method that it may define."""
