@@ -125,7 +125,7 @@ def test_import_is_light() -> None:
 def test_public_names() -> None:
     asked = "TAMS Model SDE Study Result RunResult Settings load Engine Journal Stepper Source PytamsError"
     assert set(asked.split()) <= set(pytams.__all__) <= set(dir(pytams))
-    assert "plot" in dir(pytams)
+    assert {"plot", "migrate"} <= set(dir(pytams))
     assert callable(pytams.plot.levels)
     for name in pytams.__all__:
         assert getattr(pytams, name) is not None
@@ -135,6 +135,22 @@ def test_public_names() -> None:
     } == {name for name in pytams.__all__ if name.endswith("Error")}
     with pytest.raises(AttributeError, match="has no attribute 'fast'"):
         pytams.fast  # noqa: B018 - that is the point
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pytams.plot; print(pytams.plot.levels.__name__)",
+        "from pytams.plot import levels; print(levels.__name__)",
+        "from pytams import plot; print(plot.levels.__name__)",
+        "import pytams; print(pytams.plot.levels.__name__)",
+        "import pytams.plot as plot, pytams.analysis.plot as home; print(plot.levels.__name__, end=''); "
+        "print('' if plot.levels is home.levels else 'another')",
+    ],
+)
+def test_public_modules_are_imported_in_every_way(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("levels\n", "")
 
 
 def test_all_names_without_extras() -> None:

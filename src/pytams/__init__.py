@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pytams.core.settings import Settings
     from pytams.models.plain.model import Model
     from pytams.models.sde.model import SDE
+    from pytams.models.simulator import migrate as migrate
     from pytams.models.simulator.simulator import Simulator
     from pytams.sqldb.errors import LedgerError, NoIterationError, NoLedgerError, NoTrajectoryError
     from pytams.storage.options import Storage
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 __version__ = version("pytams")
 
 _HOMES = {
-    "pytams.analysis": ["plot"],
     "pytams.analysis.result": ["Result"],
     "pytams.analysis.runs": ["RunResult"],
     "pytams.core.errors": [
@@ -61,6 +63,8 @@ _HOMES = {
 }
 """Where the public names live; they are imported when they are asked for."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = {"plot": "pytams.analysis.plot", "migrate": "pytams.models.simulator.migrate"}
+"""Public modules that stand in a room."""
 
 __all__ = [
     "SDE",
@@ -89,19 +93,34 @@ __all__ = [
     "Variant",
     "WorkersLostError",
     "load",
-]  # and `plot`, which needs an extra
+]  # and the modules, of which `plot` needs an extra
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name in _MODULES:
+        value = import_module(_MODULES[name])
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
         raise AttributeError(f"module 'pytams' has no attribute {name!r}")
-    value = import_module("pytams.analysis.plot") if name == "plot" else getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_HOME})
+    return sorted({*globals(), *__all__, *_HOME, *_MODULES})
+
+
+class _Door(ModuleType):
+    """Lets ``import pytams.plot`` and ``from pytams.plot import levels`` in: imports the module when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(_MODULES[self.__name__.rpartition(".")[2]]), name)
+
+
+sys.modules |= {f"{__name__}.{name}": _Door(f"{__name__}.{name}") for name in _MODULES}
 
 
 def load(path: str | Path, variant: Variant | None = None, *, database_url: str | None = None) -> SavedStudy:

@@ -133,6 +133,7 @@ class CheckedSimulator:
         """Take up a segment where it is, and begin it if it has not begun."""
         key, start_step, step, _, state = point
         where = key, step
+        self._simulator.target_score = self._problem.target_score
         if state is None:
             rng = self._streams.initial_state(key.run, key.slot)
             self._ask("start", where, rng)

@@ -43,6 +43,9 @@ class Simulator(Made, ABC):
     """When `perturb` is called, if it is defined. ``"step"``: before each step. ``"branch"``: where a segment starts;
     then the simulator is no Markov chain, and the estimate is an approximation."""
 
+    target_score: float
+    """Of the study: known from `start` or `load` on."""
+
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _live: Live | None = None
 
