@@ -159,6 +159,24 @@ def repair(
 
 
 @app.command()
+def check(
+    input_file: Annotated[Path, typer.Argument(metavar="INPUT.toml", help="Settings.")],
+    steps: Annotated[int, typer.Option(min=2, help="Length of the trajectories to compute.")] = 40,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
+    ] = None,
+) -> None:
+    """See whether a model is fit for a study: a function of its seed, wherever it is put down and taken up."""
+    from pytams.cli.check import check_input  # noqa: PLC0415 - what only this needs
+
+    is_fine, lines = check_input(Config.load(input_file, settings or ()), steps)
+    for line in lines:
+        say(line)
+    if not is_fine:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def show(
     directory: Directory,
     url: Url = None,
