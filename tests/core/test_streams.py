@@ -66,7 +66,7 @@ def test_drawn_seeds_fit_toml() -> None:
 def test_no_global_random_state_anywhere() -> None:
     """All randomness goes through `core.streams`: no `np.random` function, no `random` module, no other generator.
 
-    `models.described` draws nothing: it describes the generators of users.
+    `models.described` draws nothing: it describes the generators of users. `migrate` seeds those of users.
     """
     forbidden = re.compile(
         r"(?<!numba\.)np\.random\.(?!Generator\b)|default_rng|^\s*(import|from) random\b|numpy\.random", re.M
@@ -75,6 +75,7 @@ def test_no_global_random_state_anywhere() -> None:
     offenders = [
         path.name
         for path in package.rglob("*.py")
-        if path.name not in {"streams.py", "described.py"} and forbidden.search(path.read_text(encoding="utf-8"))
+        if path.name not in {"streams.py", "described.py", "migrate.py"}
+        and forbidden.search(path.read_text(encoding="utf-8"))
     ]
     assert offenders == []

@@ -1,4 +1,4 @@
-"""Models written for pyTAMS, as simulators: only their import lines change."""
+"""Models that were written for others, as simulators: for pyTAMS (only their import lines change), and with a BMI."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.models.simulator.bmi import from_bmi
 from pytams.models.simulator.simulator import Simulator
 
 if TYPE_CHECKING:
     from pytams.models.simulator.place import Place
+
+__all__ = ["ForwardModel", "from_bmi"]
 
 
 class ForwardModel(Simulator):
