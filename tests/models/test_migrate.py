@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 import pytams
 from exact import DOUBLE_WELL_2D, ORNSTEIN_UHLENBECK
-from pytams.engine import Processes
+from pytams.engine import OnExecutor, Processes
 from pytams.models.loading import make_model
 
 IMPORT = "from pytams.migrate import ForwardModel as ForwardModelBaseClass\n"
@@ -87,6 +88,7 @@ class OrnsteinUhlenbeck(ForwardModelBaseClass):
 
     def _trajectory_branching_hook(self):
         self._n_branched += 1
+        self.seen = getattr(self, "seen", []) + [(self._step, self._time)]
 
     def _trajectory_restore_hook(self):
         self._n_restored += 1
@@ -199,8 +201,44 @@ def test_noise_is_keyed_whatever_draws_it(tmp_path: Path, code: str, name: str, 
 
 def test_its_hooks_are_called_where_a_branch_starts(tmp_path: Path) -> None:
     model = written(tmp_path, ORNSTEIN_UHLENBECK_GLOBAL, "OrnsteinUhlenbeck", level=1.5)
-    pytams.TAMS(model, **(BRIEF | {"target_score": 99.0})).run(1, seed=3)
+    result = pytams.TAMS(model, **(BRIEF | {"target_score": 99.0})).run(1, seed=3)
+    assert {step for step, _ in model.seen} >= {
+        start.step for one in result.runs[0].iterations for start in one.starts if not start.ended
+    }
+    assert all(time == pytest.approx(0.02 * step) for step, time in model.seen)
     assert model._n_branched == model._n_restored > 0  # noqa: SLF001 - names that such a class has
+
+
+def test_the_global_generators_of_the_user_stay_as_they_are(tmp_path: Path) -> None:
+    model = written(tmp_path, ORNSTEIN_UHLENBECK_GLOBAL, "OrnsteinUhlenbeck", level=1.5)
+    tams = pytams.TAMS(model, **(BRIEF | {"target_score": 99.0}))
+    np.random.seed(5)  # noqa: NPY002 - the one that the model draws from
+    expected = tams.run(1, seed=3).runs
+    assert np.random.standard_normal() == np.random.RandomState(5).standard_normal()  # noqa: NPY002
+    with ThreadPoolExecutor(2) as executor:
+        assert list(executor.map(lambda seed: tams.run(1, seed).runs, [3, 3])) == [expected, expected]
+        engine = partial(OnExecutor, executor=executor, n_workers=2, seconds=0.005)
+        assert tams.run(1, seed=3, engine=engine).runs == expected
+
+
+def test_a_class_may_have_names_that_we_have(tmp_path: Path) -> None:
+    code = DOUBLE_WELL.replace(
+        "self._state = np.array([-1.0, 0.0])", "self._state = np.array([-1.0, 0.0]); self._params = 3"
+    )
+    model = written(tmp_path, code, "DoubleWell", epsilon=0.4)
+    (tmp_path / "other").mkdir()
+    expected = pytams.TAMS(written(tmp_path / "other", DOUBLE_WELL, "DoubleWell", epsilon=0.4), **BRIEF).run(
+        2, seed=3
+    )
+    assert pytams.TAMS(model, **BRIEF).run(2, seed=3).runs == expected.runs
+
+
+@pytest.mark.parametrize(
+    "name", ["@classmethod\n    def name(cls):", "@staticmethod\n    def name():", "def name(self):"]
+)  # fmt: skip
+def test_its_name_in_every_way(tmp_path: Path, name: str) -> None:
+    model = written(tmp_path, DOUBLE_WELL.replace("@classmethod\n    def name(self):", name), "DoubleWell")
+    assert model.name == "the double well"
 
 
 def test_its_name_is_the_one_that_it_says(double_well: Any) -> None:

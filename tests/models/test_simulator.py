@@ -8,6 +8,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +192,10 @@ def test_what_killed_processes_left_is_removed() -> None:
     worker = model.scratch[0].name.rpartition("-")[0]
     left = model.scratch[0].parent / f"{worker.rpartition('-')[0]}-999999999-x"
     left.mkdir()
+    (left.parent / f"{left.name}.lock").touch()
     run(model, 1)
     assert not left.exists()
+    assert not (left.parent / f"{left.name}.lock").exists()
 
 
 # --- what is wrong --------------------------------------------------------------------------------------------------
@@ -359,10 +362,9 @@ class Still(Lorenz):
 
 
 @pytest.mark.parametrize("make", [Undone, Unseeded, Still])
-def test_branches_that_repeat_their_parents_are_an_error(make: Any) -> None:
-    tams = pytams.TAMS(make(), **(WELL | {"target_score": 17.5 if make is Still else 0.7}))
-    with pytest.raises(pytams.ModelError, match=r"two branches from one state, .* The seed has no effect"):
-        tams.run(1, seed=4)
+def test_branches_that_repeat_their_parents_are_said(make: Any, caplog: pytest.LogCaptureFixture) -> None:
+    pytams.TAMS(make(), **(WELL | {"target_score": 17.5 if make is Still else 0.7})).run(1, seed=4)
+    assert "branches from one state, with 9 different seeds, repeat each other" in caplog.text
 
 
 class Plateau(WellByStep):
@@ -372,14 +374,16 @@ class Plateau(WellByStep):
         return float(np.floor(2 * super().score()))
 
 
-def test_a_score_that_says_little_is_no_repetition() -> None:
+def test_a_score_that_says_little_is_no_repetition(caplog: pytest.LogCaptureFixture) -> None:
     assert pytams.TAMS(Plateau(), **(WELL | {"target_score": 1.0})).run(2, seed=4).n_steps > 0
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_few_coins_that_fall_alike_are_no_repetition(seed: int) -> None:
+def test_a_few_coins_that_fall_alike_are_no_repetition(seed: int, caplog: pytest.LogCaptureFixture) -> None:
     tams = pytams.TAMS(Walker(), end_time=2, step_size=1, target_score=4.5, n_trajectories=5)
     assert tams.run(1, seed).n_steps > 0
+    assert not caplog.records
 
 
 def test_it_says_where_it_is(caplog: pytest.LogCaptureFixture) -> None:
@@ -389,3 +393,151 @@ def test_it_says_where_it_is(caplog: pytest.LogCaptureFixture) -> None:
     stepper = model.make_stepper(problem)
     where: Any = stepper
     assert where.where() == "WellByStep"
+
+
+# --- what users do with an object -----------------------------------------------------------------------------------
+
+
+def test_attributes_that_workers_would_not_have_are_refused() -> None:
+    model = WellByStep()
+    model.epsilon = 0.3
+    with pytest.raises(
+        pytams.SettingsError, match="model: epsilon of WellByStep changed after it was made: every worker"
+    ):
+        pytams.TAMS(model, **WELL)
+    model = WellByStep()
+    tams = pytams.TAMS(model, **WELL)
+    expected = tams.run(1, seed=4).runs
+    assert tams.run(1, seed=4).runs == expected, "what it has changed itself is its own"
+    model.epsilon = 0.3
+    with pytest.raises(pytams.SettingsError, match="epsilon of WellByStep changed"):
+        tams.run(1, seed=4)
+
+
+class Pops(WellByStep):
+    """Empties what it is given."""
+
+    def __init__(self, params: dict[str, float]) -> None:
+        super().__init__(params.pop("epsilon"))
+
+
+def test_workers_get_what_the_constructor_was_given() -> None:
+    expected = run(WellByStep(0.2))
+    assert run(Pops({"epsilon": 0.2}), engine=partial(Processes, n_workers=2, seconds=0.01)) == expected
+
+
+@pytest.mark.parametrize("make", [WellByStep, WellByBranch])
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_two_studies_of_one_object_in_turn(make: Any, seed: int) -> None:
+    model = make()
+    tams = [pytams.TAMS(model, **(WELL | {"n_trajectories": n})) for n in (3, 4)]
+    expected = [one.run(1, seed).runs for one in tams]
+    engines = [partial(InProcess, block_length=n) for n in (1, 2)]
+    with (
+        tams[0].study(1, seed, engine=engines[0]) as first,
+        tams[1].study(1, seed, engine=engines[1]) as second,
+    ):  # fmt: skip
+        for _ in zip_longest(first, second):
+            pass
+        assert [first.result().runs, second.result().runs] == expected
+
+
+def test_one_object_in_several_threads() -> None:
+    model = Counted()
+    tams = pytams.TAMS(model, **(WELL | {"end_time": 0.2}))
+    expected = [tams.run(1, seed).runs for seed in range(20)]
+    with ThreadPoolExecutor(3) as executor:
+        found = list(executor.map(lambda seed: tams.run(1, seed).runs, range(20)))
+    assert found == expected
+    assert model.asked.count("open") == model.asked.count("close")
+
+
+class FailsToOpen(WellByStep):
+    """Fails when it is opened for the second time in a folder, half way."""
+
+    def __init__(self, folder: Path, at: int) -> None:
+        super().__init__()
+        self.folder, self.at = folder, at
+        self.drift = 0.0
+
+    def open(self, place: Any) -> None:
+        number = len(list(self.folder.iterdir()))
+        (self.folder / place.scratch.name).touch()
+        if number == self.at:
+            raise OSError("not yet")
+        self.drift = 0.05
+
+    def step(self, seed: int | None, t: float, dt: float) -> None:
+        super().step(seed, t, dt)
+        self.x += self.drift * dt
+
+
+def test_what_failed_to_open_is_opened_again(tmp_path: Path) -> None:
+    (tmp_path / "never").mkdir()
+    expected = run(FailsToOpen(tmp_path / "never", -1))
+    for at in range(4):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        engine = partial(Processes, n_workers=1, seconds=0.01)
+        assert run(FailsToOpen(folder, at), engine=engine, verify=False) == expected
+
+
+def test_what_fails_is_closed() -> None:
+    opened: list[str] = []
+
+    class Fails(Broken):
+        def open(self, place: Any) -> None:
+            opened.append("open")
+            self.place = place
+
+        def close(self) -> None:
+            opened.append("close")
+            assert self.place.scratch.is_dir()
+
+    for verify in (True, False):
+        with pytest.raises(pytams.ModelError):
+            run(Fails(), verify=verify)
+    assert opened.count("open") == opened.count("close") > 2
+
+
+def test_a_close_that_raises_costs_no_result(caplog: pytest.LogCaptureFixture) -> None:
+    class Raises(WellByStep):
+        def close(self) -> None:
+            raise OSError("it will not close")
+
+    assert run(Raises()) == run(WellByStep())
+    assert "Raises.close raised OSError: it will not close" in caplog.text
+
+
+def test_a_study_that_is_left_in_the_middle_of_a_step_says_so() -> None:
+    class Interrupted(WellByStep):
+        n = 0
+
+        def step(self, seed: int | None, t: float, dt: float) -> None:
+            type(self).n += 1
+            if type(self).n == 500:
+                raise KeyboardInterrupt
+            super().step(seed, t, dt)
+
+    with pytams.TAMS(Interrupted(), **WELL).study(1, seed=4) as study:
+        with pytest.raises(KeyboardInterrupt):
+            list(study)
+        with pytest.raises(RuntimeError, match="the study was left in the middle of a step: run it again, or resume"):
+            list(study)
+
+
+def test_a_dict_of_bytes_is_a_dict() -> None:
+    class Bytes(WellByStep):
+        def save(self) -> Any:
+            return {"bytes": np.frombuffer(super().save().tobytes(), np.uint8)}
+
+        def load(self, state: Any) -> None:
+            super().load(state["bytes"].view(np.float64))
+
+    assert run(Bytes())[0].estimate == run(WellByStep())[0].estimate
+
+
+def test_masked_values_are_no_state() -> None:
+    masked = {"save": lambda self: np.ma.masked_array([1.0, 2.0], mask=[True, False])}
+    with pytest.raises(pytams.ModelError, match="save returned .*without masked values"):
+        run(breaks(break_down=lambda self: None, **masked))

@@ -33,6 +33,8 @@ def _as_array(value: Any) -> NDArray[Any]:
     except Exception as error:  # ragged lists, and what other libraries' arrays raise
         raise TypeError(f"{_WANTED}, not {type(value).__name__}: {error}") from error
     is_text = array.dtype.kind in "SU" and isinstance(value, np.ndarray)  # text only where it is meant
+    if np.ma.is_masked(value):
+        raise TypeError(f"{_WANTED}, without masked values")
     if array.dtype.kind not in "biufc" and not is_text:
         raise TypeError(f"{_WANTED}, not {type(value).__name__}")
     return array.astype(array.dtype.newbyteorder("="), copy=False)

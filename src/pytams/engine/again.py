@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,13 +31,14 @@ def outlines(
 ) -> list[Outline]:
     """Compute beginnings in turn, with one fresh copy of the model; `watched` is around each block."""
     problem = replace(problem, model=_fresh(problem.model), traced=True, sparse_freq=0)
-    walks = [_Walk(problem, beginning) for beginning in beginnings]
     n_turns = _TURNS if len(beginnings) > 1 else 1
     n_steps = 1 + max((beginning.n_steps for beginning in beginnings), default=0) // n_turns
-    while going := [walk for walk in walks if not walk.is_done]:
-        for walk in going:
-            walk.go_on(n_steps, watched)
-    return [walk.outline() for walk in walks]
+    with ExitStack() as stack:
+        walks = [stack.enter_context(closing(_Walk(problem, beginning))) for beginning in beginnings]
+        while going := [walk for walk in walks if not walk.is_done]:
+            for walk in going:
+                walk.go_on(n_steps, watched)
+        return [walk.outline() for walk in walks]
 
 
 def _fresh(model: Steppable) -> Steppable:
@@ -77,11 +78,14 @@ class _Walk:
                 self._digests[int(step)] = digest(state)
             self._step, self._ended = progress.step, progress.ended
 
+    def close(self) -> None:
+        """Let go of the stepper."""
+        self._stepper.close()
+
     def outline(self) -> Outline:
         """Say what came of it."""
         _, points = self._stepper.checkpoint()
         self._digests |= {point.step: digest(point.state) for point in points if point.state is not None}
-        self._stepper.close()
         last = self._beginning.last_step
         n_scores = last - self._beginning.start.first_step + 1
         return Outline(self._scores[:n_scores], self._digests, self._ended and self._step <= last)

@@ -1,7 +1,7 @@
 """Whether a model is fit for a study: a few trajectories, computed in the ways that a study may ask for.
 
 What a study asks is that a trajectory is a function of its seed: whoever computes it, whatever was computed before,
-and wherever it was put down and taken up again. All is asked of a process of its own, in an empty folder.
+and wherever it was put down and taken up again. All is asked of a process of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import copy
 import hashlib
 import math
 import os
-import tempfile
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, SegmentKey
 from pytams.core.states import digest, n_bytes
+from pytams.engine.pool import end
 from pytams.engine.processes import make_executor
 from pytams.engine.worker import pack, problem_of
 
@@ -40,6 +40,10 @@ _NO_EFFECT = (
     "the seed has no effect: does `load` undo what `branch` has seeded, or does it draw from another generator? For "
     "a deterministic model, define `perturb`"
 )
+
+
+_CLOSING_SECONDS = 10.0
+"""For the model to close."""
 
 
 class Finding(NamedTuple):
@@ -86,26 +90,28 @@ def check_model(problem: Problem, n_steps: int) -> Report:
     problem = replace(problem, traced=True, sparse_freq=0)
     n_steps = min(n_steps, problem.n_steps)
     packed = pack(problem)
-    with tempfile.TemporaryDirectory(prefix="pytams-check-") as folder:
-        findings, cost, rest, middle = _in_a_process(packed, folder, _ask, n_steps)
-        again = _in_a_process(packed, folder, _go_on, middle, n_steps)
-        findings.append(Finding("in another process, it goes on to the same bits", again == rest, _UNSAVED))
-        left = ", ".join(sorted(os.listdir(folder))[:5])
-        advice = f"it left {left}, and so would every worker: use a folder of its own (place.scratch)"
-        findings.append(Finding("it leaves nothing in the working directory", not left, advice))
+    before = {*os.listdir(), "__pycache__"}
+    findings, cost, rest, middle = _in_a_process(packed, _ask, n_steps)
+    again = _in_a_process(packed, _go_on, middle, n_steps)
+    findings.append(Finding("in another process, it goes on to the same bits", again == rest, _UNSAVED))
+    left = ", ".join(sorted({*os.listdir()} - before)[:5])
+    advice = f"it left {left}, and so would every worker: use a folder of its own (place.scratch)"
+    findings.append(Finding("it leaves nothing in the working directory", not left, advice))
     return Report(findings, cost)
 
 
-def _in_a_process(packed: bytes, folder: str, function: Callable[..., Any], *arguments: Any) -> Any:
+def _in_a_process(packed: bytes, function: Callable[..., Any], *arguments: Any) -> Any:
     name = hashlib.sha256(packed).hexdigest()
     executor = make_executor(1, name, packed)
+    patience = 0.0
     try:
-        executor.submit(os.chdir, folder).result()
-        return executor.submit(function, name, packed, *arguments).result()
+        found = executor.submit(function, name, packed, *arguments).result()
+        patience = _CLOSING_SECONDS
     except BrokenExecutor as error:
         raise ModelError(f"the model ended its process ({error}): a crash, os._exit, or no memory left") from error
     finally:
-        executor.shutdown()
+        end(executor, patience)
+    return found
 
 
 # --- in the process -------------------------------------------------------------------------------------------------

@@ -163,14 +163,19 @@ class InProcess(Keeping):
     def __init__(self, problem: Problem, block_length: int | None = None, threads: int = 1) -> None:
         options = Runner(block_length=block_length, threads=threads)
         stepper = problem.model.make_stepper(problem, options.threads)
-        self._watchdog = Watchdog()
+        self._watchdog, self._was_left = Watchdog(), False
         self._where = partial(_where, problem, stepper)
         super().__init__(stepper, partial(_outlines, problem), options.block_length)
 
     def advance(self) -> list[Progress]:
         """Advance all segments by a block; one that takes far longer than those before it is said aloud."""
+        if self._was_left:
+            raise RuntimeError("the study was left in the middle of a step: run it again, or resume its directory")
+        self._was_left = True
         with self._watchdog.at(self._where):
-            return super().advance()
+            reports = super().advance()
+        self._was_left = False
+        return reports
 
     def close(self) -> None:
         """Forget everything."""

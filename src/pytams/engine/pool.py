@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pytams.core.verification import Beginning, Outline
 
 
-_CLOSING_SECONDS = 10.0
-"""A worker that has nothing to do has so long to end."""
+_CLOSING_SECONDS, _SHORT_SECONDS = 10.0, 0.5
+"""Workers have so long to end; less if one has something to do, which is not waited for."""
 
 
 class ExecutorWorkers:
@@ -111,7 +111,7 @@ class ExecutorWorkers:
         """Replace the executor: all that is out is lost."""
         if self._make_executor is None:
             raise WorkersLostError("the executor broke down, or a task hangs in it: make a new one, and resume")
-        _end(self._executor)
+        end(self._executor)
         self._begin(self._make_executor(self._name, self._packed))
         return True
 
@@ -140,7 +140,7 @@ class ExecutorWorkers:
             future.cancel()
         self._out.clear()
         if self._make_executor is not None:
-            _end(self._executor, 0.0 if is_busy else _CLOSING_SECONDS)
+            end(self._executor, _SHORT_SECONDS if is_busy else _CLOSING_SECONDS)
 
 
 def _outcome(future: Future[Any]) -> Outcome:
@@ -154,7 +154,7 @@ def _undone(futures: Sequence[Future[Any]]) -> list[int]:
     return [i for i, future in enumerate(futures) if not future.done() or future.exception()]
 
 
-def _end(executor: Executor, patience: float = 0.0) -> None:
+def end(executor: Executor, patience: float = 0.0) -> None:
     """Shut down without waiting for tasks; processes that have not ended by themselves after a while are killed."""
     processes = list((getattr(executor, "_processes", None) or {}).values())
     executor.shutdown(wait=False, cancel_futures=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -113,16 +114,15 @@ def _depth(segment: _Segment) -> int:
 
 def _compute(problem: Problem, segments: Sequence[_Segment]) -> None:
     """Compute segments whose branch points are known."""
-    stepper = problem.model.make_stepper(problem)
     running = {segment.start.key: segment for segment in segments}
-    for segment in segments:
-        stepper.join(segment.point)
-    while running:
-        for progress in stepper.advance(None):
-            segment_or_done = running.get(progress.key)
-            if segment_or_done is not None and segment_or_done.add(progress):
-                del running[progress.key]
-    stepper.close()
+    with closing(problem.model.make_stepper(problem)) as stepper:
+        for segment in segments:
+            stepper.join(segment.point)
+        while running:
+            for progress in stepper.advance(None):
+                segment_or_done = running.get(progress.key)
+                if segment_or_done is not None and segment_or_done.add(progress):
+                    del running[progress.key]
 
 
 def _joined(courses: Sequence[Course]) -> Course:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,19 +80,18 @@ def begin_again(name: str, packed: bytes, beginnings: Sequence[Beginning]) -> li
 def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> Answer:
     """Advance some segments for some seconds, by a block at least: this is a task."""
     problem = problem_of(name, packed)
-    stepper = problem.model.make_stepper(problem)
-    for point in points:
-        stepper.join(point)
-    reports: list[Progress] = []
-    n_ended = 0
-    start = perf_counter()
-    deadline = start + seconds
-    while True:
-        new = stepper.advance(None)
-        n_ended += sum(report.ended for report in new)
-        reports += new
-        if n_ended == len(points) or perf_counter() >= deadline:
-            break
-    more, left = stepper.checkpoint()
-    stepper.close()
+    with closing(problem.model.make_stepper(problem)) as stepper:
+        for point in points:
+            stepper.join(point)
+        reports: list[Progress] = []
+        n_ended = 0
+        start = perf_counter()
+        deadline = start + seconds
+        while True:
+            new = stepper.advance(None)
+            n_ended += sum(report.ended for report in new)
+            reports += new
+            if n_ended == len(points) or perf_counter() >= deadline:
+                break
+        more, left = stepper.checkpoint()
     return Answer(reports + more, left, stepper.n_steps, perf_counter() - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,8 +64,7 @@ def from_bmi(
         )
     if (seed is None) == (perturb is None):
         raise SettingsError("seed", f"{name} needs either seed=, which seeds its generator, or perturb=")
-    kind = _Seeded if perturb is None else _Perturbed
-    return kind(model, config_file, score, seed, perturb, None if state is None else tuple(state), save, load)
+    return _Bmi(model, config_file, score, seed, perturb, None if state is None else tuple(state), save, load)
 
 
 class _Bmi(Simulator):
@@ -94,11 +94,12 @@ class _Bmi(Simulator):
 
     def open(self, place: Place) -> None:  # noqa: ARG002 - it works where it does
         """Initialise it, and remember how it begins."""
-        self._model = self._make()
-        self._model.initialize(self._config_file)
+        model = self._make()
+        model.initialize(self._config_file)
+        self._model = model
         if self._state is not None:
             self._check_variables(self._state)
-        self._saved = self.save()
+        self._saved = copy.deepcopy(self.save())
 
     def _check_variables(self, names: tuple[str, ...]) -> None:
         known = {*self._model.get_input_var_names(), *self._model.get_output_var_names()}
@@ -109,7 +110,7 @@ class _Bmi(Simulator):
 
     def start(self, rng: np.random.Generator) -> None:  # noqa: ARG002 - it begins as it is initialised
         """Put it back to how it began."""
-        self.load(self._saved)
+        self.load(copy.deepcopy(self._saved))
 
     def save(self) -> Any:
         """Get its state."""
@@ -152,15 +153,12 @@ class _Bmi(Simulator):
     def close(self) -> None:
         """Finalise it."""
         if self._model is not None:
-            self._model.finalize()
+            model, self._model = self._model, None
+            model.finalize()
 
-
-class _Seeded(_Bmi):
-    """One whose generator is seeded before each step."""
-
-
-class _Perturbed(_Bmi):
-    """One that is deterministic, and perturbed before each step."""
+    def defines(self, method: str) -> bool:
+        """Whether it is perturbed, among others."""
+        return self._perturb is not None if method == "perturb" else super().defines(method)
 
     def perturb(self, rng: np.random.Generator) -> None:
         """Change its state a little."""

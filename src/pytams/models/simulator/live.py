@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import logging
+import math
 from contextlib import closing, contextmanager, suppress
 from multiprocessing.util import Finalize
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from pytams.models.answers import Where
     from pytams.models.simulator.simulator import Simulator
 
-_BYTES = "bytes"
+_logger = logging.getLogger("pytams")
+
+_BYTES = "pytams.bytes"
 """A state of bytes is a dict of one array of this name."""
 
 
@@ -36,21 +40,34 @@ class Holder(Protocol):
         """Save where it is: somebody else wants it."""
 
 
+class Told(NamedTuple):
+    """What is known of where a simulator is taken up."""
+
+    step: int
+    t: float
+    dt: float
+    target_score: float
+
+
 class Live:
-    """A simulator that is opened when it is first asked, for one holder at a time.
+    """A simulator that is opened when it is asked something, for one holder at a time, and closed with the last one.
 
     Parameters
     ----------
     simulator
         The object.
+    on_close
+        Called when it has been closed.
     """
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, on_close: Callable[[], None]) -> None:
         self.simulator = simulator
-        self.at: tuple[object, SegmentKey, int] | None = None
-        """What it holds: whose, which segment, at which step; None if that is not known."""
+        self._on_close = on_close
+        self.at: Where | None = None
+        """Which segment its holder has it at, and at which step; None if that is not known."""
+        self.told = Told(0, 0.0, math.nan, math.nan)
+        """Where it was taken up last, or is being taken up."""
         self.place: Place | None = None
-        self.is_closed = False
         self.has_parted_after: set[str] = set()
         """Whether two segments from one state have been seen to part: after `start`, after `load`."""
         self._lock = RLock()
@@ -60,16 +77,23 @@ class Live:
 
     def used_by(self, holder: Holder) -> None:
         """Stay open for one more."""
-        self._users.append(holder)
+        with self._lock:
+            self._users.append(holder)
 
     @contextmanager
     def held_by(self, holder: Holder) -> Iterator[None]:
         """Be in one hand; who had it before saves first what it holds."""
         with self._lock:
-            if self._holder is not holder and self._holder is not None:
-                self._holder.put_down()
-            self._holder = holder
+            if self._holder is not holder:
+                if self._holder is not None:
+                    self._holder.put_down()
+                self._holder, self.at = holder, None
             yield
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been opened, and not closed since."""
+        return self.place is not None
 
     def open(self) -> None:
         """Open it, if it is not."""
@@ -89,14 +113,18 @@ class Live:
                 self.close()
 
     def close(self) -> None:
-        """Close it, whoever uses it."""
-        self.is_closed = True
-        self._end()
+        """Close it, whoever uses it: it is opened again if it is asked again."""
+        if self.place is not None:
+            self.place, self.at = None, None
+            self._end()
+            self._on_close()
 
 
 def _close(simulator: Simulator, place: Place) -> None:
     try:
         simulator.close()
+    except RAISED as error:  # nothing depends on it
+        _logger.warning("%s.close raised %s: %s", simulator.name, type(error).__name__, error)
     finally:
         place.remove()
 
@@ -111,7 +139,6 @@ class CheckedSimulator:
         self._live, self._simulator = live, live.simulator
         self._problem = problem
         self._dt = problem.step_size
-        self._whose = problem.seed, problem.step_size
         self._streams = Streams(problem.seed)
         self._answers = Answers(self._simulator.name, problem.step_size)
         self._seeds: tuple[SegmentKey | None, int, list[int]] = (None, 0, [])
@@ -133,27 +160,31 @@ class CheckedSimulator:
         """Take up a segment where it is, and begin it if it has not begun."""
         key, start_step, step, _, state = point
         where = key, step
-        self._simulator.target_score = self._problem.target_score
+        is_here = self._live.at == where
+        self._live.at = None  # until it is
+        self._live.told = Told(step, step * self._dt, self._dt, self._problem.target_score)
+        begins = state is None or (step == start_step and key.branch > 0)
         if state is None:
             rng = self._streams.initial_state(key.run, key.slot)
             self._ask("start", where, rng)
-        elif self._live.at != (self._whose, *where) or step == start_step:
+        elif begins or not is_here:
             self._ask("load", where, _content(state))
-        if state is None or step == start_step:
+        if begins:
             if self._branches:
                 self._ask("branch", where, self._streams.branch_seed(*key))
             if self._is_perturbed == "branch":
                 self._ask("perturb", where, self._streams.perturbation(*key, 0))
-        self._live.at = self._whose, *where
+        self._live.at = where
 
     def step(self, key: SegmentKey, start_step: int, step: int) -> None:
         """Advance from a step to the next."""
         where, number = (key, step), step - start_step
+        self._live.at = None
         if self._is_perturbed == "step":
             self._ask("perturb", where, self._streams.perturbation(*key, number))
         seed = self._seed(key, number) if self._simulator.seeding == "step" else None
         self._ask("step", where, seed, step * self._dt, self._dt)
-        self._live.at = self._whose, key, step + 1
+        self._live.at = key, step + 1
 
     def _seed(self, key: SegmentKey, number: int) -> int:
         chunk, position = divmod(number, SEEDS_PER_CHUNK)
@@ -198,17 +229,17 @@ class CheckedSimulator:
             self._live.open()
             return getattr(self._simulator, method)(*arguments)
         except RAISED as error:
-            self._live.at = None
             said = self._live.place.last_words() if self._live.place else ""
+            self._live.close()  # who knows what is left of it
             raised = self._answers.raised(method, error, where)
             raise ModelError(f"{raised}{said}", raised.method, raised.place) from error
 
 
 def starts(simulator: Simulator, seed: int) -> list[State]:
     """Draw two starts, of a fresh copy; none if it raises: what is wrong is said where it is advanced."""
-    live, streams = Live(copy.deepcopy(simulator)), Streams(seed)
+    streams = Streams(seed)
     found: list[State] = []
-    with closing(live), suppress(*RAISED):
+    with suppress(*RAISED), closing(Live(copy.deepcopy(simulator), lambda: None)) as live:
         live.open()
         for slot in (0, 1):
             live.simulator.start(streams.initial_state(0, slot))

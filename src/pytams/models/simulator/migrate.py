@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import random
 from abc import abstractmethod
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +18,8 @@ from pytams.models.simulator.bmi import from_bmi
 from pytams.models.simulator.simulator import Simulator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytams.models.simulator.place import Place
 
 __all__ = ["ForwardModel", "from_bmi"]
@@ -30,7 +35,7 @@ class ForwardModel(Simulator):
     a trajectory can be computed again.
     """
 
-    _said_name: classmethod[Any, ..., Any]
+    _said_name: Any
 
     _id = 0
     _step = 0
@@ -41,15 +46,14 @@ class ForwardModel(Simulator):
     def __init_subclass__(cls, **options: Any) -> None:
         """Let a class say its name as it did there, by a method of the class."""
         super().__init_subclass__(**options)
-        said = vars(cls).get("name")
-        if isinstance(said, classmethod):
-            cls._said_name = said
-            del cls.name
+        said = inspect.getattr_static(cls, "name")
+        if not isinstance(said, property):
+            cls._said_name, cls.name = said, ForwardModel.name  # type: ignore[method-assign] # of the class, or not
 
     def __init__(self, **params: Any) -> None:
-        self._params = params
-        self._draws_globally: bool | None = None
-        self._is_branch = False
+        self.__params = params
+        self.__draws_globally: bool | None = None
+        self.__is_branch = False
 
     # --- what a subclass defines --------------------------------------------------------------------------------
 
@@ -110,15 +114,16 @@ class ForwardModel(Simulator):
         self._begin(int(rng.integers(2**31)))
 
     def _begin(self, number: int) -> None:
-        params = copy.deepcopy(self._params)
+        params = copy.deepcopy(self.__params)
         params["model"] = {**params, **params.get("model", {}), "deterministic": True}
-        self._id, self._step, self._time, self._is_branch = number, 0, 0.0, False
+        self._id, self._step, self._time, self.__is_branch = number, 0, 0.0, False
         self._init_model(number, params)
 
     def load(self, state: Any) -> None:
         """Take a state up again."""
+        told = self._live.told
         self.set_current_state(state)
-        self._is_branch = True
+        self._step, self._time, self.__is_branch = told.step, told.t, True
         self._trajectory_restore_hook()
 
     def save(self) -> Any:
@@ -127,24 +132,27 @@ class ForwardModel(Simulator):
 
     def branch(self, seed: int) -> None:  # noqa: ARG002 - each step is seeded
         """Say that a branch starts."""
-        if self._is_branch:
+        if self.__is_branch:
             self._trajectory_branching_hook()
 
     def step(self, seed: int | None, t: float, dt: float) -> None:
         """Advance by one step, with the noise of its seed."""
         assert seed is not None
         self._step, self._time = round(t / dt), t
-        self._noise = self._noise_of(seed)
-        advanced = self._advance(self._step, t, dt, self._noise, True)
+        if self.__draws_globally is None:
+            with _global_generators(None):
+                before = _global_state()
+                self.make_noise()
+                self.__draws_globally = _global_state() != before
+        self._seed(seed)
+        with _global_generators(seed) if self.__draws_globally else nullcontext():
+            self._noise = self.make_noise()
+            advanced = self._advance(self._step, t, dt, self._noise, True)
         if not math.isclose(advanced, dt, rel_tol=1e-9):
             raise ValueError(f"_advance returned {advanced}: a step must be of length dt = {dt}")
         self._step, self._time = self._step + 1, t + dt
 
-    def _noise_of(self, seed: int) -> Any:
-        if self._draws_globally is None:
-            before = _global_state()
-            self.make_noise()
-            self._draws_globally = _global_state() != before
+    def _seed(self, seed: int) -> None:
         for value in vars(self).values():
             if isinstance(value, np.random.Generator):
                 value.bit_generator.state = type(value.bit_generator)(seed).state
@@ -152,14 +160,10 @@ class ForwardModel(Simulator):
                 value.seed(_words(seed))
             elif isinstance(value, random.Random):
                 value.seed(seed)
-        if self._draws_globally:
-            np.random.seed(_words(seed))  # noqa: NPY002 - it is the one that is drawn from
-            random.seed(seed)
-        return self.make_noise()
 
     def reached(self, t: float) -> bool:
         """Ask whether it has converged."""
-        return bool(self.check_convergence(self._step, t, self.score(), self.target_score))
+        return bool(self.check_convergence(self._step, t, self.score(), self._live.told.target_score))
 
     def close(self) -> None:
         """Let it clear itself."""
@@ -169,6 +173,24 @@ class ForwardModel(Simulator):
 def _words(seed: int) -> list[int]:
     """Split a seed into numbers that the older generators take."""
     return [seed & 0xFFFFFFFF, seed >> 32]
+
+
+_lock = RLock()
+
+
+@contextmanager
+def _global_generators(seed: int | None) -> Iterator[None]:
+    """Have NumPy's and Python's global generators alone, seeded; they are put back afterwards."""
+    with _lock:
+        states: Any = np.random.get_state(), random.getstate()  # noqa: NPY002 - they are the ones that are drawn from
+        if seed is not None:
+            np.random.seed(_words(seed))  # noqa: NPY002
+            random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(states[0])  # noqa: NPY002
+            random.setstate(states[1])
 
 
 def _global_state() -> tuple[Any, ...]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import re
 import shutil
 import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 _LOG_BYTES = 2000
 """So much of a log's end is quoted."""
+_PREFIX, _LOCK = "pytams-", ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,20 @@ class Place:
     """A file for what it has to say, in that folder; its end is quoted when the simulator fails."""
     worker: str
     """Name of the worker: ``host-process``."""
+    _lock: TextIO
+    """Beside the folder: locked as long as the folder is in use."""
 
     @classmethod
     def make(cls) -> Place:
         """Make one where the system keeps temporary files (``TMPDIR``); remove what killed processes left."""
+        _remove_left(Path(tempfile.gettempdir()))
         worker = f"{socket.gethostname()}-{os.getpid()}"
-        _remove_left(Path(tempfile.gettempdir()), socket.gethostname())
-        scratch = Path(tempfile.mkdtemp(prefix=f"pytams-{worker}-"))
-        return cls(scratch, scratch / "simulator.log", worker)
+        scratch = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{worker}-"))
+        path = Path(f"{scratch}.unlocked")  # nobody looks for it before it is locked
+        lock = path.open("w", encoding="ascii")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path.rename(f"{scratch}{_LOCK}")
+        return cls(scratch, scratch / "simulator.log", worker, lock)
 
     def last_words(self) -> str:
         """Quote the end of the log, if there is one."""
@@ -43,21 +51,21 @@ class Place:
 
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        _remove(self.scratch)
+        self._lock.close()
 
 
-def _remove_left(folder: Path, host: str) -> None:
-    for path in folder.glob(f"pytams-{host}-*"):
-        found = re.fullmatch(rf"pytams-{re.escape(host)}-(\d+)-\w+", path.name)
-        if found and path.is_dir() and not _is_alive(int(found[1])):
-            shutil.rmtree(path, ignore_errors=True)
+def _remove(scratch: Path) -> None:
+    shutil.rmtree(scratch, ignore_errors=True)
+    Path(f"{scratch}{_LOCK}").unlink(missing_ok=True)
 
 
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
+def _remove_left(folder: Path) -> None:
+    """Remove folders whose locks nobody holds."""
+    for path in folder.glob(f"{_PREFIX}*{_LOCK}"):
+        try:
+            with path.open("r+", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(Path(str(path).removesuffix(_LOCK)))
+        except OSError:  # in use, or somebody else's
+            continue

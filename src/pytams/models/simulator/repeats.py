@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pytams.core.errors import ModelError, Place
+from pytams.core.errors import Place
+from pytams.core.ports import BLOCK_SECONDS
 from pytams.core.states import equal_states
 
 if TYPE_CHECKING:
@@ -12,38 +15,37 @@ if TYPE_CHECKING:
     from pytams.core.states import State
     from pytams.models.simulator.live import CheckedSimulator
 
+_logger = logging.getLogger("pytams")
+
 _STEPS = 4, 32, 256
 """So many are made, and more if nothing has differed."""
 _OTHERS = 8
-"""So many other seeds have to give the same: with few steps, and few ways to go, one may by chance."""
+"""So many other seeds have to give the same: with few ways to go, one may by chance."""
 
 
-def check_that_branches_part(simulator: CheckedSimulator, problem: Problem, point: Point) -> None:
-    """Begin a segment, and others from the same state, and see whether they part.
+def warn_if_branches_do_not_part(simulator: CheckedSimulator, problem: Problem, point: Point) -> None:
+    """Begin a segment, and others from the same state, and say so if they do not part within a block.
 
-    If all scores are equal, and are not constant, or if the states are equal, too, then every branch repeats its
-    parent, and a study finds nothing.
-
-    Raises
-    ------
-    ModelError
-        If they do not part.
+    If all scores are equal, and are not constant, or if the states are equal, too, it looks as if every branch
+    repeats its parent; a study would find nothing. A model whose noise is rare looks the same.
     """
-    key = point.key
-    others = [point._replace(key=key._replace(branch=key.branch + i)) for i in range(1, _OTHERS + 1)]
+    deadline = perf_counter() + BLOCK_SECONDS
+    others = [point._replace(key=point.key._replace(branch=point.key.branch + i)) for i in range(1, _OTHERS + 1)]
     for n_steps in _STEPS:
         scores, state = _begun(simulator, problem, point, n_steps)
-        for other in others:
+        for other in others if n_steps == _STEPS[-1] else others[:1]:
             again, other_state = _begun(simulator, problem, other, n_steps)
-            if again != scores:
+            if again != scores or perf_counter() > deadline:
                 return
     if len(set(scores)) > 1 or (scores and equal_states(state, other_state)):
-        place = Place(*key, point.step, point.step * problem.step_size)
-        raise ModelError(
-            f"{problem.model.name}: two branches from one state, with different seeds, repeat each other: the same "
-            f"{len(scores)} scores from {place} on. The seed has no effect. Does `load` undo what `branch` has "
-            "seeded, or does it draw from another generator? For a deterministic model, define `perturb`.",
-            place=place,
+        _logger.warning(
+            "%s: branches from one state, with %d different seeds, repeat each other: the same %d scores from %s on. "
+            "Has the seed no effect? Does `load` undo what `branch` has seeded, or does it draw from another "
+            "generator? A deterministic model needs `perturb`",
+            problem.model.name,
+            _OTHERS + 1,
+            len(scores),
+            Place(*point.key, point.step, point.step * problem.step_size),
         )
 
 

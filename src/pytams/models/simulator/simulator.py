@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import SettingsError
 from pytams.core.states import equal_states
+from pytams.models.described import described
 from pytams.models.made import Made
 from pytams.models.simulator.live import Live, starts
 from pytams.models.simulator.stepper import Simulators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Set
     from typing import Self
 
     import numpy as np
@@ -25,7 +27,21 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("pytams")
 
 
-class Simulator(Made, ABC):
+class _Kind(ABCMeta):
+    """Takes note of what a simulator is when it has been made."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        simulator = super().__call__(*args, **kwargs)
+        simulator._as_made = _attributes(simulator)  # noqa: SLF001 - it has just been made, here
+        return simulator
+
+
+def _attributes(simulator: Simulator) -> dict[str, str]:
+    ours = {"_arguments", "_as_made", "_changes", "_live", "_made_with"}
+    return {name: described(value) for name, value in vars(simulator).items() if name not in ours}
+
+
+class Simulator(Made, metaclass=_Kind):
     """A model that holds its state: an ocean model, a molecular dynamics engine, a library in C or Fortran.
 
     Subclass it and define `start`, `load`, `save`, `step` and `score`. An object is made once in every worker, by
@@ -43,20 +59,25 @@ class Simulator(Made, ABC):
     """When `perturb` is called, if it is defined. ``"step"``: before each step. ``"branch"``: where a segment starts;
     then the simulator is no Markov chain, and the estimate is an approximation."""
 
-    target_score: float
-    """Of the study: known from `start` or `load` on."""
-
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    _live: Live | None = None
+    _as_made: dict[str, str]
+    _changes: Set[str] = frozenset()
+    """Attributes that it has changed itself while it was open."""
+    _live: Live
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Take note of the arguments: every worker makes one with the same."""
         simulator = super().__new__(cls, *args, **kwargs)
-        simulator._arguments = args, kwargs
+        try:
+            simulator._arguments = copy.deepcopy((args, kwargs))  # a constructor may change what it is given
+        except Exception:
+            simulator._arguments = args, kwargs
+        simulator._live = Live(simulator, simulator._note_what_it_changes)
         return simulator
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Send what it was made with, not what it holds."""
+        self._check_attributes()
         args, kwargs = self._arguments
         return _made_again, (type(self), args, kwargs)
 
@@ -152,6 +173,7 @@ class Simulator(Made, ABC):
         SettingsError
             If it cannot.
         """
+        self._check_attributes()
         for name, allowed in {"seeding": ("step", "branch"), "when": ("step", "branch")}.items():
             found = getattr(self, name)
             if found not in allowed:
@@ -165,6 +187,23 @@ class Simulator(Made, ABC):
                 self.name,
             )
 
+    def _check_attributes(self) -> None:
+        """Refuse what workers would not have: attributes that were set from outside after it was made."""
+        changed = [] if self._live.is_open else sorted(self._changed() - self._changes)
+        if changed:
+            raise SettingsError(
+                "model",
+                f"{', '.join(changed)} of {self.name} changed after it was made: every worker makes one with the "
+                "same arguments, so give this as an argument of its constructor",
+            )
+
+    def _changed(self) -> set[str]:
+        now = _attributes(self)
+        return {name for name in {*self._as_made, *now} if self._as_made.get(name) != now.get(name)}
+
+    def _note_what_it_changes(self) -> None:
+        self._changes = self._changed()
+
     def defines(self, method: str) -> bool:
         """Whether a subclass defines a method that it may define."""
         return getattr(type(self), method) is not getattr(Simulator, method)
@@ -176,8 +215,7 @@ class Simulator(Made, ABC):
 
     def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:  # noqa: ARG002 - it has its own
         """Make what advances segments: this object itself, one segment at a time."""
-        if self._live is None or self._live.is_closed:
-            self._live = Live(self)
+        self._check_attributes()
         return Simulators(problem, self._live)
 
 

@@ -9,7 +9,7 @@ from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.core.segments import Point
 from pytams.models.block import Block
 from pytams.models.simulator.live import CheckedSimulator
-from pytams.models.simulator.repeats import check_that_branches_part
+from pytams.models.simulator.repeats import warn_if_branches_do_not_part
 
 if TYPE_CHECKING:
     from pytams.core.segments import Problem, Progress, SegmentKey
@@ -82,11 +82,11 @@ class Simulators:
         return block.progress(step, ended=ended)
 
     def _check_first(self, point: Point) -> None:
-        """Of the first start, and of the first branch, see that the seed has an effect."""
+        """Of the first start, and of the first branch, see whether the seed has an effect."""
         way = "start" if point.state is None else "load"
         if way not in self._live.has_parted_after:
-            check_that_branches_part(self._simulator, self._problem, point)
             self._live.has_parted_after.add(way)
+            warn_if_branches_do_not_part(self._simulator, self._problem, point)
 
     def put_down(self) -> None:
         """Save where the simulator is: somebody else wants it, or to know it."""
