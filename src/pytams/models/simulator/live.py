@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("pytams")
 
-_BYTES = "pytams.bytes"
+_BYTES = "__bytes__"
 """A state of bytes is a dict of one array of this name."""
 
 
