@@ -106,21 +106,21 @@ class EngineContract:
         """A record's, or the branch point's that its ancestor itself started from."""
         engine, other = self.make_engine(problem), InProcess(problem)
         records = until_ended(engine, FIRST)
-        assert told(records) == told(until_ended(other, FIRST))
+        assert reported(records) == reported(until_ended(other, FIRST))
         branch = branch_of(FIRST, records, -1)
         again = Start(SegmentKey(0, 1, 0), branch.key, branch.step, branch.score)
         for start in (branch, again):
-            assert told(until_ended(engine, start)) == told(until_ended(other, start))
+            assert reported(until_ended(engine, start)) == reported(until_ended(other, start))
         engine.drop([branch.key, FIRST.key, SegmentKey(9, 9, 9)])
         last = Start(SegmentKey(0, 2, 0), again.key, again.step, again.score)
-        assert told(until_ended(engine, last)) == told(until_ended(other, last)), "others are kept"
+        assert reported(until_ended(engine, last)) == reported(until_ended(other, last)), "others are kept"
         engine.close()
 
     def test_a_recorded_segment_is_gone_on_with(self, problem: Problem) -> None:
         """On another engine, from a point that a checkpoint gave, to the same bits."""
         start = FIRST._replace(key=SegmentKey(1, 3, 0))
         engine = self.make_engine(problem)
-        whole = told(until_ended(engine, start))
+        whole = reported(until_ended(engine, start))
         engine.close()
         engine = self.make_engine(problem)
         engine.start([start])
@@ -135,7 +135,7 @@ class EngineContract:
             another.resume(start, Past(joined(reports)._replace(key=start.key, step=point.step), point))
             reports += go_on(another)
             another.close()
-        assert told(reports) == whole
+        assert reported(reports) == whole
 
     def test_branches_start_from_recorded_segments(self, problem: Problem) -> None:
         """From the records and the branch point of one that has ended, and from one that is gone on with."""
@@ -151,16 +151,16 @@ class EngineContract:
             branch_of(child, of_child, -1, slot=3),
             branch_of(FIRST, of_first, -1, slot=4),
         ):
-            assert told(until_ended(engine, start)) == told(until_ended(other, start))
+            assert reported(until_ended(engine, start)) == reported(until_ended(other, start))
         second = FIRST._replace(key=SegmentKey(0, 5, 0))
         other.start([second])
         begun = other.advance()
         [point] = other.checkpoint()[1]
         engine.resume(second, Past(joined(begun), point))
         of_second, rest = begun + go_on(other), go_on(engine)
-        assert told(begun + rest) == told(of_second)
+        assert reported(begun + rest) == reported(of_second)
         for start in (branch_of(second, begun, -1, slot=6), branch_of(second, rest, -1, slot=7)):
-            assert told(until_ended(engine, start)) == told(until_ended(other, start))
+            assert reported(until_ended(engine, start)) == reported(until_ended(other, start))
         engine.close()
 
     @pytest.mark.parametrize("size", [1, LARGE_STATE])
@@ -174,7 +174,7 @@ class EngineContract:
         engine.pass_level(7, 1e9)
         engine.pass_level(0, math.nextafter(score, -math.inf))
         for start in (branch_of(FIRST, reports, -2, slot=1), branch_of(FIRST, reports, -1, slot=2)):
-            assert told(until_ended(engine, start)) == told(until_ended(other, start))
+            assert reported(until_ended(engine, start)) == reported(until_ended(other, start))
             engine.pass_level(0, score)
         engine.close()
 
@@ -195,7 +195,7 @@ class EngineContract:
             assert engine.begin_again([[short]]) == InProcess(problem).begin_again([[short]])
             if not (reports and reports[-1].ended):
                 reports += go_on(engine)
-            assert told(reports) == told(until_ended(InProcess(problem), FIRST))
+            assert reported(reports) == reported(until_ended(InProcess(problem), FIRST))
             assert engine.n_steps == reports[-1].step
         engine.close()
 
@@ -247,8 +247,8 @@ def branch_of(start: Start, reports: list[Progress], i: int, slot: int = 0) -> S
     return Start(SegmentKey(0, slot, 1), start.key, whole.steps[i], whole.scores[i])
 
 
-def told(reports: list[Progress]) -> list[Any]:
-    """Give all that was told of a segment: each score, and with it the state that is stored, if one is."""
+def reported(reports: list[Progress]) -> list[Any]:
+    """Give all that was reported of a segment: each score, and with it the state that is stored, if one is."""
     traces = [report.trace for report in reports]
     assert all(trace is not None for trace in traces)
     states = {int(step): digest(state) for t in traces if t for step, state in zip(t.steps, t.states, strict=True)}

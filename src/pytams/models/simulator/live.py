@@ -40,7 +40,7 @@ class Holder(Protocol):
         """Save where it is: somebody else wants it."""
 
 
-class Told(NamedTuple):
+class Moment(NamedTuple):
     """What is known of where a simulator is taken up."""
 
     step: int
@@ -65,7 +65,7 @@ class Live:
         self._on_close = on_close
         self.at: Where | None = None
         """Which segment its holder has it at, and at which step; None if that is not known."""
-        self.told = Told(0, 0.0, math.nan, math.nan)
+        self.moment = Moment(0, 0.0, math.nan, math.nan)
         """Where it was taken up last, or is being taken up."""
         self.place: Place | None = None
         self.has_parted_after: set[str] = set()
@@ -162,7 +162,7 @@ class CheckedSimulator:
         where = key, step
         is_here = self._live.at == where
         self._live.at = None  # until it is
-        self._live.told = Told(step, step * self._dt, self._dt, self._problem.target_score)
+        self._live.moment = Moment(step, step * self._dt, self._dt, self._problem.target_score)
         begins = state is None or (step == start_step and key.branch > 0)
         if state is None:
             rng = self._streams.initial_state(key.run, key.slot)

@@ -121,9 +121,9 @@ class ForwardModel(Simulator):
 
     def load(self, state: Any) -> None:
         """Take a state up again."""
-        told = self._live.told
+        moment = self._live.moment
         self.set_current_state(state)
-        self._step, self._time, self.__is_branch = told.step, told.t, True
+        self._step, self._time, self.__is_branch = moment.step, moment.t, True
         self._trajectory_restore_hook()
 
     def save(self) -> Any:
@@ -163,7 +163,7 @@ class ForwardModel(Simulator):
 
     def reached(self, t: float) -> bool:
         """Ask whether it has converged."""
-        return bool(self.check_convergence(self._step, t, self.score(), self._live.told.target_score))
+        return bool(self.check_convergence(self._step, t, self.score(), self._live.moment.target_score))
 
     def close(self) -> None:
         """Let it clear itself."""
