@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import zip_longest
@@ -541,3 +542,42 @@ def test_masked_values_are_no_state() -> None:
     masked = {"save": lambda self: np.ma.masked_array([1.0, 2.0], mask=[True, False])}
     with pytest.raises(pytams.ModelError, match="save returned .*without masked values"):
         run(breaks(break_down=lambda self: None, **masked))
+
+
+def test_a_trajectory_that_cannot_be_put_down_for_another_study_is_not_forgotten() -> None:
+    class Unsaved(WellByStep):
+        fails = False
+
+        def save(self) -> Any:
+            if type(self).fails:
+                raise OSError("no room")
+            return super().save()
+
+    model = Unsaved()
+    tams = pytams.TAMS(model, **WELL)
+    engine = partial(InProcess, block_length=1)
+    with tams.study(1, 4, engine=engine, verify=False) as first, tams.study(1, 5, verify=False) as second:
+        next(iter(first))
+        Unsaved.fails = True
+        with pytest.raises(pytams.ModelError, match="save raised OSError"):
+            next(iter(second))
+        Unsaved.fails = False
+        with pytest.raises(pytams.ModelError, match="a trajectory could not be put down, and is lost: .*no room"):
+            list(first)
+
+
+def test_a_score_that_is_flat_at_first_is_not_waited_for() -> None:
+    class Flat(WellByStep):
+        n_steps = 0
+
+        def step(self, seed: int | None, t: float, dt: float) -> None:
+            type(self).n_steps += 1
+            time.sleep(0.005)
+            super().step(seed, t, dt)
+
+        def score(self) -> float:
+            return max(0.0, self.x)
+
+    tams = pytams.TAMS(Flat(), end_time=0.5, step_size=0.01, target_score=0.9, n_trajectories=2)
+    result = tams.run(1, seed=4, verify=False)
+    assert Flat.n_steps < result.n_steps + 4 * 36 + 1

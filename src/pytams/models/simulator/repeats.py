@@ -19,6 +19,8 @@ _logger = logging.getLogger("pytams")
 
 _STEPS = 4, 32, 256
 """So many are made, and more if nothing has differed."""
+_SECONDS = BLOCK_SECONDS / 8.0
+"""After as long nothing longer is begun: a block is not to take much longer for it."""
 _OTHERS = 8
 """So many other seeds have to give the same: with few ways to go, one may by chance."""
 
@@ -29,13 +31,13 @@ def warn_if_branches_do_not_part(simulator: CheckedSimulator, problem: Problem, 
     If all scores are equal, and are not constant, or if the states are equal, too, it looks as if every branch
     repeats its parent; a study would find nothing. A model whose noise is rare looks the same.
     """
-    deadline = perf_counter() + BLOCK_SECONDS
+    begin = perf_counter()
     others = [point._replace(key=point.key._replace(branch=point.key.branch + i)) for i in range(1, _OTHERS + 1)]
     for n_steps in _STEPS:
         scores, state = _begun(simulator, problem, point, n_steps)
         for other in others if n_steps == _STEPS[-1] else others[:1]:
             again, other_state = _begun(simulator, problem, other, n_steps)
-            if again != scores or perf_counter() > deadline:
+            if again != scores or perf_counter() - begin > _SECONDS:
                 return
     if len(set(scores)) > 1 or (scores and equal_states(state, other_state)):
         _logger.warning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pytams.core.errors import ModelError
 from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.core.segments import Point
 from pytams.models.block import Block
@@ -27,6 +28,7 @@ class Simulators:
         self._waiting: dict[SegmentKey, Point] = {}
         self._running: Point | None = None
         """Where the simulator is: its state is not saved. None: it holds nothing of ours that goes on."""
+        self._lost: BaseException | None = None
         self._last: SegmentKey | None = None
         self.n_steps = 0
         live.used_by(self)
@@ -38,6 +40,8 @@ class Simulators:
     def advance(self, block_length: int | None) -> list[Progress]:
         """Advance one segment by at most `block_length` steps."""
         with self._live.held_by(self):
+            if self._lost is not None:
+                raise ModelError(f"a trajectory could not be put down, and is lost: {self._lost}") from self._lost
             point = self._running or self._take_next()
             return [] if point is None else [self._advance(point, block_length or BLOCK_LENGTH)]
 
@@ -92,7 +96,12 @@ class Simulators:
         """Save where the simulator is: somebody else wants it, or to know it."""
         if self._running is not None:
             point, self._running = self._running, None
-            self.join(point._replace(state=self._simulator.state((point.key, point.step))))
+            try:
+                state = self._simulator.state((point.key, point.step))
+            except BaseException as error:
+                self._lost = error
+                raise
+            self.join(point._replace(state=state))
 
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Give the point that every segment is at; all has been reported."""
