@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -581,3 +583,19 @@ def test_a_score_that_is_flat_at_first_is_not_waited_for() -> None:
     tams = pytams.TAMS(Flat(), end_time=0.5, step_size=0.01, target_score=0.9, n_trajectories=2)
     result = tams.run(1, seed=4, verify=False)
     assert Flat.n_steps < result.n_steps + 4 * 36 + 1
+
+
+class Odd(WellByStep):
+    """Holds itself, and what nobody can send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.me, self.method = self, self.score
+        self.lock, self.pointer = threading.Lock(), ctypes.c_void_p(3)
+        self.rng, self.numbers = np.random.default_rng(), (i for i in range(3))
+
+
+def test_a_simulator_may_hold_what_it_likes() -> None:
+    model = Odd()
+    assert run(model) == run(WellByStep())
+    assert run(model, engine=partial(Processes, n_workers=2, seconds=0.01)) == run(WellByStep())

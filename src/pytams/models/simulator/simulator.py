@@ -37,8 +37,12 @@ class _Kind(ABCMeta):
 
 
 def _attributes(simulator: Simulator) -> dict[str, str]:
-    ours = {"_arguments", "_as_made", "_changes", "_live", "_made_with"}
-    return {name: described(value) for name, value in vars(simulator).items() if name not in ours}
+    ours = {"_arguments", "_as_made", "_changes", "_is_described", "_live", "_made_with"}
+    simulator._is_described = True  # noqa: SLF001 - an attribute may be, or hold, the simulator itself
+    try:
+        return {name: described(value) for name, value in vars(simulator).items() if name not in ours}
+    finally:
+        simulator._is_described = False  # noqa: SLF001 - likewise
 
 
 class Simulator(Made, metaclass=_Kind):
@@ -61,6 +65,7 @@ class Simulator(Made, metaclass=_Kind):
 
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _as_made: dict[str, str]
+    _is_described = False
     _changes: Set[str] = frozenset()
     """Attributes that it has changed itself while it was open."""
     _live: Live
@@ -77,7 +82,8 @@ class Simulator(Made, metaclass=_Kind):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Send what it was made with, not what it holds."""
-        self._check_attributes()
+        if not self._is_described:
+            self._check_attributes()
         args, kwargs = self._arguments
         return _made_again, (type(self), args, kwargs)
 
