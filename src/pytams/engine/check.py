@@ -7,7 +7,6 @@ and wherever it was put down and taken up again. All is asked of a process of it
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import os
 from concurrent.futures import BrokenExecutor
@@ -19,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, SegmentKey
 from pytams.core.states import digest, n_bytes
-from pytams.engine.pool import end
+from pytams.engine.pool import CLOSING_SECONDS, end
 from pytams.engine.processes import make_executor
-from pytams.engine.worker import pack, problem_of
+from pytams.engine.worker import name_of, pack, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +39,6 @@ _NO_EFFECT = (
     "the seed has no effect: does `load` undo what `branch` has seeded, or does it draw from another generator? For "
     "a deterministic model, define `perturb`"
 )
-
-
-_CLOSING_SECONDS = 10.0
-"""For the model to close."""
 
 
 class Finding(NamedTuple):
@@ -101,12 +96,12 @@ def check_model(problem: Problem, n_steps: int) -> Report:
 
 
 def _in_a_process(packed: bytes, function: Callable[..., Any], *arguments: Any) -> Any:
-    name = hashlib.sha256(packed).hexdigest()
+    name = name_of(packed)
     executor = make_executor(1, name, packed)
     patience = 0.0
     try:
         found = executor.submit(function, name, packed, *arguments).result()
-        patience = _CLOSING_SECONDS
+        patience = CLOSING_SECONDS
     except BrokenExecutor as error:
         raise ModelError(f"the model ended its process ({error}): a crash, os._exit, or no memory left") from error
     finally:

@@ -7,7 +7,6 @@ held is computed again by Dask; states are then found in it as `held` says, the 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
@@ -28,7 +27,7 @@ from pytams.engine.held import Held, StateName, state_in, without_states
 from pytams.engine.local import LARGE_STATE, Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
-from pytams.engine.worker import Answer, advance, begin_again, pack
+from pytams.engine.worker import Answer, advance, begin_again, name_of, pack
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -108,7 +107,7 @@ class DaskWorkers:
     ) -> None:
         self.n_workers = n_workers
         self._packed = pack(problem)
-        self._name = hashlib.sha256(self._packed).hexdigest()
+        self._name = name_of(self._packed)
         self._client, self._seconds, self._owns_cluster = client, seconds, owns_cluster
         self._held: dict[Future, Future] = {}
         """What workers hold of each task."""

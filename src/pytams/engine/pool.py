@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pytams.engine.beginnings import on_workers
 from pytams.engine.local import Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
-from pytams.engine.worker import advance, begin_again, pack, set_problem
+from pytams.engine.worker import advance, begin_again, name_of, pack, set_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from pytams.core.verification import Beginning, Outline
 
 
-_CLOSING_SECONDS, _SHORT_SECONDS = 10.0, 0.5
+CLOSING_SECONDS, _SHORT_SECONDS = 10.0, 0.5
 """Workers have so long to end; less if one has something to do, which is not waited for."""
 
 
@@ -53,7 +52,7 @@ class ExecutorWorkers:
     ) -> None:
         self.n_workers = n_workers
         self._packed = pack(problem)
-        self._name = hashlib.sha256(self._packed).hexdigest()
+        self._name = name_of(self._packed)
         self._seconds = seconds
         self._make_executor = None if isinstance(make_executor, Executor) else make_executor
         executor = make_executor if isinstance(make_executor, Executor) else make_executor(self._name, self._packed)
@@ -140,7 +139,7 @@ class ExecutorWorkers:
             future.cancel()
         self._out.clear()
         if self._make_executor is not None:
-            end(self._executor, _SHORT_SECONDS if is_busy else _CLOSING_SECONDS)
+            end(self._executor, _SHORT_SECONDS if is_busy else CLOSING_SECONDS)
 
 
 def _outcome(future: Future[Any]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import closing
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,6 +54,11 @@ def pack(problem: Problem) -> bytes:
             "locks and the like out of its attributes, or advance it in process"
         ) from error
     return packed
+
+
+def name_of(packed: bytes) -> str:
+    """Name a problem, by what it is packed into."""
+    return hashlib.sha256(packed).hexdigest()
 
 
 def set_problem(name: str, packed: bytes) -> None:

@@ -36,7 +36,7 @@ class Block:
         self._kept_states: list[State] = []
 
     def add(self, step: int, score: float, get_state: Callable[[], State]) -> bool:
-        """Take in the next step; `get_state` is called if its state is wanted. Return whether the event is there."""
+        """Take in the next step; `get_state` is called if its state is wanted. Return whether nothing follows it."""
         is_record = score > self.best
         is_kept = self._problem.traced and (is_record or self._problem.keeps(step))
         if is_record or is_kept:
@@ -51,7 +51,7 @@ class Block:
         if is_kept:
             self._kept_steps.append(step)
             self._kept_states.append(state)
-        return score >= self._problem.target_score
+        return score >= self._problem.target_score or step >= self._problem.n_steps
 
     def progress(self, step: int, *, ended: bool) -> Progress:
         """Report it."""

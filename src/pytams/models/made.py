@@ -24,6 +24,11 @@ class Made:
         return model
 
     @property
+    def name(self) -> str:
+        """What messages and results call it."""
+        return type(self).__name__
+
+    @property
     def made_of(self) -> dict[str, str]:
         """The arguments of its constructor, described, by name; and the code of a class that is in no file."""
         return self._made_with | code_without_file(self)

@@ -94,12 +94,15 @@ class CheckedMember:
 
     def stopped(self, state: State, where: Where) -> bool:
         """Whether one member ends here."""
-        self._asked = "stopped", where, 1
+        return self._truth("stopped", state, where)
+
+    def _truth(self, method: str, state: State, where: Where) -> bool:
+        self._asked = method, where, 1
         try:
-            found = self._scored.stopped(state, where[1] * self._dt)
+            found = getattr(self._scored, method)(state, where[1] * self._dt)
         except RAISED as error:
-            raise self._answers.raised("stopped", error, where) from error
-        return self._answers.truth("stopped", found, where)
+            raise self._answers.raised(method, error, where) from error
+        return self._answers.truth(method, found, where)
 
     def not_finite(self, score: float, where: Where) -> ModelError:
         """Say where a score is no number."""
@@ -155,12 +158,7 @@ class CheckedModel(CheckedMember):
         score = super().score(state, where)
         if not self._says_reached:
             return score
-        self._asked = "reached", where, 1
-        try:
-            found = self._model.reached(state, where[1] * self._dt)
-        except RAISED as error:
-            raise self._answers.raised("reached", error, where) from error
-        return counted(score, self._target, is_reached=self._answers.truth("reached", found, where))
+        return counted(score, self._target, is_reached=self._truth("reached", state, where))
 
     # --- a batch ------------------------------------------------------------------------------------------------
 

@@ -9,13 +9,14 @@ from pytams.core.errors import SettingsError
 from pytams.core.states import as_state, equal_states
 from pytams.core.streams import Streams
 from pytams.models.answers import RAISED
+from pytams.models.made import Made
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class Functions(ABC):
+class Functions(Made, ABC):
     """A discrete-time stochastic model X and its score function xi.
 
     Subclass it and define `noise_shape`, `initial_state`, `step` and `score`. A *state* is a NumPy array or a dict of
@@ -33,11 +34,6 @@ class Functions(ABC):
 
     noise_shape: tuple[int, ...]
     """Shape of the noise of one member in one step; ``()`` for a single number."""
-
-    @property
-    def name(self) -> str:
-        """What messages and results call it."""
-        return type(self).__name__
 
     def validate(self) -> None:
         """Make sure that what it says of itself can be used.

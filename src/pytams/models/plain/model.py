@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytams.models.made import Made
 from pytams.models.plain.batch import Batch
 from pytams.models.plain.functions import Functions
 from pytams.models.plain.single import Singles
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from pytams.core.segments import Problem
 
 
-class Model(Made, Functions):  # noqa: D101 - its docstring is the one of what it adds a method to
+class Model(Functions):  # noqa: D101 - its docstring is the one of what it adds a method to
     __doc__ = Functions.__doc__
 
     def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:  # noqa: ARG002 - NumPy has its own

@@ -64,11 +64,8 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
     def has_ended(state: State) -> bool:
         """Score the member where it is, and say whether the trajectory ends there."""
         where = key, step
-        return (
-            block.add(step, model.score(state, where), lambda: as_state(state))
-            or step >= problem.n_steps
-            or (model.may_stop and model.stopped(state, where))
-        )
+        is_over = block.add(step, model.score(state, where), lambda: as_state(state))
+        return is_over or (model.may_stop and model.stopped(state, where))
 
     ended = False
     if state is None:

@@ -45,7 +45,6 @@ class Moment(NamedTuple):
 
     step: int
     t: float
-    dt: float
     target_score: float
 
 
@@ -65,7 +64,7 @@ class Live:
         self._on_close = on_close
         self.at: Where | None = None
         """Which segment its holder has it at, and at which step; None if that is not known."""
-        self.moment = Moment(0, 0.0, math.nan, math.nan)
+        self.moment = Moment(0, 0.0, math.nan)
         """Where it was taken up last, or is being taken up."""
         self.place: Place | None = None
         self.has_parted_after: set[str] = set()
@@ -162,7 +161,7 @@ class CheckedSimulator:
         where = key, step
         is_here = self._live.at == where
         self._live.at = None  # until it is
-        self._live.moment = Moment(step, step * self._dt, self._dt, self._problem.target_score)
+        self._live.moment = Moment(step, step * self._dt, self._problem.target_score)
         begins = state is None or (step == start_step and key.branch > 0)
         if state is None:
             rng = self._streams.initial_state(key.run, key.slot)

@@ -166,11 +166,6 @@ class Simulator(Made, metaclass=_Kind):
 
     # --- what pytams asks ---------------------------------------------------------------------------------------
 
-    @property
-    def name(self) -> str:
-        """What messages and results call it."""
-        return type(self).__name__
-
     def validate(self) -> None:
         """Make sure that what it says of itself can be used.
 

@@ -60,11 +60,8 @@ class Simulators:
 
         def has_ended() -> bool:
             where = key, step
-            return (
-                block.add(step, simulator.score(where), lambda: simulator.state(where))
-                or step >= self._problem.n_steps
-                or (simulator.may_end and simulator.ended(where))
-            )
+            is_over = block.add(step, simulator.score(where), lambda: simulator.state(where))
+            return is_over or (simulator.may_end and simulator.ended(where))
 
         if point is not self._running:
             if step == start_step:
