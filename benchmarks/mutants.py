@@ -51,7 +51,7 @@ def changes_something(name: str) -> bool:
     """Whether a mutant is more than another `strict` of a zip whose parts have one length."""
     diff = re.findall(r"^([-+]) (.*)$", mutmut("show", name), re.M)
     before, after = (
-        [re.sub(r",? ?\bstrict=\w+", "", line) for sign, line in diff if sign == wanted] for wanted in "-+"
+        [re.sub(r",? ?\bstrict=\w+|, (?=\))", "", line) for sign, line in diff if sign == wanted] for wanted in "-+"
     )
     return before != after
 

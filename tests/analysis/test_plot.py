@@ -98,6 +98,8 @@ def test_pictures_of_very_small_probabilities_look_as_they_were_approved() -> No
         options: dict[str, Any] = {"reference": 1e-300} if kind == "estimates" else {}
         figure = plot.draw(kind, result, **options).figure
         render(figure.axes[0])
+        heights = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_label() == "reference"]
+        assert all(height > 1e6 for height in heights), "1e-300 is far above the estimate"
         check(APPROVED / f"{kind}-small.txt", described_figure(figure))
 
 
@@ -156,6 +158,11 @@ def test_estimates(result: pytams.Result) -> None:
     ax = plot.estimates(result, reference=0.5)
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), result.estimates)
     assert "reference" in [text.get_text() for text in ax.get_legend().get_texts()]  # type: ignore[union-attr]
+
+
+def test_the_target_is_where_it_is(result: pytams.Result) -> None:
+    ax = plot.scores(result)
+    assert [list(line.get_ydata()) for line in ax.lines if line.get_label() == "target"] == [[0.9, 0.9]]
 
 
 def test_scores_are_those_of_the_ensemble(result: pytams.Result) -> None:

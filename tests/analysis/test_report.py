@@ -122,6 +122,7 @@ def test_on_a_dark_page_nothing_is_dark(directory: Path, tmp_path: Path) -> None
         write_report(saved.result, tmp_path / "report.html", reference=5.5e-4)
     found = re.findall(r'"data:image/png;base64,([^"]+)"', (tmp_path / "report.html").read_text())
     pixels = [plt.imread(io.BytesIO(base64.b64decode(image))) for image in found]
+    assert all((image[0, :, 3] == 0.0).all() for image in pixels), "the page shows through"
     darkest = [image[image[..., 3] > 0.9][:, :3].max(axis=1).min() for image in pixels]
     assert len(darkest) == 2 * (len(plot.KINDS) - 1)
     pale = sorted(darkest)[len(darkest) // 2 :]

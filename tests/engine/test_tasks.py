@@ -13,7 +13,7 @@ import pytest
 import pytams
 from pytams.core.segments import Point, Problem, Progress, SegmentKey
 from pytams.core.verification import Beginning, Outline
-from pytams.engine import tasks, watchdog
+from pytams.engine import line, tasks, watchdog
 from pytams.engine.contract import SETTINGS, Drifting
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
 from pytams.engine.worker import advance, begin_again, pack
@@ -83,8 +83,9 @@ class Workers:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_FIRST_PAUSE", 1e-4)
-    monkeypatch.setattr(tasks, "_LONGEST_PAUSE", 1e-3)
+    monkeypatch.setattr(tasks, "FIRST_PAUSE", 1e-4)
+    monkeypatch.setattr(line, "FIRST_PAUSE", 1e-4)
+    monkeypatch.setattr(line, "_LONGEST_PAUSE", 1e-3)
     monkeypatch.setattr(tasks, "_LOOK_SECONDS", 0.0)
 
 

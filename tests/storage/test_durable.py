@@ -83,6 +83,8 @@ def test_trajectories_are_read_back_and_replayed(tmp_path: Path, model: pytams.M
         assert ours.scores.tolist() == records.trajectory(2, 5).scores.tolist()
         dataset = ours.to_xarray()
         assert dataset["score"].dims == ("time",)
+        assert dataset["time"].values.tolist() == ours.times.tolist()
+        assert dataset["state_time"].values.tolist() == ours.state_times.tolist()
         assert dataset["state"].shape == (len(ours.scores), 2)
         assert dataset.attrs["slot"] == ours.key.slot
 

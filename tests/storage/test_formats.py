@@ -19,6 +19,7 @@ import pytest
 
 import pytams
 from pytams.cli.watch import WatchedStudy
+from pytams.models.loading import make_model
 from pytams.storage.manifest import FORMAT
 
 ASSETS = Path(__file__).parent / "assets"
@@ -77,6 +78,19 @@ def test_it_is_resumed_and_extended(directory: Path) -> None:
     with pytams.load(directory) as saved:
         assert [run.n_steps for run in saved.result.runs][:3] == EXPECTED["n_steps"]
         assert len(saved.result.runs) == 4
+
+
+def test_gone_on_with_in_python_it_says_what_its_model_is_made_of(directory: Path) -> None:
+    model = make_model(f"{ASSETS / 'format1_model.py'}:Well", {}, Path())
+    with pytams.load(directory) as saved:
+        settings = saved.directory.info.settings
+        n_runs, seed = saved.directory.info.n_runs, saved.directory.info.seed
+    names = "end_time", "step_size", "target_score", "n_trajectories", "n_discard", "max_branchings"
+    tams = pytams.TAMS(model, **{name: getattr(settings, name) for name in names})
+    assert [x.hex() for x in tams.run(n_runs, seed, out=directory).estimates] == EXPECTED["estimates"]
+    content = json.loads((directory / "study.json").read_text())
+    assert content["model"]["made_of"] == {"epsilon": "0.05"}
+    assert content["seed"] == seed
 
 
 def test_other_arguments_are_refused(directory: Path) -> None:
