@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,30 @@ class LorenzAtBranches(Lorenz):
     """The same, perturbed where a segment starts."""
 
     when = "branch"
+
+
+class InFolders(WellByStep):
+    """The same; its state is a folder of files."""
+
+    def __init__(self, epsilon: float = 0.1, *, scribbles: bool = False, links: bool = False) -> None:
+        super().__init__(epsilon)
+        self.scribbles, self.links = scribbles, links
+
+    def open(self, place: Any) -> None:
+        self.place = place
+
+    def save(self) -> Any:
+        folder: Path = self.place.scratch / "restart"
+        (folder / "more").mkdir(parents=True, exist_ok=True)
+        (folder / "x.bin").write_bytes(struct.pack("d", self.x))
+        (folder / "more" / "y.bin").write_bytes(struct.pack("d", self.y))
+        if self.links and not (folder / "link").is_symlink():
+            (folder / "link").symlink_to("/etc/passwd")
+        return folder
+
+    def load(self, state: Any) -> None:
+        [self.x] = struct.unpack("d", (state / "x.bin").read_bytes())
+        [self.y] = struct.unpack("d", (state / "more" / "y.bin").read_bytes())
+        if self.scribbles:
+            with (state / "x.bin").open("r+b") as file:
+                file.write(b"scribbled")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytams.models.simulator import migrate as migrate
     from pytams.models.simulator.simulator import Simulator
     from pytams.sqldb.errors import LedgerError, NoIterationError, NoLedgerError, NoTrajectoryError
-    from pytams.storage.options import Storage
+    from pytams.storage.options import States, Storage
     from pytams.storage.reader import SavedStudy
     from pytams.tams.study import Study
     from pytams.tams.tams import TAMS
@@ -57,7 +57,7 @@ _HOMES = {
     "pytams.models.sde.model": ["SDE"],
     "pytams.models.simulator.simulator": ["Simulator"],
     "pytams.sqldb.errors": ["LedgerError", "NoIterationError", "NoLedgerError", "NoTrajectoryError"],
-    "pytams.storage.options": ["Storage"],
+    "pytams.storage.options": ["States", "Storage"],
     "pytams.tams.study": ["Study"],
     "pytams.tams.tams": ["TAMS"],
 }
@@ -86,6 +86,7 @@ __all__ = [
     "SettingsError",
     "Simulator",
     "Source",
+    "States",
     "Stepper",
     "Storage",
     "StoreError",
@@ -123,7 +124,13 @@ class _Door(ModuleType):
 sys.modules |= {f"{__name__}.{name}": _Door(f"{__name__}.{name}") for name in _MODULES}
 
 
-def load(path: str | Path, variant: Variant | None = None, *, database_url: str | None = None) -> SavedStudy:
+def load(
+    path: str | Path,
+    variant: Variant | None = None,
+    *,
+    database_url: str | None = None,
+    store: str | Path | None = None,
+) -> SavedStudy:
     """Open a run directory for reading, also while the study is going on. No code from it is run.
 
     Parameters
@@ -135,7 +142,9 @@ def load(path: str | Path, variant: Variant | None = None, *, database_url: str 
     database_url
         Of the database that its ledgers are in, if they are in one. What the directory says of it is not trusted: it
         is connected to only if you name it, here, in ``PYTAMS_DATABASE_URL`` or in your settings file.
+    store
+        The folder of its large states, if that was ``States(store=...)`` and not the run directory.
     """
     from pytams.storage.reader import SavedStudy  # noqa: PLC0415 - reading files takes heavy imports
 
-    return SavedStudy(path, variant, database_url=database_url)
+    return SavedStudy(path, variant, database_url=database_url, store=store)

@@ -9,6 +9,7 @@ from pytams.cli.output import keep_from_models, set_up_logging
 from pytams.core.errors import SettingsError
 from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
+from pytams.core.text import size_text
 from pytams.engine.check import check_model
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def _costs(cost: Cost, settings: Settings, n_runs: int) -> list[str]:
     n_steps = n * settings.n_steps
     lines = [
         f"a step {_duration(cost.step)}, save {_duration(cost.save)}, load {_duration(cost.load)}, "
-        f"a state {_size(cost.n_bytes)}",
+        f"a state {size_text(cost.n_bytes)}",
         f"the first ensembles, {n:,} trajectories of {settings.n_steps:,} steps: {_duration(n_steps * cost.step)} of "
-        f"one worker, and up to {_size(n_steps * cost.n_records * cost.n_bytes)} of states at records",
+        f"one worker, and up to {size_text(n_steps * cost.n_records * cost.n_bytes)} of states at records",
     ]
     for probability in _PROBABILITIES:
         seconds = n_steps * (1.0 - 0.5 * math.log(probability)) * cost.step
@@ -57,10 +58,3 @@ def _duration(seconds: float) -> str:
         if seconds >= unit:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds * 1e6:.3g} us"
-
-
-def _size(n_bytes: float) -> str:
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if n_bytes >= unit:
-            return f"{n_bytes / unit:.3g} {name}"
-    return f"{n_bytes:.0f} B"

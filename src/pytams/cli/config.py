@@ -17,7 +17,7 @@ from pytams.core.text import printable
 from pytams.engine.making import engine_maker
 from pytams.engine.options import Cluster, Runner
 from pytams.models.loading import make_model
-from pytams.storage.options import Storage
+from pytams.storage.options import States, Storage
 from pytams.tams.tams import TAMS
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
         "block_timeout": (Runner, "timeout"),
         "runs_at_once": (Runner, "runs_at_once"),
     },
+    "states": {name: (States, name) for name in States.names()},
     "dask": {name: (Cluster, name) for name in Cluster.names() if name != "options"},
     "database": {
         "url": (Storage, "database_url"),
@@ -92,7 +93,7 @@ TOML_NAMES = {name: f"[{section}] {key}" for section, keys in KEYS.items() for k
 """What a setting is called in the file."""
 
 
-_SAID_AGAIN = {"database_url", "checkpoint_interval"}
+_SAID_AGAIN = {"database_url", "checkpoint_interval", "store", "local"}
 _DASK_FROM_STUDY = {"backend", "minimum"}
 """What is taken of ``[dask]`` from a run directory. The rest names commands, files and machines: a directory may come
 from anybody, so its user says it again."""
@@ -123,6 +124,7 @@ class Config:
         self.session = self._make(Session, values)
         self.runner = self._make(Runner, values)
         self.cluster = self._make(Cluster, values)
+        self.states = self._make(States, values)
         self._storage = self._make(Storage, values)
         self._model = self._make(ModelClass, values)
         self._wrong += unknown
@@ -173,6 +175,7 @@ class Config:
             "sparse_freq": info.sparse_freq,
             "archive_discarded": info.archive_discarded,
             "reference": info.model.reference,
+            **info.states.to_dict(),
         }
         table: dict[str, dict[str, Any]] = {
             section: {key: known[name] for key, (_, name) in keys.items() if name in known}

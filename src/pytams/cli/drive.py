@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytams
-    from pytams.storage.options import Storage
+    from pytams.storage.options import States, Storage
 
 
 class InterruptError(Exception):
@@ -46,9 +46,15 @@ def drive(
         with (
             stop.listening(),
             tams.study(
-                n_runs, seed, engine=config.engine, out=storage, observers=[progress], verify=verify
+                n_runs,
+                seed,
+                engine=config.engine,
+                out=storage,
+                states=config.states,
+                observers=[progress],
+                verify=verify,
             ) as study,
-        ):  # fmt: skip
+        ):
             if study.note:
                 say_aside(study.note)
             with progress:
@@ -59,7 +65,7 @@ def drive(
         raise InterruptError from None
     if stop.reason and study.n_finished < len(study.runs):
         file = settings_file if config.must_be_said_again else None
-        _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, file, directory))
+        _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, config.states, file, directory))
     for first, last, why in _spans(study.unfinished_elsewhere):
         which = f"run {first} is" if first == last else f"runs {first} to {last} are"
         say_aside(f"{which} not finished: {why}")
@@ -95,23 +101,27 @@ def go_on(
     from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
     from pytams.storage.identity import check_sources  # noqa: PLC0415 - likewise
     from pytams.storage.manifest import read_manifest  # noqa: PLC0415 - likewise
+    from pytams.storage.state_keeper import keeper_of  # noqa: PLC0415 - likewise
 
     info = read_manifest(directory / "study.json")
     overrides = [*settings, *([] if url is None else [f"database.url={url}"])]
     config = Config.of_study(info, overrides, settings_file)
     storage = config.storage(directory, force=force)
     RunDirectory(directory, storage.database_url)  # what is refused is refused before any of it is executed
+    keeper_of(directory, info, config.states)
     if not force:
         check_sources(directory, info.model)
     n_runs = config.arguments.n_runs if n_runs is None else n_runs
     return drive(config, n_runs, config.arguments.seed, storage, settings_file, directory)
 
 
-def _resuming(storage: Storage, settings_file: Path | None, directory: Path | None) -> list[str]:
+def _resuming(storage: Storage, states: States, settings_file: Path | None, directory: Path | None) -> list[str]:
     """Make the command that goes on with a study: with what is not taken from its directory, but for passwords."""
     from pytams.sqldb.urls import without_password  # noqa: PLC0415 - what only run directories need
 
     words = ["pytams", "resume", str(directory)]
+    if states.store is not None:
+        words += ["--set", f"states.store={states.store}"]
     if storage.database_url is not None:
         words += ["--url", without_password(storage.database_url)]
     return words if settings_file is None else [*words, "--settings", str(settings_file)]

@@ -241,8 +241,8 @@ class Driver:
                 self._take(reports)
                 self._write(points, closing=True)
         finally:
-            with closing(self._engine):  # whatever becomes of the journal
-                self._journal.close()
+            with closing(self._journal):  # when no worker writes any more, whatever becomes of the engine
+                self._engine.close()
         return self._new_events()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytams.core.stored import Reference, inline
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from pytams.core.ports import Steppable
     from pytams.core.settings import Settings
     from pytams.core.states import State, States
+    from pytams.core.stored import Content, StateStore
 
 
 class SegmentKey(NamedTuple):
@@ -118,10 +121,19 @@ class Problem:
     """Whether all scores are wanted, to be stored."""
     sparse_freq: int = 0
     """If traced: store every n-th state, beside those at records. 0: only those."""
+    store: StateStore | None = None
+    """Where large states are; None: they go along."""
 
     @classmethod
     def of(
-        cls, model: Steppable, settings: Settings, seed: int, *, traced: bool = False, sparse_freq: int = 0
+        cls,
+        model: Steppable,
+        settings: Settings,
+        seed: int,
+        *,
+        traced: bool = False,
+        sparse_freq: int = 0,
+        store: StateStore | None = None,
     ) -> Problem:
         """Put together what settings say."""
         return cls(
@@ -132,11 +144,30 @@ class Problem:
             seed=seed,
             traced=traced,
             sparse_freq=sparse_freq,
+            store=store,
         )
 
     def keeps(self, step: int) -> bool:
         """Whether the state at a step is stored, record or not."""
         return self.sparse_freq > 0 and step % self.sparse_freq == 0
+
+    def put(self, key: SegmentKey, content: Content) -> State:
+        """Make a state of what a model gives for the state of a segment: the reference to it, if it is large."""
+        if isinstance(content, Reference):
+            return content
+        return inline(content) if self.store is None else self.store.put(key.run, content)
+
+    def get(self, key: SegmentKey, state: State) -> Content:
+        """Get what a reference stands for; another state is itself."""
+        reference = Reference.found_in(state)
+        if reference is None:
+            return state
+        assert self.store is not None
+        return self.store.get(key.run, reference)
+
+    def put_point(self, point: Point) -> Point:
+        """Make the state of a point one that can be handed around."""
+        return point if point.state is None else point._replace(state=self.put(point.key, point.state))
 
 
 class Point(NamedTuple):

@@ -145,12 +145,12 @@ class LazySequence(Sequence[Item], Generic[Item]):
     Parameters
     ----------
     get
-        Gets the item of an index.
+        Gets the item of an index, or of whatever else names it.
     indices
         The index of each item.
     """
 
-    def __init__(self, get: Callable[[int], Item], indices: Sequence[int]) -> None:
+    def __init__(self, get: Callable[[Any], Item], indices: Sequence[Any]) -> None:
         self._get, self._indices = get, indices
 
     def __len__(self) -> int:

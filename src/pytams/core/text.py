@@ -1,4 +1,4 @@
-"""Text from anybody, as it may be shown: a name must not move the cursor, or make lines of its own."""
+"""Text for people. A name from anybody must not move the cursor, or make lines of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Do so with a text whose lines are meant."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def size_text(n_bytes: float) -> str:
+    """Write a number of bytes, for people."""
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes:.0f} B"
 
 
 def _printable(character: str) -> str:

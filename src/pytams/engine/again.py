@@ -30,7 +30,8 @@ def outlines(
     watched: Callable[[Stepper], AbstractContextManager[object]] = nullcontext,
 ) -> list[Outline]:
     """Compute beginnings in turn, with one fresh copy of the model; `watched` is around each block."""
-    problem = replace(problem, model=_fresh(problem.model), traced=True, sparse_freq=0)
+    store = None if problem.store is None else problem.store.on_trial()
+    problem = replace(problem, model=_fresh(problem.model), traced=True, sparse_freq=0, store=store)
     n_turns = _TURNS if len(beginnings) > 1 else 1
     n_steps = 1 + max((beginning.n_steps for beginning in beginnings), default=0) // n_turns
     with ExitStack() as stack:

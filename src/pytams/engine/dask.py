@@ -22,6 +22,7 @@ from distributed import Client, KilledWorker, wait
 
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
+from pytams.core.stored import are_references
 from pytams.engine.beginnings import on_workers
 from pytams.engine.held import Held, StateName, state_in, without_states
 from pytams.engine.local import LARGE_STATE, Keeping
@@ -257,11 +258,17 @@ def _with_remote_states(answer: Answer, held: Future) -> Answer:
 
     return answer._replace(
         reports=[
-            report._replace(states=LazySequence(partial(state, report.key, report.steps), range(len(report.steps))))
+            report
+            if are_references(report.states)
+            else report._replace(
+                states=LazySequence(partial(state, report.key, report.steps), range(len(report.steps)))
+            )
             for report in answer.reports
         ],
         points=[
-            point if point.best == -math.inf else point._replace(state=state(point.key, [point.step], 0))
+            point
+            if point.best == -math.inf or are_references([point.state])
+            else point._replace(state=state(point.key, [point.step], 0))
             for point in answer.points
         ],
     )
@@ -299,6 +306,11 @@ class OnDask(Keeping):
         client: Any = connect() if ours else connect
         n_workers = options.n_workers or max(1, sum(client.nthreads().values()))
         workers = DaskWorkers(problem, client, n_workers, options.seconds, owns_cluster=ours)
-        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
-        super().__init__(queue, partial(on_workers, workers, options.timeout))
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout, store=problem.store)
+        super().__init__(
+            queue,
+            partial(on_workers, workers, options.timeout),
+            store=problem.store,
+            seconds_out=queue.seconds_out,
+        )
         self.note = f"Dask dashboard: {client.dashboard_link}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.core.errors import ModelError
 from pytams.core.segments import Point
+from pytams.core.stored import are_references
 from pytams.engine.worker import Answer, problem_of
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ class Held(NamedTuple):
 
 
 def without_states(held: Held) -> Answer:
-    """Leave the states out; what is to be stored goes to the driver, who writes it."""
+    """Leave out states that are no references; what is to be stored goes to the driver, who writes it."""
     answer = held.answer
     return answer._replace(
-        reports=[report._replace(states=()) for report in answer.reports],
-        points=[point._replace(state=None) for point in answer.points],
+        reports=[
+            report if are_references(report.states) else report._replace(states=()) for report in answer.reports
+        ],
+        points=[p if are_references([p.state]) else p._replace(state=None) for p in answer.points],
     )
 
 

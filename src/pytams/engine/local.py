@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.core.ports import Locatable
 from pytams.core.segments import Past, Point, Progress
-from pytams.core.states import n_bytes
+from pytams.core.stored import are_references, size_of
 from pytams.engine.again import outlines
 from pytams.engine.options import Runner
 from pytams.engine.watchdog import Watchdog
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from pytams.core.ports import Stepper
     from pytams.core.segments import Problem, SegmentKey, Start
-    from pytams.core.states import States
+    from pytams.core.states import State, States
+    from pytams.core.stored import StateStore
     from pytams.core.verification import Beginning, Outline
 
 
@@ -52,6 +53,10 @@ class Keeping:
         Computes beginnings again: `pytams.Engine.begin_again`.
     block_length
         Steps in a block of the stepper's; None: as many as suit it.
+    store
+        Where large states are.
+    seconds_out
+        Says for how long somebody elsewhere has been putting states there that are not known here: 0 if nobody is.
     """
 
     note = ""
@@ -61,8 +66,11 @@ class Keeping:
         stepper: Stepper,
         begin_again: Callable[[Sequence[Sequence[Beginning]]], list[list[Outline]]],
         block_length: int | None = None,
+        store: StateStore | None = None,
+        seconds_out: Callable[[], float] = float,
     ) -> None:
         self._block_length = block_length
+        self._store, self._seconds_out = store, seconds_out
         self._stepper, self._begin_again = stepper, begin_again
         self.kept: dict[SegmentKey, list[Records]] = {}
         """Where branches can start on each segment."""
@@ -91,7 +99,10 @@ class Keeping:
             else:
                 branch_point = self._at(parent, step)
                 self.kept[key] = [branch_point]
-                self._stepper.join(Point(key, step, step, score, branch_point.states[0]))
+                self._stepper.join(Point(key, step, step, score, self._hold(key, branch_point.states[0])))
+
+    def _hold(self, key: SegmentKey, state: State) -> State:
+        return state if self._store is None else self._store.hold(key.run, state)
 
     def _at(self, key: SegmentKey, step: int) -> Records:
         """Find one record of a segment."""
@@ -117,6 +128,8 @@ class Keeping:
 
     def advance(self) -> list[Progress]:
         """Advance all segments by a block."""
+        if self._store is not None:  # first: the driver has just made sure that nobody else drives its runs
+            self._store.sweep(self._seconds_out())
         return [self._keep(progress) for progress in self._stepper.advance(self._block_length)]
 
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
@@ -134,11 +147,23 @@ class Keeping:
             self._stepper.join(past.point)
 
     def _keep(self, progress: Progress) -> Progress:
+        progress = self._held(progress)
         if len(progress.steps):
             self.kept[progress.key].append(Records(progress.steps, progress.scores, progress.states))
             if self._states_are_large is None:
-                self._states_are_large = n_bytes(progress.states[0]) >= LARGE_STATE
+                self._states_are_large = size_of(progress.states[0]) >= LARGE_STATE
         return progress
+
+    def _held(self, progress: Progress) -> Progress:
+        """Hold what its references stand for, as long as they are kept anywhere."""
+        if self._store is None:
+            return progress
+        run, hold, trace = progress.key.run, self._store.hold, progress.trace
+        if trace is not None and are_references(trace.states):
+            trace = trace._replace(states=[hold(run, state) for state in trace.states])
+        if are_references(progress.states):
+            progress = progress._replace(states=[hold(run, state) for state in progress.states])
+        return progress._replace(trace=trace)
 
     def close(self) -> None:
         """Forget everything."""
@@ -165,7 +190,7 @@ class InProcess(Keeping):
         stepper = problem.model.make_stepper(problem, options.threads)
         self._watchdog, self._was_left = Watchdog(), False
         self._where = partial(_where, problem, stepper)
-        super().__init__(stepper, partial(_outlines, problem), options.block_length)
+        super().__init__(stepper, partial(_outlines, problem), options.block_length, problem.store)
 
     def advance(self) -> list[Progress]:
         """Advance all segments by a block; one that takes far longer than those before it is said aloud."""

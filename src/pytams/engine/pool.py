@@ -195,5 +195,10 @@ class OnExecutor(Keeping):
     ) -> None:
         options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         workers = ExecutorWorkers(problem, executor, n_workers, options.seconds)
-        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
-        super().__init__(queue, partial(on_workers, workers, options.timeout))
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout, store=problem.store)
+        super().__init__(
+            queue,
+            partial(on_workers, workers, options.timeout),
+            store=problem.store,
+            seconds_out=queue.seconds_out,
+        )

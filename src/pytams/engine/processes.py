@@ -63,8 +63,13 @@ class Processes(Keeping):
         options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         n_workers = options.n_workers or len(os.sched_getaffinity(0))
         workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, options.seconds)
-        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout)
-        super().__init__(queue, partial(on_workers, workers, options.timeout))
+        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout, store=problem.store)
+        super().__init__(
+            queue,
+            partial(on_workers, workers, options.timeout),
+            store=problem.store,
+            seconds_out=queue.seconds_out,
+        )
 
 
 def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:

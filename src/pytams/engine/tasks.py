@@ -14,18 +14,19 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Hashable
-from heapq import heappop, heappush
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytams.core.errors import PytamsError, WorkersLostError
+from pytams.engine.line import FIRST_PAUSE, Line
 from pytams.engine.trouble import MAX_TRIES, Trouble, named
 from pytams.engine.watchdog import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from pytams.core.segments import Point, Progress, SegmentKey
+    from pytams.core.stored import StateStore
     from pytams.core.verification import Beginning, Outline
     from pytams.engine.worker import Answer
 
@@ -36,8 +37,6 @@ _LOOK_SECONDS = 0.1
 """For hung tasks it is looked as often."""
 MAX_BREAKDOWNS = 20
 """Times in a row that the workers may break down without finishing a task."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 30.0
-"""Seconds before something is sent out again: they double with every failure."""
 
 
 class Outcome(NamedTuple):
@@ -119,45 +118,6 @@ class _Task(NamedTuple):
     """Whether it was said that it takes long."""
 
 
-class _Line:
-    """Segments that wait to be sent out: those furthest behind first, some of them not before a time."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[float, SegmentKey, Point]] = []
-        self._later: list[tuple[float, SegmentKey, Point]] = []  # by the time at which they may go out again
-
-    def __len__(self) -> int:
-        return len(self._waiting) + len(self._later)
-
-    def join(self, point: Point) -> None:
-        heappush(self._waiting, (point.best, point.key, point))
-
-    def join_later(self, points: Iterable[Point], n_failures: int) -> None:
-        """Take in segments after a pause that doubles with every failure."""
-        due = perf_counter() + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**n_failures)
-        for point in points:
-            heappush(self._later, (due, point.key, point))
-
-    def first(self) -> SegmentKey | None:
-        """Find who is next; None if nobody may go out now."""
-        now = perf_counter()
-        while self._later and self._later[0][0] <= now:
-            self.join(heappop(self._later)[2])
-        return self._waiting[0][1] if self._waiting else None
-
-    def take(self, n: int, trouble: Trouble) -> list[Point]:
-        """Take the segments of a task; one that is in trouble goes by itself."""
-        points = [heappop(self._waiting)[2]]
-        while self._waiting and len(points) < n:
-            if trouble.has(points[0].key) or trouble.has(self._waiting[0][1]):
-                break
-            points.append(heappop(self._waiting)[2])
-        return points
-
-    def points(self) -> list[Point]:
-        return [point for _, _, point in self._waiting + self._later]
-
-
 class TaskQueue:
     """A stepper that sends segments out, the ones that are furthest behind first: they hold the next decision up.
 
@@ -169,11 +129,16 @@ class TaskQueue:
         Segments in a task.
     timeout
         Seconds after which a task is taken for hung; None: never.
+    store
+        Where large states are.
     """
 
-    def __init__(self, workers: Workers, *, batch: int = 1, timeout: float | None = None) -> None:
+    def __init__(
+        self, workers: Workers, *, batch: int = 1, timeout: float | None = None, store: StateStore | None = None
+    ) -> None:
         self._workers, self._batch, self._timeout = workers, batch, math.inf if timeout is None else timeout
-        self._line = _Line()
+        self._store = store
+        self._line = Line()
         self._out: dict[Hashable, _Task] = {}
         self._trouble = Trouble()
         self._n_breakdowns = 0
@@ -198,7 +163,7 @@ class TaskQueue:
         except BreakdownError as error:
             broken = str(error)
         if not self._out:  # all of it is to be sent later
-            sleep(_FIRST_PAUSE)
+            sleep(FIRST_PAUSE)
         reports: list[Progress] = []
         for outcome in self._wait(_POLL_SECONDS if self._out else 0.0):
             task = self._out.pop(outcome.task, None)
@@ -249,8 +214,18 @@ class TaskQueue:
         self._patience.took(answer.seconds)
         self._trouble.is_over(task.points)
         for point in answer.points:
-            self.join(point)
+            self.join(self._held(point))
         return answer.reports
+
+    def _held(self, point: Point) -> Point:
+        """Hold the state that a segment goes on from."""
+        if self._store is None or point.state is None:
+            return point
+        return point._replace(state=self._store.hold(point.key.run, point.state))
+
+    def seconds_out(self) -> float:
+        """For how long the oldest task is out; 0 if none is."""
+        return perf_counter() - min((task.since for task in self._out.values()), default=perf_counter())
 
     def _try_again(self, task: _Task, error: BaseException) -> None:
         """Send a task out again that raised; give up after some tries."""
@@ -336,5 +311,5 @@ class TaskQueue:
     def close(self) -> None:
         """Let go of what is out, and end the workers if they are ours."""
         self._out.clear()
-        self._line = _Line()
+        self._line = Line()
         self._workers.close()

@@ -1,16 +1,15 @@
-"""The ledger of a run that somebody drives: one driver at a time, and rows by the thousand."""
+"""The ledger of a run: rows by the thousand."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from pytams.sqldb.drivenledger import DrivenLedger
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.ledger import splitting_row
 from pytams.sqldb.openledger import repeated
-from pytams.sqldb.owner import Owner
-from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import (
     COMPLETED,
     IDLE,
@@ -18,9 +17,9 @@ from pytams.sqldb.tables import (
     ArchivedTrajectory,
     DiscardedTrajectory,
     LedgerInfo,
-    RunLock,
     SegmentFile,
     SplittingIterations,
+    StoredState,
     Trajectory,
 )
 
@@ -50,71 +49,21 @@ class IterationRow(NamedTuple):
     completed: bool
 
 
-class RunLedger(SQLFile):
-    """A ledger, with a lock for its driver and bulk reads and writes. The parameters are those of `SQLFile`."""
+class StateRow(NamedTuple):
+    """A row of the states that are in files of their own."""
 
-    # --- the driver ---------------------------------------------------------------------------------------------
+    slot: int
+    branch: int
+    step: int
+    score: float | None
+    """None if it is no record."""
+    sha256: str
+    size: int
+    kind: str
 
-    @repeated
-    def claim(self, stale_after: float) -> bool:
-        """Become the driver, if there is none, or if it is known to be dead or unheard of for `stale_after` seconds.
 
-        Returns
-        -------
-        bool
-            Whether this object is the driver now.
-        """
-        with self._database.write() as connection:
-            now = self._database.now
-            row = connection.execute(select(RunLock.owner)).first()
-            if row is None:
-                connection.execute(insert(RunLock).values(id=1, owner=self.owner, heartbeat=now))
-                return True
-            free = func.coalesce(RunLock.heartbeat, 0.0) < now - stale_after  # SQLite keeps NULLs, too
-            if row.owner == self.owner or self._parsed_owner(row.owner).is_dead:
-                free = or_(free, RunLock.owner == row.owner)
-            taken = connection.execute(update(RunLock).where(free).values(owner=self.owner, heartbeat=now))
-            return taken.rowcount == 1
-
-    @repeated
-    def renew(self) -> None:
-        """Say that the driver is alive. To be called in every transaction of the driver's: it fences off others.
-
-        Raises
-        ------
-        LedgerError
-            If this object is not the driver any more.
-        """
-        with self._database.write() as connection:
-            mine = update(RunLock).where(RunLock.owner == self.owner).values(heartbeat=self._database.now)
-            if connection.execute(mine).rowcount != 1:
-                raise LedgerError(f"{self.name()}: another driver has taken over this run; nothing was written")
-
-    @repeated
-    def disclaim(self) -> None:
-        """Stop being the driver."""
-        with self._database.write() as connection:
-            connection.execute(delete(RunLock).where(RunLock.owner == self.owner))
-
-    @repeated
-    def driver(self) -> Owner | None:
-        """Who drives the run; None if nobody does, or if the driver is known to be dead."""
-        with self._database.read() as connection:
-            row = connection.execute(select(RunLock.owner)).first()
-        owner = None if row is None else self._parsed_owner(row.owner)
-        return None if owner is None or owner.is_dead else owner
-
-    def _parsed_owner(self, text: str) -> Owner:
-        try:
-            return Owner.parse(text)
-        except ValueError as error:
-            raise self._database.damaged(str(error)) from None
-
-    @repeated
-    def silence(self) -> float | None:
-        """Seconds since the driver was last heard of; None if there is none."""
-        with self._database.read() as connection:
-            return connection.scalar(select(self._database.now - RunLock.heartbeat))
+class RunLedger(DrivenLedger):
+    """A ledger with a lock for its driver, and bulk reads and writes. The parameters are those of `SQLFile`."""
 
     # --- what it is, and where its segments are -----------------------------------------------------------------
 
@@ -207,6 +156,46 @@ class RunLedger(SQLFile):
                     for slot, row in rows.items()
                 ],
             )
+
+    @repeated
+    def put_states(self, rows: Sequence[StateRow]) -> None:
+        """Note states that are in files of their own."""
+        if rows:
+            with self._database.write() as connection:
+                connection.execute(insert(StoredState), [row._asdict() for row in rows])
+
+    @repeated
+    def drop_states(self, names: Sequence[tuple[int, int, int]]) -> None:
+        """Forget states, by slot, branch and step."""
+        if not names:
+            return
+        here = [getattr(StoredState, name) == bindparam(f"its_{name}") for name in ("slot", "branch", "step")]
+        with self._database.write() as connection:
+            connection.execute(
+                delete(StoredState).where(*here),
+                [{"its_slot": slot, "its_branch": branch, "its_step": step} for slot, branch, step in names],
+            )
+
+    @repeated
+    def states(self) -> list[StateRow]:
+        """Every state that was noted."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(*StoredState.__table__.c)).all()
+        try:
+            return [
+                StateRow(
+                    int(row.slot),
+                    int(row.branch),
+                    int(row.step),
+                    None if row.score is None else float(row.score),
+                    bytes.fromhex(row.sha256).hex(),
+                    int(row.size),
+                    str(row.kind),
+                )
+                for row in rows
+            ]
+        except (TypeError, ValueError) as error:
+            raise self._database.damaged(f"a stored state is not what was written: {error}") from None
 
     @repeated
     def put_iterations(self, first: int, rows: Sequence[IterationRow]) -> None:

@@ -77,6 +77,19 @@ class SegmentFile(Base):
     sha256: Mapped[str]
 
 
+class StoredState(Base):
+    """The states of this run that are in files of their own, and where in its segments they are."""
+
+    __tablename__ = "stored_states"
+    slot: Mapped[int] = mapped_column(primary_key=True)
+    branch: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    score: Mapped[float | None]
+    sha256: Mapped[str]
+    size: Mapped[int]
+    kind: Mapped[str]
+
+
 class LedgerInfo(Base):
     """What this ledger is: its schema version, and the settings of its run."""
 

@@ -6,6 +6,7 @@
         study.json              settings, seed, model, versions: see `manifest`
         ledgers/run00000.db     one ledger a run (or a schema each of a PostgreSQL database)
         segments/*.nc           immutable segment files, which the ledgers point at: see `segment_files`
+        states/00000/ab/*       large states, if there are any: see `state_files`
 
 Nothing in it is a path that leads out of it, so that it can be moved; opening it runs no code from it.
 """
@@ -28,6 +29,7 @@ from pytams.storage.files import REPAIR, cannot_be_written, why_not
 from pytams.storage.ledgers import Ledgers
 from pytams.storage.manifest import StudyInfo, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
+from pytams.storage.state_files import StateFiles
 
 _LEFT_SECONDS = 3600.0
 """After that, nobody is writing a temporary file any more: it takes less than a second, and clocks differ by less."""
@@ -59,7 +61,7 @@ class RunDirectory:
         self._own: list[Path] = []
         """Its folder, if that was made here, too."""
         self.info = read_manifest(path / "study.json")
-        for folder in (path / Ledgers.subfolder, path / SegmentFiles.subfolder):
+        for folder in (path / Ledgers.subfolder, path / SegmentFiles.subfolder, path / StateFiles.subfolder):
             problem = why_not(folder, path)
             if problem is not None:
                 raise RunDirectoryError(f"{folder} {problem}: nothing is read from it, or written to it")
@@ -252,4 +254,4 @@ def _is_left(path: Path) -> bool:
 
 def _is_ours(name: str) -> bool:
     """Whether another driver may have made this just now."""
-    return name in {Ledgers.subfolder, SegmentFiles.subfolder} or name.startswith("study.json")
+    return name in {Ledgers.subfolder, SegmentFiles.subfolder, StateFiles.subfolder} or name.startswith("study.json")

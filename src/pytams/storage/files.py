@@ -62,7 +62,7 @@ def write_atomically(path: Path, content: bytes | memoryview, *, replace: bool =
         else:
             path.hardlink_to(where)
     if sync:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def why_not(path: Path, folder: Path) -> str | None:
@@ -88,8 +88,14 @@ def cannot_be_written(path: Path, error: OSError) -> tuple[str, str]:
     return f"{path} cannot be written: {error.strerror}", "make room" if is_full else "see that it may be written"
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_folder(folder: Path) -> None:
+    """Make what a folder lists survive a power cut."""
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Make the content of a file survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

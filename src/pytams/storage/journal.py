@@ -18,6 +18,7 @@ from pytams.storage.options import CHECKPOINT_SECONDS
 from pytams.storage.others import Others
 from pytams.storage.pending import PendingRun
 from pytams.storage.recorded import Recorded
+from pytams.storage.references import References
 from pytams.storage.status import RunStatus
 from pytams.storage.writing import commit, write_segments
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pytams.core.verification import Witness
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.directory import RunDirectory
+    from pytams.storage.state_keeper import StateKeeper
 
 _logger = logging.getLogger("pytams")
 
@@ -52,6 +54,8 @@ class RunJournal:
         Seconds after which running segments are written, too.
     runs_at_once
         Claim so many runs at most at a time, and none that is finished; None: all that nobody drives.
+    store
+        Where large states are.
     """
 
     def __init__(
@@ -61,8 +65,9 @@ class RunJournal:
         *,
         checkpoint_interval: float = CHECKPOINT_SECONDS,
         runs_at_once: int | None = None,
+        store: StateKeeper | None = None,
     ) -> None:
-        self._directory = directory
+        self._directory, self._store = directory, store
         self._settings = directory.info.settings
         self._claims = Claims(directory, runs_at_once)
         self._keeps_finished = runs_at_once is None
@@ -95,6 +100,9 @@ class RunJournal:
         try:
             info = self._directory.info
             claimed = {run: PendingRun(ledger, Recorded.read(ledger, run, info)) for run, ledger in ledgers.items()}
+            if self._store is not None:
+                for number, run in claimed.items():
+                    run.references = References(self._store, number, run.ledger)
         except BaseException:
             release(ledgers.values())
             raise
@@ -108,6 +116,9 @@ class RunJournal:
         self._directory.save()  # before any ledger has it
         for ledger in self._unannounced:
             self._directory.note(ledger)
+        for run in self._runs.values():
+            if run.references is not None and run.ledger in self._unannounced:
+                run.references.clean_up(run.ledger)
         self._unannounced.clear()
         self._has_begun = True
         if len(self._runs) == self._directory.info.n_runs:  # else files may be those of other runs
@@ -222,6 +233,9 @@ class RunJournal:
         if self._directory.is_new and not self._has_begun:
             self._is_removed = self._directory.remove({number: run.ledger for number, run in self._runs.items()})
             self._runs = {} if self._is_removed else self._runs
+        for run in self._runs.values():
+            if run.references is not None and self._has_begun:
+                run.references.clean_up(run.ledger)
         release(run.ledger for run in self._runs.values())
         self._runs.clear()
         self._directory.segment_files.close()

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import SECRET, Checked, NotNegative, RunCount, Seed, Settings
 from pytams.sqldb.urls import without_password
 from pytams.storage.files import cannot_be_written, why_not, write_atomically
+from pytams.storage.options import States
 from pytams.storage.strict_json import strict_json
 
 FORMAT = 3
@@ -64,6 +65,11 @@ class StudyInfo(Checked):
     archive_discarded: bool = True
     database_url: Annotated[str | None, SECRET] = field(default=None, repr=False)
     """Of a PostgreSQL database; without the password. It is only compared: see `databases`."""
+    states: States = field(default_factory=States)
+    """Which states get files of their own. Never says where they are: a directory may come from anybody."""
+    states_are: Literal["along", "here", "elsewhere"] = "along"
+    """Where such files are: in the directory, or outside, where the user has said; or there are none, as before there
+    were such."""
     runner: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The settings of the engine, which change no bit of the result."""
     identity: str = field(default_factory=lambda: uuid4().hex[:12])
@@ -74,6 +80,8 @@ class StudyInfo(Checked):
         """Make sure that its identity can be a part of names."""
         if not re.fullmatch("[0-9a-f]{1,32}", self.identity):
             raise SettingsError("identity", f"{self.identity!r} is not of hexadecimal digits")
+        if self.states.store is not None or self.states.local is not None:
+            raise SettingsError("states", "it names folders outside: pytams does not write that")
 
     def facts(self) -> dict[str, Any]:
         """Return what every bit of the runs depends on, and what is stored of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, sources_of
 from pytams.storage.journal import RunJournal
 from pytams.storage.manifest import ModelSource, StudyInfo
-from pytams.storage.options import Storage
+from pytams.storage.options import States, Storage
+from pytams.storage.state_keeper import keeper_of
 
 if TYPE_CHECKING:
     from pytams.core.ports import Steppable
@@ -30,7 +32,12 @@ _logger = logging.getLogger("pytams")
 
 
 def open_study(
-    model: Steppable, settings: Settings, variant: Variant, arguments: RunArguments, out: str | Path | Storage
+    model: Steppable,
+    settings: Settings,
+    variant: Variant,
+    arguments: RunArguments,
+    out: str | Path | Storage,
+    states: States | None,
 ) -> tuple[Problem, range, RunJournal]:
     """Open a run directory to write to: what to solve, which runs there are, and the journal.
 
@@ -42,16 +49,23 @@ def open_study(
     storage = out if isinstance(out, Storage) else Storage(path=Path(out))
     for text in warnings_of(model.name, model.made_of):
         _logger.warning(text)
-    directory = make_or_open(model, settings, arguments, storage)
+    directory = make_or_open(model, settings, arguments, storage, states)
     info = directory.info
-    problem = Problem.of(model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq)
+    store = keeper_of(directory.path, info, states)
+    problem = Problem.of(model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq, store=store)
     journal = RunJournal(
-        directory, variant, checkpoint_interval=storage.checkpoint_interval, runs_at_once=storage.runs_at_once
+        directory,
+        variant,
+        checkpoint_interval=storage.checkpoint_interval,
+        runs_at_once=storage.runs_at_once,
+        store=store,
     )
     return problem, range(info.n_runs), journal
 
 
-def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage) -> RunDirectory:
+def make_or_open(
+    model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage, states: States | None = None
+) -> RunDirectory:
     """Make a run directory, or open the one that is there if it holds this study.
 
     Raises
@@ -70,7 +84,7 @@ def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, 
     there = storage.path / "study.json"
     if not there.exists():
         try:
-            info = _info(model, settings, arguments, storage)
+            info = _info(model, settings, arguments, storage, states or States())
             return RunDirectory.create(storage.path, info, storage.database_url)
         except RunDirectoryError:
             if not there.exists():  # else another driver was quicker to make it
@@ -78,7 +92,9 @@ def make_or_open(model: Steppable, settings: Settings, arguments: RunArguments, 
     return _open(model, settings, arguments, storage)
 
 
-def _info(model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage) -> StudyInfo:
+def _info(
+    model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage, states: States
+) -> StudyInfo:
     return StudyInfo(
         settings=settings,
         seed=draw_seed() if arguments.seed is None else arguments.seed,
@@ -93,6 +109,8 @@ def _info(model: Steppable, settings: Settings, arguments: RunArguments, storage
         sparse_freq=storage.sparse_freq,
         archive_discarded=storage.archive_discarded,
         database_url=storage.database_url and without_password(storage.database_url),
+        states=replace(states, store=None, local=None),
+        states_are="here" if states.store is None else "elsewhere",
         runner=storage.runner,
     )
 

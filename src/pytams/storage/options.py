@@ -1,15 +1,70 @@
-"""How a study is written: what a user may choose."""
+"""How a study and its states are written: what a user may choose."""
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+from pytams.core.errors import SettingsError
 from pytams.core.settings import SECRET, Checked, Count, NotNegative, Positive
 
 CHECKPOINT_SECONDS = 60.0
 """Running segments are written after this time, unless another is asked for."""
+
+
+LARGE = 2**18
+"""Bytes from which on a state gets a file of its own, unless another number is asked for."""
+_UNITS = {"": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class States(Checked):
+    """Where states go that are too large to be handed around: ``TAMS(...).run(..., states=States(...))``.
+
+    Such are bytes and folders that a simulator saves, and arrays from `larger_than` on. None of this changes a bit of
+    the result.
+    """
+
+    store: str | Path | None = None
+    """A folder that all workers see; None: in the run directory, or a temporary one if there is none."""
+    keep: Literal["ensemble", "all", "none"] = "ensemble"
+    """Which states stay: those of trajectories of the ensemble and of their ancestors, all that were ever stored, or
+    none but those which branches can start from."""
+    every: Count = 1
+    """Store the state of a record only if it is so many steps or more after the last one stored of its segment; a
+    branch from one in between computes it again from there. 1: of every record."""
+    reproducible: bool = True
+    """Whether the model gives the same bits again. If not, nothing that was used in a decision is computed again."""
+    place: Literal["copy", "reflink", "hardlink"] = "copy"
+    """How a folder is put where a simulator loads it. A hard link must not be written to: it is hashed again."""
+    local: str | Path | None = None
+    """A folder on a disk of each node's own: for the simulators' scratch folders; None: where temporary files go."""
+    max_size: Count | str | None = None
+    """Stop when the states take more: bytes, or text such as ``"500 GB"``."""
+    larger_than: NotNegative = LARGE
+    """Arrays of fewer bytes stay where records are."""
+
+    def check_together(self) -> None:
+        """Put folders where they stay, and make sure that nothing contradicts."""
+        for name in ("store", "local"):
+            path = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, Path(path).absolute())
+        if math.isnan(self.most_bytes):
+            raise SettingsError("max_size", f"{self.max_size!r} is no size such as '500 GB'")
+        if not self.reproducible and self.every > 1:
+            raise SettingsError("every", "states of a model that is not reproducible must all be stored: every = 1")
+
+    @property
+    def most_bytes(self) -> float:
+        """`max_size` in bytes, infinity if there is none, NaN if it is no size."""
+        if not isinstance(self.max_size, str):
+            return math.inf if self.max_size is None else self.max_size
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]B|)", self.max_size.strip())
+        return math.nan if found is None else float(found[1]) * _UNITS[found[2]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,13 @@ import numpy as np
 
 from pytams.analysis import logs
 from pytams.core.states import as_state
+from pytams.core.stored import Reference, are_references
 from pytams.sqldb.runledger import IterationRow
 from pytams.storage.metadata import facts_of, lineage, weight_facts
 from pytams.storage.segment_files import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -26,13 +27,26 @@ if TYPE_CHECKING:
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.history import History
     from pytams.storage.recorded import Recorded
+    from pytams.storage.references import References
     from pytams.storage.segment_files import PieceName
 
 
 class PendingSegment:
     """A segment, and what of it is not on disk yet."""
 
-    __slots__ = ("best", "ended", "lineage", "log_weight", "pieces", "scores", "start", "states", "step", "steps")
+    __slots__ = (
+        "best",
+        "ended",
+        "lineage",
+        "log_weight",
+        "pieces",
+        "record_scores",
+        "scores",
+        "start",
+        "states",
+        "step",
+        "steps",
+    )
 
     def __init__(self, start: Start, lineage: list[int]) -> None:
         self.start = start
@@ -51,6 +65,8 @@ class PendingSegment:
         self.scores: list[NDArray[np.float64]] = []
         self.steps: list[NDArray[np.int64]] = []
         self.states: list[State] = []
+        self.record_scores: dict[int, float] = {}
+        """By step."""
 
     def skip(self, history: History, pieces: list[PieceName]) -> None:
         """Take note that it is on disk so far."""
@@ -63,6 +79,8 @@ class PendingSegment:
         self.scores.append(np.asarray(progress.trace.scores, dtype=np.float64))
         self.steps.append(np.asarray(progress.trace.steps, dtype=np.int64))
         self.states.extend(progress.trace.states)
+        if are_references(progress.states):
+            self.record_scores.update(zip(progress.steps, progress.scores, strict=True))
         self.step, self.ended = progress.step, progress.ended
         if len(progress.scores):
             self.best = progress.scores[-1]
@@ -72,7 +90,8 @@ class PendingSegment:
         scores, steps, states = _joined(self.scores), _joined(self.steps), self.states
         if point is not None and (not len(steps) or steps[-1] != point.step):
             assert point.state is not None
-            steps, states = np.append(steps, point.step), [*states, as_state(point.state)]
+            state = Reference.found_in(point.state) or as_state(point.state)
+            steps, states = np.append(steps, point.step), [*states, state]
         return Piece(
             key=self.start.key,
             first_step=self.step - len(scores) + 1,
@@ -81,6 +100,12 @@ class PendingSegment:
             states=states,
             ended=self.ended,
         )
+
+    def unwritten_references(self) -> dict[int, State]:
+        """Find the references to states that no segment file has yet, by step."""
+        if not are_references(self.states):
+            return {}
+        return dict(zip(_joined(self.steps).tolist(), self.states, strict=True))
 
     def metadata(self, log_weight: float, settings: Settings) -> str:
         """Say everything about it: the JSON of its row."""
@@ -96,6 +121,8 @@ class PendingRun:
     def __init__(self, ledger: RunLedger, recorded: Recorded) -> None:
         self.ledger = ledger
         self.recorded = recorded
+        self.references: References | None = None
+        """The states that are in files of their own; None if the study has no place for such."""
         self.segments: dict[SegmentKey, PendingSegment] = {}
         """Of the members of the ensemble."""
         self.parents: dict[SegmentKey, SegmentKey] = {}
@@ -115,6 +142,8 @@ class PendingRun:
         """Take note of a new member."""
         if start.parent is not None:
             self.parents[start.key] = start.parent
+            if self.references is not None and not start.ended:
+                self._note_branch_point(start)
         self.segments[start.key] = PendingSegment(start, lineage(self.parents, start.key))
         self.changed.add(start.key.slot)
 
@@ -126,14 +155,33 @@ class PendingRun:
             if key not in self.recorded.archived:
                 self.killed.append(segment)
 
+    def _note_branch_point(self, start: Start) -> None:
+        assert start.parent is not None
+        assert self.references is not None
+        parent = self.segments.get(start.parent)
+        unwritten = {} if parent is None else parent.unwritten_references()
+        self.references.branch(start, unwritten, self._chain(start.parent))
+
+    def _chain(self, key: SegmentKey) -> Iterator[SegmentKey]:
+        """Go from a segment to its parent, and so on."""
+        here: SegmentKey | None = key
+        while here is not None:
+            yield here
+            here = self.parents.get(here)
+
+    def ancestors(self) -> set[SegmentKey]:
+        """Find the members of the ensemble, and all that they descend from."""
+        found: set[SegmentKey] = set()
+        for key in self.segments:
+            for ancestor in self._chain(key):
+                if ancestor in found:
+                    break
+                found.add(ancestor)
+        return found
+
     def drop_states(self) -> None:
         """Forget states of killed trajectories that no member of the ensemble descends from."""
-        needed: set[SegmentKey] = set()
-        for key in self.segments:
-            ancestor: SegmentKey | None = key
-            while ancestor is not None and ancestor not in needed:
-                needed.add(ancestor)
-                ancestor = self.parents.get(ancestor)
+        needed = self.ancestors()
         for segment in self.killed:
             if segment.start.key not in needed and segment.ended:
                 segment.steps, segment.states = [np.empty(0, dtype=np.int64)], []

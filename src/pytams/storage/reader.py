@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
 from pytams.storage.recorded import DAMAGED, Recorded
+from pytams.storage.state_keeper import keeper_of
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from pytams.sqldb.owner import Owner
     from pytams.storage.history import History
     from pytams.storage.manifest import StudyInfo
+    from pytams.storage.state_keeper import StateKeeper
 
 
 class SavedStudy:
@@ -52,6 +55,8 @@ class SavedStudy:
     database_url
         Of the database that its ledgers are in, if they are in one: it is connected to only if you name it, here or
         elsewhere (see docs/security.md).
+    store
+        The folder of its states, if that is not in it: ``States(store=...)``.
 
     Raises
     ------
@@ -59,7 +64,14 @@ class SavedStudy:
         If there is none, or something in it is damaged: the message names it.
     """
 
-    def __init__(self, path: str | Path, variant: Variant | None = None, *, database_url: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        variant: Variant | None = None,
+        *,
+        database_url: str | None = None,
+        store: str | Path | None = None,
+    ) -> None:
         self.directory = RunDirectory(Path(path), database_url)
         self.directory.check_runs()
         self._recorded: dict[int, Recorded] = {}
@@ -75,9 +87,17 @@ class SavedStudy:
         finished = [run for run, recorded in self._recorded.items() if recorded.is_finished]
         self.damaged = [run for run in finished if run not in begun or not self.splittings[run].finished]
         """Runs that were finished, and of which something is missing."""
+        self._store = self._keeper(store)
         self._starts: dict[SegmentKey, Start] = {}
         for run, splitting in self.splittings.items():
             self._starts |= all_starts(run, len(splitting.members), splitting.iterations)
+
+    def _keeper(self, store: str | Path | None) -> StateKeeper | None:
+        """Find the states that are in files of their own; None if it is not said where they are."""
+        info = self.directory.info
+        if store is None:
+            return None if info.states_are == "elsewhere" else keeper_of(self.directory.path, info)
+        return keeper_of(self.directory.path, info, replace(info.states, store=store))
 
     def _history(self, start: Start) -> History | None:
         return self._recorded[start.key.run].history(start, self.directory.segment_files)
@@ -174,7 +194,7 @@ class SavedStudy:
         """Find on disk what there is of a trajectory."""
         found = ((link, self._history(link.start)) for link in links)
         saved = tuple(SavedLink(*link, history) for link, history in found if history is not None)
-        return SavedTrajectory(saved, self.directory.info.settings.step_size, self._states_of)
+        return SavedTrajectory(saved, self.directory.info.settings.step_size, self._states_of, self._store)
 
     def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
         """Get trajectories, as `Result.ensemble` asks for them."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from pytams.core.errors import DamagedFileError, RunDirectoryError
 from pytams.core.segments import SegmentKey
 from pytams.core.states import digest
+from pytams.core.stored import Reference
 from pytams.core.verification import Beginning, Outline, Witness
 from pytams.sqldb.tables import COMPLETED
 from pytams.storage.files import REPAIR
@@ -16,6 +17,8 @@ from pytams.storage.history import History
 from pytams.storage.metadata import check_segment, length_of, segment_of, start_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytams.core.segments import Start
     from pytams.core.states import State
     from pytams.sqldb.runledger import RunLedger
@@ -49,6 +52,8 @@ class Recorded:
     """SHA-256 of each segment file."""
     rows: dict[SegmentKey, Row] = field(default_factory=dict)
     """What is said of each segment."""
+    stored: set[tuple[int, int, int]] = field(default_factory=set)
+    """Slot, branch and step of the states that are in files of their own, and kept."""
     archived: set[SegmentKey] = field(default_factory=set)
     """Killed trajectories."""
     iterations: list[dict[str, Any]] = field(default_factory=list)
@@ -89,6 +94,8 @@ class Recorded:
             recorded.archived.add(recorded._add(run, metadata, file))
         for metadata in ledger.discarded():
             recorded.archived.add(recorded._add(run, metadata))
+        if info.states_are != "along":
+            recorded.stored = {(row.slot, row.branch, row.step) for row in ledger.states()}
         recorded.iterations = ledger.iterations()
         recorded.files = ledger.files()  # last: a driver may be adding files, with rows that point at them
         return recorded
@@ -116,7 +123,8 @@ class Recorded:
         with_states = [key for key in written if self.info.archive_discarded or key not in self.archived]
         branches = [key for key in with_states if key.branch > 0 and self.rows[key].ended]
         reachable = filter(self._is_reachable, sorted(branches, key=self._reach, reverse=True))
-        chosen = [key for key in (initial, next(reachable, None)) if key is not None]
+        branch = next((key for key in reachable if self._begins_from_what_is_kept(key, segment_files)), None)
+        chosen = [key for key in (initial, branch) if key is not None]
         return [self._witness(self._start(key), segment_files) for key in chosen]
 
     def _is_reachable(self, key: SegmentKey) -> bool:
@@ -125,6 +133,24 @@ class Recorded:
         while here is not None and here in self.rows and self.rows[here].pieces:
             here = self._start(here).parent
         return here is None
+
+    def _begins_from_what_is_kept(self, key: SegmentKey, segment_files: SegmentFiles) -> bool:
+        """Whether the state that a branch starts from is still there."""
+        start = self._start(key)
+        is_stored = Reference.found_in(self._branch_state(start, segment_files)) is not None
+        return not is_stored or (key.slot, key.branch, start.step) in self.stored
+
+    def ancestors(self, keys: Iterable[SegmentKey]) -> set[SegmentKey]:
+        """Find what segments descend from, as far as it is said."""
+        found: set[SegmentKey] = set()
+        for key in keys:
+            here: SegmentKey | None = key
+            while here is not None and here in self.rows:
+                here = self._start(here).parent
+                if here is None or here in found:
+                    break
+                found.add(here)
+        return found
 
     def _reach(self, key: SegmentKey) -> tuple[int, float, SegmentKey]:
         return length_of(self.rows[key].metadata), self._start(key).score, key

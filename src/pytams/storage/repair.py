@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from pytams.core.errors import DamagedFileError, RunDirectoryError, StoreError
+from pytams.core.segments import SegmentKey
+from pytams.core.stored import Reference
 from pytams.sqldb.errors import RESTORE_DATABASE, DamagedLedgerError, LedgerError, NoLedgerError
 from pytams.storage.agreement import check_variant
 from pytams.storage.claims import STALE_SECONDS, driver_of, release
@@ -18,6 +20,7 @@ from pytams.storage.history import History
 from pytams.storage.metadata import blank_metadata, check_segment, segment_of, start_of
 from pytams.storage.recorded import Recorded
 from pytams.storage.segment_files import SegmentFiles
+from pytams.storage.state_keeper import keeper_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,9 +125,29 @@ def _forget_damaged(directory: RunDirectory, run: int, ledger: RunLedger) -> int
         return key.branch > 0 and not names
 
     n_forgotten = ledger.forget(is_bad, lambda slot: blank_metadata(run, slot))
+    n_forgotten += _forget_without_states(directory, run, ledger)
     if n_forgotten:  # what is said of those without a file of their own may follow from these
         ledger.forget(is_empty, lambda slot: blank_metadata(run, slot))
     return n_forgotten
+
+
+def _forget_without_states(directory: RunDirectory, run: int, ledger: RunLedger) -> int:
+    """Forget trajectories of which a stored state is not whole, and what they descend from: it comes from there."""
+    keeper = None if directory.info.states_are == "elsewhere" else keeper_of(directory.path, directory.info)
+    if keeper is None:
+        return 0
+    rows = ledger.states()
+    bad = {
+        SegmentKey(run, row.slot, row.branch)
+        for row in rows
+        if not keeper.is_whole(run, Reference(row.sha256, row.size, row.kind))
+    }
+    if not bad:
+        return 0
+    bad |= Recorded.read(ledger, run, directory.info).ancestors(bad)
+    gone = [(row.slot, row.branch, row.step) for row in rows if SegmentKey(run, row.slot, row.branch) in bad]
+    ledger.drop_states(gone)
+    return ledger.forget(lambda text: segment_of(text)[0] in bad, lambda slot: blank_metadata(run, slot))
 
 
 def _check_rest(directory: RunDirectory, variant: Variant, run: int, ledger: RunLedger) -> None:

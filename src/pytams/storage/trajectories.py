@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.core.states import state_columns
+from pytams.core.states import LazySequence, state_columns
+from pytams.core.stored import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pytams.core.ports import Steppable
     from pytams.core.segments import SegmentKey, Start
     from pytams.core.states import State
+    from pytams.core.stored import Content, StateStore
     from pytams.storage.history import History
 
 
@@ -49,6 +52,7 @@ class SavedTrajectory:
     links: tuple[SavedLink, ...]
     step_size: float
     _compute: Callable[[SavedTrajectory, Steppable | None], Sequence[State]] = field(repr=False, compare=False)
+    _store: StateStore | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> SegmentKey:
@@ -71,7 +75,7 @@ class SavedTrajectory:
         return np.arange(len(self.scores)) * np.float64(self.step_size)
 
     @cached_property
-    def _stored(self) -> tuple[list[int], list[State]]:
+    def _stored(self) -> tuple[list[int], Sequence[Any]]:
         steps: list[int] = []
         states: list[State] = []
         for link in self.links:
@@ -79,7 +83,19 @@ class SavedTrajectory:
                 if step <= link.last_step:
                     steps.append(step)
                     states.append(state)
-        return steps, states
+        references = [Reference.found_in(state) for state in states]
+        if None in references:  # then none is one
+            return steps, states
+        there = [i for i, reference in enumerate(references) if self._has(reference)]
+        return [steps[i] for i in there], LazySequence(self._content, [references[i] for i in there])
+
+    def _has(self, reference: Reference | None) -> bool:
+        """Whether a state is still kept, and it is known where."""
+        return reference is not None and self._store is not None and self._store.has(self.key.run, reference)
+
+    def _content(self, reference: Any) -> Content:
+        assert self._store is not None
+        return self._store.get(self.key.run, reference)
 
     @property
     def state_times(self) -> NDArray[np.float64]:
@@ -87,8 +103,12 @@ class SavedTrajectory:
         return np.array(self._stored[0], dtype=np.float64) * self.step_size
 
     @property
-    def states(self) -> Sequence[State]:
-        """The stored states, one for each of `state_times`: at records, unless more was asked for."""
+    def states(self) -> Sequence[Any]:
+        """The stored states, one for each of `state_times`: at records, unless more was asked for.
+
+        Arrays or dicts of arrays; what a simulator saved as bytes or a folder is bytes, or a path, which must not be
+        written to. Large states are read when they are asked for; those that are not kept are left out.
+        """
         return self._stored[1]
 
     def replay(self, model: Steppable | None = None) -> list[State]:
@@ -117,7 +137,8 @@ class SavedTrajectory:
         import xarray as xr  # noqa: PLC0415 - an extra
 
         variables: dict[str, Any] = {"score": ("time", self.scores)}
-        for name, column in state_columns(self.states).items():
+        are_arrays = len(self.states) > 0 and not isinstance(self.states[0], bytes | Path)
+        for name, column in state_columns(self.states if are_arrays else []).items():
             inner = [f"{name}_{i}" for i in range(column.ndim - 1)]
             variables[name] = (["state_time", *inner], column)
         return xr.Dataset(variables, {"time": self.times, "state_time": self.state_times}, self.key._asdict())

@@ -40,8 +40,11 @@ def write_segments(
     if not pieces:
         return "", set()
     name, sha256 = directory.segment_files.write(pieces, directory.info.settings.step_size)
-    for i, segment in enumerate(segments):
+    for i, (segment, piece) in enumerate(zip(segments, pieces, strict=True)):
         segment.pieces = [*segment.pieces, PieceName(name, i)]
+        references = runs[segment.start.key.run].references
+        if references is not None:
+            references.add(segment.start.key, piece.steps, piece.states, segment.record_scores)
         segment.clear()
     runs_in_file = {segment.start.key.run for segment in segments}
     for number in runs_in_file:
@@ -67,8 +70,15 @@ def commit(
         status = "completed" if segment.ended else ("idle" if closing else "locked")
         rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, settings), status)
     killed = [(run.file(segment), segment.metadata(segment.log_weight, settings)) for segment in run.killed]
+    references = run.references
+    unneeded: list[tuple[SegmentKey, int]] = []
+    if references is not None:
+        unneeded = references.unneeded(run.segments, run.ancestors, splitting.level, last=splitting.finished)
+        references.sync(unneeded)
 
     def write() -> None:
+        if references is not None:
+            references.write(ledger, unneeded)
         if file is not None:
             ledger.add_file(file, run.recorded.files[file])
         if directory.info.archive_discarded:
@@ -84,6 +94,8 @@ def commit(
             ledger.put_info("finished", directory.info.cap)
 
     record(ledger, write)
+    if references is not None:
+        references.written(unneeded)
     run.recorded.archived.update(segment.start.key for segment in run.killed)
     run.killed, run.changed = [], set()
     if is_caught_up:

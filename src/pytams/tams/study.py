@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -179,7 +180,7 @@ class Study:
             runs=tuple(RunResult.of(run, splitting) for run, splitting in sorted(finished.items())),
             n_unfinished=n_unfinished,
             wall_time=self._driver.wall_time,
-            source=Replay(self._problem),
+            source=Replay(replace(self._problem, store=None)),
         )
 
     @property

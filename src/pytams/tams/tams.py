@@ -13,6 +13,8 @@ from pytams.core.selection import checked_variant
 from pytams.core.settings import RunArguments, Settings
 from pytams.core.streams import draw_seed
 from pytams.engine.local import InProcess
+from pytams.storage.options import States
+from pytams.storage.state_keeper import StateKeeper
 from pytams.tams.study import Study
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ class TAMS:
         engine: Callable[[Problem], Engine] = InProcess,
         out: str | Path | Storage | None = None,
         journal: Journal | None = None,
+        states: States | None = None,
         observers: Sequence[object] = (),
         verify: bool = True,
     ) -> Study:
@@ -115,6 +118,8 @@ class TAMS:
             written.
         journal
             Instead of `out`: a journal of your own.
+        states
+            Where large states go, and which stay: `pytams.States`.
         observers
             Objects with any of the methods of `pytams.Observer`.
         verify
@@ -132,12 +137,13 @@ class TAMS:
         following = Observers(observers)
         if out is None:
             seed = draw_seed() if arguments.seed is None else arguments.seed
-            problem = Problem.of(self.model, self.settings, seed, traced=journal is not None)
+            store = StateKeeper(states or States(), in_memory=True) if journal is None else None
+            problem = Problem.of(self.model, self.settings, seed, traced=journal is not None, store=store)
             runs, journal = arguments.runs, journal or NoJournal()
         elif journal is None:
             from pytams.storage.opening import open_study  # noqa: PLC0415 - files and ledgers: heavy imports
 
-            problem, runs, journal = open_study(self.model, self.settings, self.variant, arguments, out)
+            problem, runs, journal = open_study(self.model, self.settings, self.variant, arguments, out, states)
         else:
             raise SettingsError("journal", "give either a journal or out")
         return Study(self.settings, self.variant, problem, runs, engine, journal, following, verify=verify)
@@ -151,6 +157,7 @@ class TAMS:
         engine: Callable[[Problem], Engine] = InProcess,
         out: str | Path | Storage | None = None,
         journal: Journal | None = None,
+        states: States | None = None,
         observers: Sequence[object] = (),
         verify: bool = True,
     ) -> Result:
@@ -162,6 +169,7 @@ class TAMS:
             engine=engine,
             out=out,
             journal=journal,
+            states=states,
             observers=observers,
             verify=verify,
         ) as study:

@@ -10,7 +10,8 @@ import numpy as np
 
 from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.core.segments import Point, Progress, Trace
-from pytams.core.states import as_state, n_bytes, put_rows, rows_of
+from pytams.core.states import put_rows, rows_of
+from pytams.core.stored import size_of
 from pytams.models.plain.arrays import Arrays
 from pytams.models.plain.checked import CheckedModel
 
@@ -97,11 +98,15 @@ class Batch:
                 row.start_step,
                 int(self._arrays.steps[i]),
                 float(self._arrays.best[i]),
-                None if self._arrays.is_empty else as_state(rows_of(self._arrays.states, i)),
+                None if self._arrays.is_empty else self._state(i),
             )
             for i, row in enumerate(self._members)
         ]
         return self._report_all(), points + [point for _, point in self._waiting]
+
+    def _state(self, i: int) -> State:
+        """Copy the state of member i."""
+        return self._problem.put(self._members[i].key, rows_of(self._arrays.states, i))
 
     def where(self) -> str:
         """Say what the model was asked last."""
@@ -116,7 +121,7 @@ class Batch:
         """Let waiting segments in, as far as there is room, and report those that end where they start."""
         if self._arrays.is_empty and self._waiting:
             key, point = self._waiting[0]
-            size = n_bytes(self._model.initial_state(key) if point.state is None else point.state)
+            size = size_of(self._model.initial_state(key) if point.state is None else point.state)
             self._max_members = max(1, min(self._max_members, MAX_BYTES // max(1, size)))
         first_new = len(self._members)
         n_new = min(len(self._waiting), self._max_members - first_new)
@@ -131,12 +136,9 @@ class Batch:
             self._arrays.best[i] = point.best
             self._arrays.position[i] = (point.step - point.start_step) % self._model.chunk
             self._arrays.n_traced[i] = 0
-            state = point.state
-            if state is None:
+            if point.state is None:
                 initial.append(i)
-                state = self._model.initial_state(point.key)
-            self._model.check_layout(state, (point.key, point.step))
-            self._arrays.put_state(i, state)
+            self._arrays.put_state(i, self._model.state_at(point))
             self._refill(i)
         self._count_to_refill()
         if not initial:
@@ -211,7 +213,7 @@ class Batch:
             row = self._members[i]
             row.steps.append(step)
             row.scores.append(score)
-            row.states.append(as_state(rows_of(self._arrays.states, i)))
+            row.states.append(self._state(i))
             if self._problem.traced:
                 row.kept_steps.append(step)
                 row.kept_states.append(row.states[-1])
@@ -226,7 +228,7 @@ class Batch:
             row = self._members[i]
             if self._problem.keeps(step) and step not in row.kept_steps[-1:]:
                 row.kept_steps.append(step)
-                row.kept_states.append(as_state(rows_of(self._arrays.states, i)))
+                row.kept_states.append(self._state(i))
 
     def _where(self, i: int) -> Where:
         return self._members[i].key, int(self._arrays.steps[i])

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from pytams.core.errors import ModelError
 from pytams.core.states import State, describe_state, same_layout
+from pytams.core.stored import as_arrays
 from pytams.core.streams import Streams, chunk_length
 from pytams.models.answers import RAISED, Answers, Asked, Where, counted
 from pytams.models.plain.functions import Functions
 
 if TYPE_CHECKING:
-    from pytams.core.segments import Problem, SegmentKey
+    from pytams.core.segments import Point, Problem, SegmentKey
 
 
 class Scored(Protocol):
@@ -46,7 +47,7 @@ class CheckedMember:
     def __init__(self, problem: Problem, model: Scored) -> None:
         self._scored = model
         self._name = model.name
-        self._dt = problem.step_size
+        self._problem, self._dt = problem, problem.step_size
         self._streams = Streams(problem.seed)
         self._answers = Answers(model.name, problem.step_size)
         self._first_state: State | None = None
@@ -72,6 +73,14 @@ class CheckedMember:
             raise self._answers.raised("initial_state", error, where) from error
         state = self._answers.initial_state(found, where)
         self.check_layout(state, where)
+        return state
+
+    def state_at(self, point: Point) -> State:
+        """Draw the initial state of a segment, or get the one that it is at."""
+        if point.state is None:
+            return self.initial_state(point.key)
+        state = as_arrays(self._problem.get(point.key, point.state))
+        self.check_layout(state, (point.key, point.step))
         return state
 
     def check_layout(self, state: State, where: Where) -> None:

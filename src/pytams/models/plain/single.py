@@ -46,7 +46,7 @@ class Singles:
 
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Give the point that every segment is at; all has been reported."""
-        return [], [point for _, point in self._points]
+        return [], [self._problem.put_point(point) for _, point in self._points]
 
     def where(self) -> str:
         """Say what the model was asked last."""
@@ -64,7 +64,7 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
     def has_ended(state: State) -> bool:
         """Score the member where it is, and say whether the trajectory ends there."""
         where = key, step
-        is_over = block.add(step, model.score(state, where), lambda: as_state(state))
+        is_over = block.add(step, model.score(state, where), lambda: problem.put(key, state))
         return is_over or (model.may_stop and model.stopped(state, where))
 
     ended = False
@@ -72,7 +72,9 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
         state = model.initial_state(key)
         ended = has_ended(state)
     else:
-        state = as_state(state)  # a model that works in place must not write into its ancestor's past
+        state = as_state(
+            problem.get(key, state)
+        )  # a model that works in place must not write into its ancestor's past
     last = step + block_length
     deadline = perf_counter() + BLOCK_SECONDS
     while not ended and step < last:

@@ -7,14 +7,14 @@ import logging
 import math
 from contextlib import closing, contextmanager, suppress
 from multiprocessing.util import Finalize
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
-
 from pytams.core.errors import ModelError
 from pytams.core.segments import SegmentKey
-from pytams.core.states import as_state, describe_state, same_layout
+from pytams.core.states import describe_state, same_layout
+from pytams.core.stored import content_of, inline
 from pytams.core.streams import SEEDS_PER_CHUNK, Streams
 from pytams.models.answers import RAISED, Answers, counted
 from pytams.models.simulator.place import Place
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("pytams")
 
-_BYTES = "__bytes__"
-"""A state of bytes is a dict of one array of this name."""
+_FOLDER = "state"
+"""Where a folder that was saved is put, in a simulator's scratch folder, before it is loaded."""
 
 
 class Holder(Protocol):
@@ -167,7 +167,7 @@ class CheckedSimulator:
             rng = self._streams.initial_state(key.run, key.slot)
             self._ask("start", where, rng)
         elif begins or not is_here:
-            self._ask("load", where, _content(state))
+            self._ask("load", where, self._content(key, state))
         if begins:
             if self._branches:
                 self._ask("branch", where, self._streams.branch_seed(*key))
@@ -209,10 +209,14 @@ class CheckedSimulator:
     def state(self, where: Where) -> State:
         """Save the state."""
         found = self._ask("save", where)
+        if isinstance(found, Path) and self._problem.store is None:
+            raise self._answers.wrong("save", "a folder", "there is no store for folders: States(store=...)", where)
         try:
-            state = _as_state(found)
-        except Exception as error:
-            raise self._answers.wrong("save", type(found).__name__, f"{error}, or bytes", where) from error
+            state = self._problem.put(where[0], found)
+        except TypeError as error:
+            raise self._answers.wrong(
+                "save", type(found).__name__, f"{error}, or bytes, or a folder", where
+            ) from error
         if self._layout is None:
             self._layout = state
         elif not same_layout(self._layout, state):
@@ -221,6 +225,22 @@ class CheckedSimulator:
             )
             raise self._answers.wrong("save", describe_state(state), wanted, where)
         return state
+
+    def _content(self, key: SegmentKey, state: State) -> Any:
+        """Get what was saved: a copy, which may be written to."""
+        content = self._problem.get(key, state)
+        if isinstance(content, bytes):
+            return content
+        if isinstance(content, Path):
+            return self._placed(content)
+        return content_of(content)
+
+    def _placed(self, folder: Path) -> Path:
+        """Put a folder where the simulator may use it."""
+        self._live.open()
+        assert self._live.place is not None
+        assert self._problem.store is not None
+        return self._problem.store.placed(folder, self._live.place.scratch / _FOLDER)
 
     def _ask(self, method: str, where: Where, *arguments: Any) -> Any:
         self._asked = method, where
@@ -242,19 +262,5 @@ def starts(simulator: Simulator, seed: int) -> list[State]:
         live.open()
         for slot in (0, 1):
             live.simulator.start(streams.initial_state(0, slot))
-            found.append(_as_state(live.simulator.save()))
+            found.append(inline(live.simulator.save()))
     return found
-
-
-def _as_state(saved: Any) -> State:
-    """Make a state of what was saved."""
-    if isinstance(saved, bytes | bytearray | memoryview):
-        return {_BYTES: np.frombuffer(bytes(saved), dtype=np.uint8)}
-    return as_state(saved)
-
-
-def _content(state: State) -> Any:
-    """Make of a state what was saved: a copy, which may be written to."""
-    if isinstance(state, dict) and state.keys() == {_BYTES} and state[_BYTES].dtype == np.uint8:
-        return state[_BYTES].tobytes()
-    return as_state(state)

@@ -1,0 +1,397 @@
+"""States in files of their own: the same bits, what stays, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+
+import pytams
+from exact import DoubleWell2D
+from pytams import States, Storage
+from pytams.core.errors import DamagedFileError
+from pytams.core.selection import Variant
+from pytams.core.stored import Reference
+from pytams.engine import InProcess, Processes
+from pytams.sqldb.runledger import RunLedger
+from pytams.storage.directory import RunDirectory
+from pytams.storage.repair import repair
+from pytams.storage.state_files import StateFiles
+from pytams.storage.state_keeper import StateKeeper
+from simulators import InFolders, WellByBranch, WellByStep
+
+WELL: dict[str, Any] = {"end_time": 3.0, "step_size": 0.02, "target_score": 0.6, "n_trajectories": 6}
+SMALL = States(larger_than=0)
+"""Every state gets a file."""
+
+
+class OneByOne(pytams.Model):
+    """`DoubleWell2D` for one member."""
+
+    noise_shape = (2,)
+    of_many = DoubleWell2D()
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        return self.of_many.initial_state(rng)
+
+    def step(self, state: Any, noise: Any, t: float, dt: float) -> Any:
+        return self.of_many.step(state[np.newaxis], noise[np.newaxis], np.array([t]), dt)[0]
+
+    def score(self, state: Any, t: float) -> float:
+        return float(self.of_many.score(state[np.newaxis], np.array([t]))[0])
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "array": WellByStep,
+    "bytes": WellByBranch,
+    "folder": InFolders,
+    "model": OneByOne,
+    "vectorised": DoubleWell2D,
+}
+MANY = "folder", "model"
+ENGINES: dict[str, Any] = {
+    "in process": InProcess,
+    "blocks of 7": partial(InProcess, block_length=7),
+    "processes": partial(Processes, n_workers=2, seconds=0.02),
+}
+
+
+def tams(model: Any) -> pytams.TAMS:
+    return pytams.TAMS(model, **WELL)
+
+
+def states_in(directory: Path) -> set[str]:
+    """Every state that is there, relative to the folder of states; folders count as one."""
+    folder = directory / "states"
+    return {str(path.relative_to(folder)) for path in folder.glob("*/*/*")}
+
+
+def noted_in(directory: Path) -> set[str]:
+    """Every state that a ledger has."""
+    found = set()
+    for path in (directory / "ledgers").glob("run*.db"):
+        run = int(path.stem[3:])
+        with closing(RunLedger(str(path))) as ledger:
+            found |= {f"{run:05d}/{row.sha256[:2]}/{row.sha256}" for row in ledger.states()}
+    return found
+
+
+# --- the same bits --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine"),
+    [
+        *((kind, "in process") for kind in MODELS),
+        ("bytes", "blocks of 7"),
+        ("folder", "processes"),
+        ("model", "processes"),
+    ],
+)
+def test_the_same_bits_wherever_states_are(kind: str, engine: Any, tmp_path: Path) -> None:
+    model, engine = MODELS[kind], ENGINES[engine]
+    expected = tams(WellByStep() if kind == "folder" else model()).run(2, seed=4).runs
+    assert tams(model()).run(2, seed=4, engine=engine, states=SMALL).runs == expected
+    out = tmp_path / "out"
+    assert tams(model()).run(2, seed=4, engine=engine, states=SMALL, out=out).runs == expected
+    assert states_in(out) == noted_in(out) != set()
+    with pytams.load(out) as saved:
+        assert saved.result.runs == expected
+        for trajectory in saved.trajectories(1):
+            assert len(trajectory.states) == len(trajectory.state_times) > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "keep"), [("bytes", "all"), ("folder", "ensemble"), ("model", "none"), ("bytes", "ensemble")]
+)
+def test_a_study_goes_on_with_what_is_kept(kind: str, keep: Any, tmp_path: Path) -> None:
+    model, states = MODELS[kind], States(larger_than=0, keep=keep)
+    expected = tams(WellByStep() if kind == "folder" else model()).run(2, seed=4).runs
+    storage = Storage(path=tmp_path / "out", checkpoint_interval=0.05)
+    n_sessions = 0
+    while n_sessions < 40:
+        with tams(model()).study(2, 4, out=storage, states=states, verify=n_sessions < 3) as study:
+            for n_blocks, _ in enumerate(study):
+                if n_blocks > 5 + 10 * n_sessions:
+                    break
+        n_sessions += 1
+        assert states_in(storage.path) == noted_in(storage.path)
+        if study.n_finished == 2:
+            break
+    assert n_sessions > 2
+    assert study.result().runs == expected
+    assert (states_in(storage.path) == set()) == (keep == "none")
+
+
+def test_less_is_kept_the_less_is_to_be_kept(tmp_path: Path) -> None:
+    n_kept = []
+    for keep in ("all", "ensemble", "none"):
+        states: Any = States(larger_than=0, keep=keep)
+        tams(WellByStep()).run(2, seed=4, out=tmp_path / keep, states=states)
+        n_kept.append(len(states_in(tmp_path / keep)))
+    assert n_kept[0] > 2 * n_kept[1] > 0
+    assert n_kept[2] == 0
+
+
+def test_a_state_is_named_by_its_content(tmp_path: Path) -> None:
+    tams(WellByBranch()).run(2, seed=4, out=tmp_path / "out")
+    for name in states_in(tmp_path / "out"):
+        content = (tmp_path / "out" / "states" / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == Path(name).name
+        assert Path(name).parent.name == Path(name).name[:2]
+
+
+def test_a_directory_can_be_moved(tmp_path: Path) -> None:
+    with tams(WellByBranch()).study(2, 4, out=tmp_path / "here") as study:
+        next(iter(study))
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert tams(WellByBranch()).run(2, 4, out=tmp_path / "there").runs == tams(WellByBranch()).run(2, 4).runs
+    with pytams.load(tmp_path / "there") as saved:
+        assert all(isinstance(state, bytes) for state in saved.trajectory(0, 0).states)
+
+
+def test_states_elsewhere_are_only_where_the_user_says(tmp_path: Path) -> None:
+    states, out = States(store=tmp_path / "scratch", larger_than=0), tmp_path / "out"
+    expected = tams(WellByStep()).run(3, 4).runs
+    assert tams(WellByStep()).run(2, 4, out=out, states=states).runs == expected[:2]
+    assert not (out / "states").exists()
+    assert str(tmp_path / "scratch") not in (out / "study.json").read_text()
+    with pytest.raises(pytams.RunDirectoryError, match="its states are in another folder.* say where"):
+        tams(WellByStep()).run(3, 4, out=out)
+    assert tams(WellByStep()).run(3, 4, out=out, states=states).runs == expected
+    with pytams.load(out) as saved:
+        assert len(saved.trajectory(0, 0).states) == 0
+    with pytams.load(out, store=tmp_path / "scratch") as saved:
+        trajectory = saved.trajectory(0, 0)
+        np.testing.assert_array_equal(trajectory.states, np.array(trajectory.replay(WellByStep()))[steps(trajectory)])
+    here = tmp_path / "here"
+    tams(WellByStep()).run(1, 4, out=here)
+    with pytest.raises(pytams.SettingsError, match="the states of .*here are in it, and not in"):
+        tams(WellByStep()).run(2, 4, out=here, states=States(store=tmp_path / "scratch"))
+    with pytest.raises(pytams.SettingsError, match="was made with 262144, not 0"):
+        tams(WellByStep()).run(2, 4, out=here, states=SMALL)
+
+
+def steps(trajectory: Any) -> Any:
+    return np.round(trajectory.state_times / WELL["step_size"]).astype(int)
+
+
+def test_in_memory_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = tams(WellByBranch()).run(2, 4, states=SMALL, engine=ENGINES["processes"])
+    assert result.runs == tams(WellByBranch()).run(2, 4).runs
+    ensemble = result.ensemble()
+    assert ensemble.sizes["trajectory"] > 0
+    del result, ensemble
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+LARGE = r"""
+import re
+from pathlib import Path
+import numpy as np
+import pytams
+
+class Large(pytams.Model):
+    noise_shape = ()
+    def initial_state(self, rng):
+        return np.zeros(2**20)
+    def step(self, state, noise, t, dt):
+        state = state.copy()
+        state[0] += noise * dt**0.5
+        return state
+    def score(self, state, t):
+        return state[0]
+
+tams = pytams.TAMS(Large(), end_time=1, step_size=0.01, target_score=3.0, n_trajectories=16, n_discard=2)
+result = tams.run(1, seed=1)
+peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+print(result.probability, int(peak[1]) / 1024)
+"""
+
+
+def test_large_arrays_do_not_fill_the_memory() -> None:
+    """N = 16 with states of 8 MB: some 40 records of each trajectory, which are 5 GB."""
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    probability, megabytes = map(float, done.stdout.split())
+    assert 1e-4 < probability < 1e-2
+    assert megabytes < 300
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Path:
+    with tams(WellByBranch()).study(2, 4, out=Storage(path=tmp_path / "out", checkpoint_interval=0.01)) as study:
+        for n_blocks, _ in enumerate(study):
+            if n_blocks > 10:
+                break
+    assert study.n_finished < 2
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("harm", ["gone", "flipped", "shorter", "a link"])
+def test_damage_is_named_and_repaired(unfinished: Path, harm: str, tmp_path: Path) -> None:
+    expected = tams(WellByBranch()).run(2, 4).runs
+    for name in states_in(unfinished):
+        path = unfinished / "states" / name
+        content = bytearray(path.read_bytes())
+        path.unlink()
+        if harm == "flipped":
+            content[7] ^= 1
+            path.write_bytes(content)
+        elif harm == "shorter":
+            path.write_bytes(content[:-1])
+        elif harm == "a link":
+            (tmp_path / "elsewhere").mkdir(exist_ok=True)
+            (tmp_path / "elsewhere" / path.name).write_bytes(content)
+            path.symlink_to(tmp_path / "elsewhere" / path.name)
+    with pytest.raises(pytams.StoreError, match=r"states/0000\d/.. *is|states/0000\d/") as caught:
+        tams(WellByBranch()).run(2, 4, out=unfinished)
+    if harm == "a link":
+        assert "leads out" in str(caught.value)
+        return
+    assert isinstance(caught.value, DamagedFileError)
+    lines = repair(RunDirectory(unfinished), Variant())
+    assert any("damaged trajectories are computed again" in line for line in lines)
+    assert tams(WellByBranch()).run(2, 4, out=unfinished).runs == expected
+
+
+def test_what_killed_processes_left_is_removed(unfinished: Path) -> None:
+    left = unfinished / "states" / "00000" / "ab"
+    left.mkdir(exist_ok=True)
+    (left / ("ab" + "0" * 62)).write_bytes(b"nobody has it")
+    (left / "half.tmp").mkdir()
+    (left / "half.tmp" / "file").touch()
+    tams(WellByBranch()).run(2, 4, out=unfinished)
+    assert states_in(unfinished) == noted_in(unfinished)
+
+
+@pytest.mark.parametrize("engine", ["in process", "processes"])
+def test_more_than_there_may_be(tmp_path: Path, engine: str) -> None:
+    out, runs = tmp_path / "out", tams(WellByBranch()).run(2, 4).runs
+    size = 2000
+    with pytest.raises(pytams.StoreError, match="states take .*more than .*max_size.* 2 kB; most of it: run [01]"):
+        tams(WellByBranch()).run(2, 4, out=out, states=States(max_size="2 kB"), engine=ENGINES[engine])
+    assert sum(path.stat().st_size for path in out.glob("states/*/*/*")) <= size + 500
+    assert tams(WellByBranch()).run(2, 4, out=out, states=States(max_size="1 GB")).runs == runs
+
+
+def test_a_disk_that_would_soon_be_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**26))
+    with pytest.raises(pytams.StoreError, match="has room for 67.1 MB more: a state of .* is not written"):
+        tams(WellByBranch()).run(2, 4, out=tmp_path / "out", verify=False)
+    monkeypatch.undo()
+    assert tams(WellByBranch()).run(2, 4, out=tmp_path / "out").runs == tams(WellByBranch()).run(2, 4).runs
+
+
+def test_a_simulator_may_not_write_to_what_is_hard_linked(tmp_path: Path) -> None:
+    expected = tams(WellByStep()).run(2, 4).runs
+    linked = States(place="hardlink", store=tmp_path / "store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path))
+        assert tams(InFolders()).run(2, 4, states=linked).runs == expected
+        with pytest.raises(pytams.ModelError, match=r'has written to it: with \[states\] place = "hardlink"'):
+            tams(InFolders(scribbles=True)).run(2, 4, states=linked)
+    assert tams(InFolders(scribbles=True)).run(2, 4).runs == expected
+
+
+def test_a_folder_that_cannot_be_saved(tmp_path: Path) -> None:
+    with pytest.raises(pytams.ModelError, match=r"InFolders.save returned PosixPath.*is no ordinary file"):
+        tams(InFolders(links=True)).run(1, 4, out=tmp_path / "out", verify=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"max_size": "much"}, "max_size: 'much' is no size such as '500 GB'"),
+        ({"max_size": 0}, "max_size"),
+        ({"keep": "some"}, "keep"),
+        ({"every": 0}, "every: 0 is too small"),
+        ({"place": "symlink"}, "place"),
+        ({"reproducible": False, "every": 2}, "every: states of a model that is not reproducible must all be stored"),
+    ],
+)
+def test_settings_are_checked(wrong: Any, message: str) -> None:
+    with pytest.raises(pytams.SettingsError, match=message):
+        States(**wrong)
+
+
+@pytest.mark.parametrize(("size", "n_bytes"), [("500 GB", 5e11), ("1.5kB", 1500), (12, 12), (None, np.inf)])
+def test_sizes(size: Any, n_bytes: float) -> None:
+    assert States(max_size=size).most_bytes == n_bytes
+
+
+def test_a_study_that_says_where_its_states_are_is_refused(unfinished: Path) -> None:
+    manifest = unfinished / "study.json"
+    content = json.loads(manifest.read_text())
+    content["states"]["store"] = "/etc"
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(pytams.RunDirectoryError, match="it names folders outside"):
+        pytams.load(unfinished)
+
+
+# --- content --------------------------------------------------------------------------------------------------------
+
+NUMBERS = st.sampled_from(["f8", "f4", "i2", "u8", "c16", "?", "g", "U3", "S2"])
+ARRAYS = NUMBERS.flatmap(lambda dtype: arrays_of.arrays(dtype, arrays_of.array_shapes(min_dims=0, min_side=0)))
+
+
+@given(content=st.one_of(st.binary(), ARRAYS, st.dictionaries(st.text("abc.", min_size=1), ARRAYS, min_size=1)))
+def test_what_is_put_is_got(content: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    files = StateFiles(tmp_path_factory.getbasetemp() / "content", SMALL)
+    reference = files.put(3, content)
+    assert isinstance(reference, Reference)
+    again = files.put(3, content)
+    assert isinstance(again, Reference)
+    assert again.sha256 == reference.sha256
+    found = files.get(3, Reference(reference.sha256, reference.size, reference.kind))
+    if isinstance(content, bytes):
+        assert found == content
+        return
+    assert isinstance(found, dict) == isinstance(content, dict)
+    pairs: Any = (
+        [(content, found)] if not isinstance(found, dict) else [(content[name], found[name]) for name in found]
+    )
+    for one, other in pairs:
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_state_stays_as_long_as_somebody_has_it(tmp_path: Path) -> None:
+    keeper = StateKeeper(SMALL, tmp_path, in_memory=False)
+    first = keeper.put(0, b"one")
+    assert keeper.put(0, b"one") is first
+    assert isinstance(first, Reference)
+    copy = Reference(first.sha256, first.size, first.kind)
+    assert keeper.hold(0, copy) is first
+    path = tmp_path / "00000" / first.sha256[:2] / first.sha256
+    keeper.sweep(0.0)
+    assert path.exists()
+    del first
+    assert path.exists()
+    again = keeper.put(0, b"one")
+    keeper.sweep(0.0)
+    assert path.exists(), "it was put again before it was swept"
+    del again
+    keeper.sweep(100.0)
+    assert path.exists(), "a task may have put it there that has not come back"
+    keeper.sweep(0.0)
+    assert not path.exists()
