@@ -164,3 +164,52 @@ class InFolders(WellByStep):
         if self.scribbles:
             with (state / "x.bin").open("r+b") as file:
                 file.write(b"scribbled")
+
+
+class Undone(WellByBranch):
+    """Loads its generator after it was seeded: every branch repeats its parent."""
+
+    def load(self, state: Any) -> None:
+        super().load(state)
+        self.loaded = state
+
+    def branch(self, seed: int) -> None:
+        super().branch(seed)
+        if self.loaded is not None:
+            super().load(self.loaded)
+
+    def start(self, rng: np.random.Generator) -> None:
+        super().start(rng)
+        self.loaded = None
+
+
+class Unseeded(WellByStep):
+    """Draws from a generator of its own, which is part of its state, and nobody seeds."""
+
+    def start(self, rng: np.random.Generator) -> None:
+        super().start(rng)
+        self.n = 0
+
+    def save(self) -> Any:
+        return np.array([self.x, self.y, self.n])
+
+    def load(self, state: Any) -> None:
+        super().load(state[:2])
+        self.n = int(state[2])
+
+    def step(self, seed: int | None, t: float, dt: float) -> None:
+        self.n += 1
+        super().step(self.n, t, dt)
+
+
+class Still(Lorenz):
+    """Deterministic, and not perturbed."""
+
+    perturb = pytams.Simulator.perturb
+
+
+class StillFromAnywhere(Still):
+    """The same, from a random start."""
+
+    def start(self, rng: np.random.Generator) -> None:
+        self.x = rng.normal([-8.0, -8.0, 27.0])

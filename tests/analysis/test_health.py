@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from test_formulas import run_of, three_runs
 
-from pytams.analysis.health import Health, judge, judge_runs
+from pytams import RunResult
+from pytams.analysis.health import Health, judge
+from pytams.analysis.health import judge_runs as judge_runs_of
+from pytams.core.partings import Pairs, Partings
+from pytams.core.settings import Settings
 
 LARGER = "take a larger ensemble, or a score that tells better how near the event is"
 
@@ -25,8 +31,15 @@ def study(**different: Any) -> Health:
         "n_stalled": 3,
         "n_iterations": 40,
         "spread": 0.5,
+        "partings": Partings(Pairs(70), Pairs(60), ((0, 40), (9, 20))),
+        "parting_time": 0.0,
+        "end_time": 10.0,
     }
     return judge(**of_runs | different)
+
+
+def judge_runs(runs: Sequence[RunResult]) -> Health:
+    return judge_runs_of(runs, Settings(end_time=10, step_size=0.5, target_score=3, n_trajectories=4))
 
 
 def one(n_roots: int) -> Health:
@@ -114,8 +127,83 @@ def test_rows() -> None:
         ("extinct runs", "1"),
         ("stalled levels", "3 of 40 iterations killed more than half of the ensemble"),
         ("spread of the runs", "50% of their mean"),
+        ("repetitions", "0 of 60 branches repeat their parents to the bit"),
+        ("branches part", "before the next record (median)"),
     ]
-    assert one(10).rows[-1] == ("spread of the runs", "-")
+    assert one(10).rows[5] == ("spread of the runs", "-")
+    assert [study(parting_time=time).rows[-1][1] for time in (math.nan, math.inf, 0.25)] == [
+        "-",
+        "never (median)",
+        "after 0.25 (median)",
+    ]
+
+
+def partings(n: int, n_same: int, after: float = 0, *, n_records: int = 99, **more: Any) -> dict[str, Any]:
+    counts = {"branches": Pairs(n, n_same, n_records), "neighbours": Pairs(70), "after": ((after, n),)}
+    return {"partings": Partings(**counts | more)}
+
+
+SMALL = "perturb more, or see that the model uses its noise"
+RARE = "take a larger ensemble if noise is rare, and see that the seed is used if not"
+GOOD = "good: many initial trajectories have descendants, and the runs agree"
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (partings(40, 0), GOOD),
+        (partings(40, 1), f"{GOOD}; 1 of 40 branches repeat their parents to the bit"),
+        (partings(40, 20), f"{GOOD}; 20 of 40 branches repeat their parents to the bit"),
+        (partings(40, 21), f"weak: 21 of 40 branches repeat their parents to the bit; {RARE}"),
+        (
+            partings(40, 36),
+            "collapsed: 36 of 40 branches repeat their parents to the bit: the seed has no effect; "
+            "a deterministic model needs `perturb`; see that the seed is used",
+        ),
+        (partings(40, 36, n_records=19), f"weak: 36 of 40 branches repeat their parents to the bit; {RARE}"),
+        (
+            partings(0, 0, neighbours=Pairs(70, 70, 20)),
+            "collapsed: all initial trajectories are the same: the seed has no effect; "
+            "a deterministic model needs `perturb`; see that the seed is used",
+        ),
+        (
+            partings(0, 0, neighbours=Pairs(70, 70, 19)),
+            "weak: all initial trajectories have the same records; see that the seed has an effect: pytams check",
+        ),
+        (partings(40, 0) | {"parting_time": 1.0}, GOOD),
+        (
+            partings(40, 0) | {"parting_time": 1.25},
+            f"weak: branches part from their parents only after 1.25 (median), 12% of the end time; {SMALL}",
+        ),
+        (partings(4, 0) | {"parting_time": 1.25}, GOOD),
+        (
+            partings(40, 0) | {"parting_time": math.inf},
+            f"weak: at least half of the branches never part from their parents; {SMALL}",
+        ),
+        ({"caveat": "of a coarse grid"}, "weak: of a coarse grid"),
+        (
+            {"caveat": "of a coarse grid", "n_extinct": 2},
+            "weak: 2 of 10 runs went extinct; of a coarse grid; take a larger ensemble, or a score that ties less",
+        ),
+    ],
+)
+def test_what_branches_make_of_their_noise(asked: dict[str, Any], text: str) -> None:
+    assert str(study(**asked)) == text
+
+
+def test_a_seed_without_effect_explains_all_else() -> None:
+    assert "the seed has no effect" in study(n_reached=0, **partings(40, 40)).reason
+
+
+def test_partings_are_counted_over_runs() -> None:
+    of_runs = [
+        Partings(Pairs(3, 1, 2), Pairs(4, 1, 5), ((0, 3), (math.inf, 1))),
+        Partings(Pairs(3), Pairs(5), ((2, 2), (8, 3))),
+        Partings(),
+    ]
+    health = judge_runs([replace(run, partings=found) for run, found in zip(three_runs(), of_runs, strict=True)])
+    assert (health.n_branches, health.n_repeats, health.parting_time) == (9, 1, 1.0)
+    assert math.isnan(judge_runs(three_runs()).parting_time)
 
 
 def test_what_is_counted_of_runs() -> None:

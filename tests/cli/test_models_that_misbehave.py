@@ -174,3 +174,35 @@ def test_an_output_that_nobody_reads(noisy: Path) -> None:
     assert done.stderr == (
         "pytams: standard output cannot be written: No space left on device\n(--debug shows where)\n"
     )
+
+
+STILL = """
+import numpy as np
+import pytams
+
+class Still(pytams.Model):
+    noise_shape = ()
+    def initial_state(self, rng):
+        return -1.0 + 0.05 * rng.standard_normal()
+    def step(self, x, xi, t, dt):
+        return x * (1.0 - 0.2 * dt)
+    def score(self, x, t):
+        return x
+"""
+
+
+def test_a_seed_without_effect_is_an_error_and_the_way_out_is_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "still.py").write_text(STILL)
+    settings = INPUT.replace("noisy.py:Noisy", "still.py:Still").replace("ntrajectories = 6", "ntrajectories = 12")
+    (tmp_path / "input.toml").write_text(settings)
+    done = command("run", "input.toml", "--out", "still.tams", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert " branches repeated their parents to the bit" in done.stderr
+    assert "(verify = false goes on without this check, at your own risk.)" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = command("resume", "still.tams", "--json", "--set", "tams.verify=false", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    health = json.loads(done.stdout)["health"]
+    assert "branches repeat their parents to the bit: the seed has no effect" in health["reason"]
+    shown = command("show", "still.tams", "--json", cwd=tmp_path)
+    assert json.loads(shown.stdout)["result"]["health"] == health

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytams.analysis import estimators
+from pytams.core.partings import Partings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytams.analysis.runs import RunResult
+    from pytams.core.settings import Settings
 
 Word = Literal["good", "weak", "collapsed"]
 
@@ -20,6 +22,14 @@ _FEW_ROOTS = 4
 _FEW_ROOTS_OF_ONE = 10
 """The same for a single run, whose error bar comes from its genealogy: with fewer, it is too small in most runs."""
 _MOST_EXTINCT = 0.1
+_MOST_REPEATS = 0.5
+"""Share of branches that repeat their parents: where scores are whole numbers, or noise is rare, a few do."""
+_LATE = 0.1
+"""Share of the end time: branches that part later cost as much as others, and find less."""
+_FEW = 5
+"""Fewer branches, or trajectories, say nothing of when others part."""
+_NO_EFFECT = "the seed has no effect"
+_PERTURB = "a deterministic model needs `perturb`; see that the seed is used"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +56,13 @@ class Health:
     n_iterations: int
     spread: float
     """Standard deviation of the runs' estimates over their mean; 0 if they coincide, NaN for one run."""
+    n_branches: int
+    """Branches whose records, or ends, can be told from those of their parents, in all runs."""
+    n_repeats: int
+    """Those of them that repeat their parents to the bit."""
+    parting_time: float
+    """Time after which a branch has parted from its parent, the median: see `pytams.core.partings`. 0: before the
+    next record of either; infinite: branches never part; NaN: there is none that tells."""
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -60,6 +77,8 @@ class Health:
                 f"{self.n_stalled} of {self.n_iterations} iterations killed more than half of the ensemble",
             ),
             ("spread of the runs", "-" if math.isnan(self.spread) else f"{self.spread:.0%} of their mean"),
+            ("repetitions", f"{self.n_repeats} of {self.n_branches} branches repeat their parents to the bit"),
+            ("branches part", _when(self.parting_time)),
         ]
 
     def __str__(self) -> str:
@@ -76,6 +95,10 @@ def judge(
     n_stalled: int,
     n_iterations: int,
     spread: float,
+    partings: Partings,
+    parting_time: float,
+    end_time: float,
+    caveat: str = "",
 ) -> Health:
     """Put a study's numbers into a word.
 
@@ -85,15 +108,25 @@ def judge(
         Finished runs, and final trajectories that reached the target, in all of them.
     roots, families
         Of each run that is not extinct: initial trajectories with descendants, and the share of the largest family.
-    n_extinct, n_stalled, n_iterations, spread
+    n_extinct, n_stalled, n_iterations, spread, parting_time
         As in `Health`.
+    partings
+        Of all runs.
+    end_time
+        T.
+    caveat
+        Why estimates are approximations, if they are.
     """
     n_collapsed = sum(n == 1 for n in roots)
     word: Word = "good"
     reason = "many initial trajectories have descendants" + (", and the runs agree" if n_runs > 1 else "")
     advice = ""
     larger = "take a larger ensemble, or a score that tells better how near the event is"
-    if not n_reached:
+    if partings.starts_are_one:
+        word, reason, advice = "collapsed", f"all initial trajectories are the same: {_NO_EFFECT}", _PERTURB
+    elif partings.branches_repeat:
+        word, reason, advice = "collapsed", f"{_repeats(partings)}: {_NO_EFFECT}", _PERTURB
+    elif not n_reached:
         word, reason = "collapsed", "no run has reached the target"
         advice = f"{larger}; or a higher cap on branchings, if there is one"
     elif n_collapsed > n_runs / 2:
@@ -116,6 +149,12 @@ def judge(
         advice = "run it several times: their spread is a better one"
     elif spread > 1.0:
         word, reason, advice = "weak", f"the runs differ by {spread:.0%} of their mean", larger
+    remarks = _remarks(partings, parting_time, end_time, caveat)
+    weakening = [remark for remark in remarks if remark.advice is not None]
+    if word == "good" and weakening:
+        word, reason = "weak", ""
+    reason = "; ".join(filter(None, [reason, *(remark.text for remark in remarks)]))
+    advice = "; ".join(filter(None, [advice, *(remark.advice or "" for remark in remarks)]))
     return Health(
         word=word,
         reason=reason,
@@ -127,11 +166,57 @@ def judge(
         n_stalled=n_stalled,
         n_iterations=n_iterations,
         spread=spread,
+        n_branches=partings.branches.n,
+        n_repeats=partings.branches.n_same,
+        parting_time=parting_time,
     )
 
 
-def judge_runs(runs: Sequence[RunResult]) -> Health:
+class _Remark(NamedTuple):
+    """What else there is to say of a study."""
+
+    text: str
+    advice: str | None
+    """What to change; None if it may be as it is."""
+
+
+def _remarks(partings: Partings, parting_time: float, end_time: float, caveat: str) -> list[_Remark]:
+    """Say what branches make of their noise, and why estimates are approximations."""
+    remarks = [_Remark(caveat, "")] if caveat else []
+    n, n_repeats, _ = partings.branches
+    if partings.starts_are_one or partings.branches_repeat:  # all is said
+        return remarks
+    if partings.neighbours.n >= _FEW and partings.neighbours.n_same == partings.neighbours.n:
+        text = "all initial trajectories have the same records"
+        remarks.append(_Remark(text, "see that the seed has an effect: pytams check"))
+    if n_repeats:
+        is_much = n_repeats > _MOST_REPEATS * n
+        advice = "take a larger ensemble if noise is rare, and see that the seed is used if not" if is_much else None
+        remarks.append(_Remark(_repeats(partings), advice))
+    if n >= _FEW and n_repeats <= _MOST_REPEATS * n and parting_time > _LATE * end_time:
+        text = "at least half of the branches never part from their parents"
+        if math.isfinite(parting_time):
+            share = f"{parting_time / end_time:.0%} of the end time"
+            text = f"branches part from their parents only {_when(parting_time)}, {share}"
+        remarks.append(_Remark(text, "perturb more, or see that the model uses its noise"))
+    return remarks
+
+
+def _repeats(partings: Partings) -> str:
+    return f"{partings.branches.n_same} of {partings.branches.n} branches repeat their parents to the bit"
+
+
+def _when(parting_time: float) -> str:
+    if math.isnan(parting_time):
+        return "-"
+    if parting_time == 0.0:
+        return "before the next record (median)"
+    return "never (median)" if parting_time == math.inf else f"after {parting_time:.3g} (median)"
+
+
+def judge_runs(runs: Sequence[RunResult], settings: Settings, caveat: str = "") -> Health:
     """Judge finished runs."""
+    partings = Partings.of(run.partings for run in runs)
     alive = [run for run in runs if not run.extinct]
     families = [run.families for run in alive]
     estimates = [run.log_estimate for run in runs]
@@ -145,6 +230,10 @@ def judge_runs(runs: Sequence[RunResult]) -> Health:
         n_stalled=sum(2 * len(i.killed) > run.n for run in runs for i in run.iterations),
         n_iterations=sum(len(run.iterations) for run in runs),
         spread=error * math.sqrt(len(runs)),
+        partings=partings,
+        parting_time=partings.median * settings.step_size,
+        end_time=settings.end_time,
+        caveat=caveat,
     )
 
 

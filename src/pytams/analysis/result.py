@@ -30,8 +30,8 @@ class Result:
 
     Parameters
     ----------
-    model
-        Name of the model.
+    model, caveat
+        Name of the model, and why its estimates are approximations; empty if they are not.
     settings
         The settings of the algorithm.
     seed
@@ -52,6 +52,7 @@ class Result:
     runs: tuple[RunResult, ...]
     n_unfinished: int
     wall_time: float
+    caveat: str = ""
     source: Source | None = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -189,7 +190,7 @@ class Result:
     @cached_property
     def health(self) -> Health:
         """Whether the estimate can be trusted, why, and what to change."""
-        return judge_runs(self.runs)
+        return judge_runs(self.runs, self.settings, self.caveat)
 
     @property
     def n_steps(self) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pytams.analysis import estimators
+from pytams.core.partings import Partings
 from pytams.core.segments import Final
 from pytams.core.splitting import all_starts, log_estimate
 
@@ -44,6 +45,8 @@ class RunResult:
     members: tuple[Final, ...]
     """The final ensemble, by slot (the last one, if the run is extinct)."""
     target_score: float
+    partings: Partings = field(default_factory=Partings)
+    """When its branches parted from their parents, and how many never did."""
 
     @classmethod
     def of(cls, run: int, splitting: Splitting) -> Self:
@@ -62,6 +65,7 @@ class RunResult:
                 for member in splitting.members
             ),
             target_score=splitting.target,
+            partings=splitting.companions.partings,
         )
 
     @property

@@ -30,6 +30,7 @@ def plain(result: Result) -> dict[str, Any]:
     """
     return {
         "model": result.model,
+        "caveat": result.caveat,
         "settings": result.settings.to_dict(),
         "seed": result.seed,
         "probability": result.probability,
@@ -77,6 +78,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
         cost += f"; plain Monte Carlo: {logs.text(result.log_saving, form)} times the steps"
     return [
         ("model", printable(result.model)),
+        *([("caveat", printable(result.caveat))] if result.caveat else []),
         ("probability", probability(result, ".4e")),
         ("standard error", _error(result)),
         ("95 % interval", interval(result, ".3e") or _why_unknown(result)),
@@ -88,7 +90,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
         ("runs", runs),
         ("iterations", f"{result.n_iterations:,} ({result.n_iterations / n:.0f} a run)"),
         ("cost", cost),
-        ("health", str(result.health)),
+        ("health", printable(str(result.health))),
         ("seed", str(result.seed)),
     ]
 

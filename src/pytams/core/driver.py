@@ -7,7 +7,7 @@ and makes the same decisions again; one that is read has an engine that computes
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -68,6 +68,8 @@ class Driver:
         Records what happens; closed with the driver.
     check_start
         Is given the first report of a trajectory that ends where it starts, before anything follows from it.
+    check_partings
+        Is given the state machines, after what was reported has been noted, until it says that it knows enough.
     """
 
     def __init__(
@@ -78,10 +80,11 @@ class Driver:
         engine: Engine,
         journal: Journal,
         check_start: Callable[[Progress], None] | None = None,
+        check_partings: Callable[[Collection[Splitting]], bool] | None = None,
     ) -> None:
         self._settings, self._seed, self._variant = settings, seed, variant
         self._engine, self._journal = engine, journal
-        self._check_start = check_start
+        self._check_start, self._check_partings = check_start, check_partings
         self._known: list[Progress] = []
         self._events: list[Event] = []
         self._closed = self._broken = self._begun = False
@@ -139,6 +142,8 @@ class Driver:
             self._report_known()
             if self.finished.intersection(runs):
                 self._write()
+        if not self.is_done:
+            self._look_at_partings()
         return self._new_events()
 
     def advance(self) -> list[Event]:
@@ -151,7 +156,13 @@ class Driver:
             elif due is Due.FLUSH or self.is_done:
                 self._write()
             self._journal.beat(self.splittings, self.activity)
+        self._look_at_partings()
         return self._new_events()
+
+    def _look_at_partings(self) -> None:
+        """Check the first branches; what has been recorded by then stays, whatever comes of it."""
+        if self._check_partings is not None and self._check_partings(self.splittings.values()):
+            self._check_partings = None
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

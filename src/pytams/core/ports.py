@@ -77,6 +77,20 @@ class Locatable(Protocol):
         """Say what it is at: model, run, slot and step. Called from another thread, if a block takes very long."""
 
 
+@runtime_checkable
+class Approximate(Protocol):
+    """What a model may be beside: one whose estimates are approximations."""
+
+    @property
+    def caveat(self) -> str:
+        """Why they are: results say it. Empty if they are not."""
+
+
+def caveat_of(model: Steppable) -> str:
+    """Ask a model why its estimates are approximations; empty if they are not."""
+    return model.caveat if isinstance(model, Approximate) else ""
+
+
 class Engine(Protocol):
     """Advances segments and keeps the states that later branches may start from."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 from typing import TYPE_CHECKING
 
+from pytams.core.partings import Companions
 from pytams.core.segments import Progress, SegmentKey, Start
 from pytams.core.selection import Variant, choose_ancestors, choose_killed, choose_record, survivor_slots
 from pytams.core.streams import Streams
@@ -61,6 +62,12 @@ class Member:
     scores: list[float] = field(default_factory=list)
     step: int = -1
     ended: bool = False
+    companion: Member | None = field(default=None, repr=False, compare=False)
+    """Whom it is to be compared with, once both have ended: see `pytams.core.partings`."""
+    shared_record: int = 0
+    """Which record of its companion's is its own first one."""
+    waiting: list[Member] = field(default_factory=list, repr=False, compare=False)
+    """Those that are to be compared with this one, and have ended."""
 
     @property
     def maximum(self) -> float:
@@ -71,6 +78,16 @@ class Member:
 def initial_starts(run: int, n: int) -> list[Start]:
     """Name the segments of the initial ensemble."""
     return [Start(SegmentKey(run, slot, 0), None, 0, math.nan) for slot in range(n)]
+
+
+def _initial_members(starts: Iterable[Start]) -> list[Member]:
+    """Make the initial ensemble; each is to be compared with the one before."""
+    members: list[Member] = []
+    for start in starts:
+        member = Member(start, start.key, start.key.slot, generation=0)
+        member.companion = members[-1] if members else None
+        members.append(member)
+    return members
 
 
 def all_starts(run: int, n: int, iterations: Iterable[Iteration]) -> dict[SegmentKey, Start]:
@@ -148,7 +165,6 @@ class Splitting:
         self._streams = Streams(seed)
         self.run = run
         """Its number."""
-
         self.iterations: list[Iteration] = []
         self.log_weight = 0.0
         self.n_branchings = 0
@@ -156,7 +172,8 @@ class Splitting:
         self.finished = False
         """Whether the estimate is final."""
 
-        self.members = [Member(start, start.key, start.key.slot, generation=0) for start in self.initial_starts]
+        self.companions = Companions(self.target, n)
+        self.members = _initial_members(self.initial_starts)
         self._ended: list[tuple[float, int]] = []  # (maximum, slot) of the ended members, sorted
         # A heap of (maximum, slot, branch) of the running members. Maxima grow, so an entry is a lower bound; it is
         # brought up to date when it surfaces.
@@ -235,6 +252,7 @@ class Splitting:
             self._n_steps_of_ended += member.step - member.start.step
             self.n_running -= 1
             self._end(member, was_running=True)
+            self.companions.ended(member, self.iterations)
         decided = []
         while (level := self._determined_level()) is not None:
             decided.append(self._split(level))
@@ -316,6 +334,7 @@ class Splitting:
         if ended:
             self._end(member, was_running=False)
         else:
+            member.companion, member.shared_record = ancestor, record
             self.n_running += 1
             self._generations.started(generation)
             heappush(self._running, (score, slot, key.branch))

@@ -11,14 +11,16 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.core.errors import ModelError, Place, SettingsError
+from pytams.core.partings import Partings
 from pytams.core.segments import SegmentKey, Start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pytams.core.ports import Engine
     from pytams.core.segments import Problem, Progress
     from pytams.core.settings import Settings
+    from pytams.core.splitting import Splitting
     from pytams.core.states import State
 
 _FEW_STEPS = 256
@@ -31,6 +33,14 @@ _CAUSES = (
 _LATER_CAUSES = (
     "; another version of the model, of a file it reads or of a library; another machine's arithmetic; "
     "a vectorised model whose members depend on which others are in the batch"
+)
+
+
+_WAY_OUT = "(verify = false goes on without this check, at your own risk.)"
+_WITHOUT_EFFECT = (
+    "A deterministic simulator needs `perturb`. Other causes: noise that the model does not use; random numbers from "
+    "another generator than the one that is seeded; a `load` that undoes what `branch` has seeded; noise that is "
+    "rare, or has ceased where branches start"
 )
 
 
@@ -104,8 +114,7 @@ def _compare(
         step, what = difference
         place = Place(*start.key, step, step * settings.step_size)
         raise ModelError(
-            f"the model, computed again, gives {what} {than} at {place}. {causes}. "
-            "(verify = false goes on without this check, at your own risk.)",
+            f"the model, computed again, gives {what} {than} at {place}. {causes}. {_WAY_OUT}",
             place=place,
         )
 
@@ -124,6 +133,39 @@ def _first_difference(first_step: int, expected: Outline, found: Outline) -> tup
 
 def _pairs(one: Iterable[float], other: Iterable[float]) -> Iterable[tuple[float | None, float | None]]:
     return zip_longest((float(score) for score in one), (float(score) for score in other))
+
+
+def check_partings(splittings: Collection[Splitting], settings: Settings) -> bool:
+    """Make sure that the seed has an effect, as soon as the first ensemble, or a few branches, have ended.
+
+    Returns
+    -------
+    bool
+        Whether enough is known.
+
+    Raises
+    ------
+    ModelError
+        If it has none: initial trajectories are all the same to the bit, or branches repeat their parents.
+    """
+    found = Partings.of(splitting.companions.partings for splitting in splittings)
+    if found.branches_part:
+        return True
+    whole = [splitting for splitting in splittings if splitting.companions.has_whole_ensemble]
+    if Partings.of(splitting.companions.partings for splitting in whole).starts_are_one:
+        n = sum(len(splitting.members) for splitting in whole)
+        raise _without_effect(f"all {n} initial trajectories are the same to the bit", whole, settings)
+    if found.branches_repeat:
+        what = f"{found.branches.n_same} of {found.branches.n} branches repeated their parents to the bit"
+        raise _without_effect(what, splittings, settings)
+    return False
+
+
+def _without_effect(what: str, splittings: Iterable[Splitting], settings: Settings) -> ModelError:
+    starts = (splitting.companions.repeated for splitting in splittings)
+    start = next(start for start in starts if start is not None)
+    place = Place(*start.key, start.step, start.step * settings.step_size)
+    return ModelError(f"{what} (one is {place}): the seed has no effect. {_WITHOUT_EFFECT}. {_WAY_OUT}", place=place)
 
 
 def start_check(problem: Problem) -> Callable[[Progress], None]:

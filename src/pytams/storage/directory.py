@@ -27,7 +27,7 @@ from pytams.storage.agreement import check_ledger
 from pytams.storage.databases import as_named
 from pytams.storage.files import REPAIR, cannot_be_written, why_not
 from pytams.storage.ledgers import Ledgers
-from pytams.storage.manifest import StudyInfo, read_manifest, write_manifest
+from pytams.storage.manifest import ModelSource, StudyInfo, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
 from pytams.storage.state_files import StateFiles
 
@@ -136,9 +136,9 @@ class RunDirectory:
             raise SettingsError("max_branchings", f"{self.path} was made with {old}; it can only be raised")
         self.info = replace(self.info, n_runs=n_runs, settings=settings)
 
-    def note_model(self, *, made_of: dict[str, str], sources: dict[str, str]) -> None:
-        """Note what the model of a study from before that was noted is made of; `save` makes it last."""
-        self.info = replace(self.info, model=replace(self.info.model, made_of=made_of, sources=sources))
+    def note_model(self, model: ModelSource) -> None:
+        """Note more of the model of a study from before that was noted; `save` makes it last."""
+        self.info = replace(self.info, model=model)
 
     def save(self) -> None:
         """Write down what was asked for, if it is more than the study has by now: others may ask for more, too."""
@@ -239,7 +239,7 @@ class RunDirectory:
 def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     """Merge what a study has with what is asked for; None if it has as much."""
     settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
-    model = asked.model if there.model.made_of is None else there.model
+    model = asked.model if there.model.made_of is None else replace(there.model, caveat=asked.model.caveat)
     extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings, model=model)
     return None if extended == there else extended
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError, SettingsError
+from pytams.core.ports import caveat_of
 from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
 from pytams.core.text import printable
@@ -105,6 +106,7 @@ def _info(
             arguments=storage.model_arguments,
             made_of=dict(model.made_of),
             sources=sources_of(model, storage.model_reference),
+            caveat=caveat_of(model),
         ),
         sparse_freq=storage.sparse_freq,
         archive_discarded=storage.archive_discarded,
@@ -129,7 +131,10 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
     if not storage.force:
         check_model(storage.path, info.model, model, storage.model_reference)
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
-    if info.model.made_of is None:  # before format 3
-        directory.note_model(made_of=dict(model.made_of), sources=sources_of(model, storage.model_reference))
+    noted = replace(info.model, caveat=caveat_of(model))
+    if noted.made_of is None:  # before format 3
+        sources = sources_of(model, storage.model_reference)
+        noted = replace(noted, made_of=dict(model.made_of), sources=sources)
+    directory.note_model(noted)
     directory.check_runs()
     return directory

@@ -116,6 +116,7 @@ class SavedStudy:
             runs=tuple(RunResult.of(run, splitting) for run, splitting in finished.items()),
             n_unfinished=info.n_runs - len(finished),
             wall_time=max((recorded.wall_time for recorded in self._recorded.values()), default=0.0),
+            caveat=info.model.caveat,
             source=self,
         )
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
 from pytams.core.driver import Decided, Driver, lowest_level
-from pytams.core.ports import NoEngine
-from pytams.core.verification import start_check
+from pytams.core.ports import NoEngine, caveat_of
+from pytams.core.verification import check_partings, start_check
 from pytams.engine.replay import Replay
 
 if TYPE_CHECKING:
@@ -65,7 +66,15 @@ class Study:
             journal.close()
             raise
         self._awaited: Mapping[int, str] = {}
-        self._driver = Driver(settings, problem.seed, variant, self._engine, journal, start_check(problem))
+        self._driver = Driver(
+            settings,
+            problem.seed,
+            variant,
+            self._engine,
+            journal,
+            start_check(problem),
+            partial(check_partings, settings=settings) if verify else None,
+        )
         self.runs += self._claimed
 
     # --- how it goes --------------------------------------------------------------------------------------------
@@ -181,6 +190,7 @@ class Study:
             n_unfinished=n_unfinished,
             wall_time=self._driver.wall_time,
             source=Replay(replace(self._problem, store=None)),
+            caveat=caveat_of(self._problem.model),
         )
 
     @property

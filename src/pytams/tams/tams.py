@@ -124,7 +124,8 @@ class TAMS:
             Objects with any of the methods of `pytams.Observer`.
         verify
             Whether a part of the study is computed again, to the bit, before anything is built on it: of each run
-            in `out` that goes on, a segment; else the first steps, twice, which are 1 % of a run at most.
+            in `out` that goes on, a segment; else the first steps, twice, which are 1 % of a run at most. And whether
+            a seed without effect is an error, once the first ensemble, or a few branches, have ended.
 
         Raises
         ------

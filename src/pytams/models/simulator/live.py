@@ -67,8 +67,6 @@ class Live:
         self.moment = Moment(0, 0.0, math.nan)
         """Where it was taken up last, or is being taken up."""
         self.place: Place | None = None
-        self.has_parted_after: set[str] = set()
-        """Whether two segments from one state have been seen to part: after `start`, after `load`."""
         self._lock = RLock()
         self._holder: Holder | None = None
         self._users: list[Holder] = []

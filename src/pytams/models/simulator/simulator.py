@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("pytams")
 
+_APPROXIMATION = "perturbed only where a segment starts: no Markov chain, the estimate is an approximation"
+
 
 class _Kind(ABCMeta):
     """Takes note of what a simulator is when it has been made."""
@@ -182,11 +184,14 @@ class Simulator(Made, metaclass=_Kind):
                 raise SettingsError("model", text)
         if self.seeding == "branch" and not self.defines("branch"):
             raise SettingsError("model", f"{self.name}.seeding is 'branch', but it defines no method branch(seed)")
-        if self.when == "branch" and self.defines("perturb"):
-            _logger.warning(
-                "%s is perturbed only where a segment starts: it is no Markov chain, so the estimate is approximate",
-                self.name,
-            )
+        if self.caveat:
+            _logger.warning("%s: %s", self.name, self.caveat)
+
+    @property
+    def caveat(self) -> str:
+        """Why estimates are approximations; empty if they are not."""
+        is_perturbed_at_branches = self.when == "branch" and self.defines("perturb")
+        return _APPROXIMATION if is_perturbed_at_branches else ""
 
     def _check_attributes(self) -> None:
         """Refuse what workers would not have: attributes that were set from outside after it was made."""

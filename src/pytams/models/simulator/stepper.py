@@ -10,7 +10,6 @@ from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.core.segments import Point
 from pytams.models.block import Block
 from pytams.models.simulator.live import CheckedSimulator
-from pytams.models.simulator.repeats import warn_if_branches_do_not_part
 
 if TYPE_CHECKING:
     from pytams.core.segments import Problem, Progress, SegmentKey
@@ -64,8 +63,6 @@ class Simulators:
             return is_over or (simulator.may_end and simulator.ended(where))
 
         if point is not self._running:
-            if step == start_step:
-                self._check_first(point)
             simulator.take(point)
         self._running = None  # until it is known where it gets
         ended = point.state is None and step == 0 and has_ended()
@@ -81,13 +78,6 @@ class Simulators:
         if not ended:
             self._running = Point(key, start_step, step, block.best, None)
         return block.progress(step, ended=ended)
-
-    def _check_first(self, point: Point) -> None:
-        """Of the first start, and of the first branch, see whether the seed has an effect."""
-        way = "start" if point.state is None else "load"
-        if way not in self._live.has_parted_after:
-            self._live.has_parted_after.add(way)
-            warn_if_branches_do_not_part(self._simulator, self._problem, point)
 
     def put_down(self) -> None:
         """Save where the simulator is: somebody else wants it, or to know it."""
