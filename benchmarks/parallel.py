@@ -99,7 +99,7 @@ class Barrier:
     def __init__(self, problem: Problem, executor: Executor, n_workers: int) -> None:
         workers = ExecutorWorkers(problem, executor, n_workers, TASK_SECONDS)
         self._stepper = BarrierStepper(TaskQueue(workers))
-        self._engine = Keeping(self._stepper, partial(on_workers, workers, None))
+        self._engine = Keeping(self._stepper, partial(on_workers, workers, None), problem=problem)
 
     @property
     def n_steps(self) -> int:

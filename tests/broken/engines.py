@@ -11,7 +11,8 @@ from pytams.core.segments import Past, Point, Problem, Progress, SegmentKey, Sta
 from pytams.core.verification import Beginning, Outline
 from pytams.engine.again import outlines
 from pytams.engine.contract import EngineContract
-from pytams.engine.local import InProcess, Records
+from pytams.engine.local import InProcess
+from pytams.engine.records import Kept, Records
 
 
 class Sound(InProcess):
@@ -35,7 +36,7 @@ class ForgetsBranchPointsOfThePast(Sound):
     def resume(self, start: Start, past: Past) -> None:
         super().resume(start, past)
         if start.parent is not None:
-            del self.kept[start.key][0]
+            del self.kept.records[start.key][0]
 
 
 class GoesOnFromTheBeginning(Sound):
@@ -43,9 +44,15 @@ class GoesOnFromTheBeginning(Sound):
         super().resume(start, past if past.point is None else past._replace(point=Point(start.key, 0, 0, -1e9, None)))
 
 
+class KeptFirst(Kept):
+    def _branch_point(self, key: SegmentKey, step: int) -> Records:
+        return self.records[key][0]
+
+
 class BranchesAtTheFirstRecord(Sound):
-    def _at(self, key: SegmentKey, step: int) -> Records:
-        return self.kept[key][0]
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.kept = KeptFirst(problem)
 
 
 class ForgetsWhereItBranched(Sound):
@@ -53,26 +60,26 @@ class ForgetsWhereItBranched(Sound):
         starts = list(starts)
         super().start(starts)
         for start in starts:
-            self.kept[start.key] = []
+            self.kept.records[start.key] = []
 
 
 class LetsTooMuchGo(Sound):
     def pass_level(self, run: int, level: float) -> None:
-        for key in self.kept:
+        for key in self.kept.records:
             if key.run == run:
-                self.kept[key] = self.kept[key][-1:]
+                self.kept.records[key] = self.kept.records[key][-1:]
 
 
 class TakesLevelsForThoseOfAllRuns(Sound):
     def pass_level(self, run: int, level: float) -> None:
-        for any_run in {key.run for key in self.kept}:
+        for any_run in {key.run for key in self.kept.records}:
             super().pass_level(any_run, level)
 
 
 class DropsAll(Sound):
     def drop(self, keys: Iterable[SegmentKey]) -> None:
         if list(keys):
-            self.kept.clear()
+            self.kept.records.clear()
 
 
 class TellsOfOtherStates(Sound):

@@ -87,7 +87,9 @@ def test_states_stay_on_the_workers(client: Any) -> None:
     with pytams.TAMS(DoubleWell2DSingle(), **SETTINGS).study(1, seed=4, engine=engine) as study:
         seen = 0
         for _ in study:
-            held = [part.states[0] for records in engines[0].kept.values() for part in records if len(part.states)]
+            held = [
+                part.states[0] for records in engines[0].kept.records.values() for part in records if len(part.states)
+            ]
             assert all(isinstance(state, RemoteState) for state in held)
             seen += len(held)
     assert seen > 100

@@ -136,6 +136,51 @@ def test_a_study_goes_on_with_what_is_kept(kind: str, keep: Any, tmp_path: Path)
     assert (states_in(storage.path) == set()) == (keep == "none")
 
 
+@pytest.mark.parametrize("every", [2, 7, 1000])
+@pytest.mark.parametrize(
+    ("kind", "engine"), [("bytes", "in process"), ("folder", "processes"), ("model", "blocks of 7")]
+)
+def test_fewer_states_and_the_same_bits(kind: str, engine: str, every: int, tmp_path: Path) -> None:
+    model = MODELS[kind]
+    expected = tams(WellByStep() if kind == "folder" else model()).run(2, seed=4).runs
+    states = States(larger_than=0, keep="all", every=every)
+    assert tams(model()).run(2, seed=4, engine=ENGINES[engine], states=states).runs == expected
+    out, all_of_them = tmp_path / "out", tmp_path / "all"
+    assert tams(model()).run(2, seed=4, engine=ENGINES[engine], states=states, out=out).runs == expected
+    tams(model()).run(2, seed=4, states=States(larger_than=0, keep="all"), out=all_of_them)
+    assert 0 < len(states_in(out)) < 0.8 * len(states_in(all_of_them))
+    assert states_in(out) == noted_in(out)
+
+
+@pytest.mark.parametrize("keep", ["ensemble", "none"])
+@pytest.mark.parametrize("kind", ["bytes", "model"])
+def test_a_study_of_few_states_is_resumed(kind: str, keep: Any, tmp_path: Path) -> None:
+    storage, states = (
+        Storage(path=tmp_path / "out", checkpoint_interval=0.05),
+        States(larger_than=0, keep=keep, every=5),
+    )
+    for n_sessions in range(20):
+        with tams(MODELS[kind]()).study(2, 4, out=storage, states=states) as study:
+            for n_blocks, _ in enumerate(study):
+                if n_blocks > 5 + 10 * n_sessions:
+                    break
+        if study.n_finished == 2:
+            break
+    assert n_sessions > 2
+    assert study.result().runs == tams(MODELS[kind]()).run(2, seed=4).runs
+
+
+def test_what_is_computed_again_is_compared(tmp_path: Path) -> None:
+    out, states = tmp_path / "out", States(larger_than=0, every=50)
+    with tams(WellByBranch()).study(2, 4, out=Storage(path=out, checkpoint_interval=0.01), states=states) as study:
+        for n_blocks, _ in enumerate(study):
+            if n_blocks > 10:
+                break
+    storage = Storage(path=out, force=True)
+    with pytest.raises(pytams.ModelError, match=r"computed again from step \d+, has another score"):
+        tams(WellByBranch(0.11)).run(2, 4, out=storage, states=states, verify=False)
+
+
 def test_less_is_kept_the_less_is_to_be_kept(tmp_path: Path) -> None:
     n_kept = []
     for keep in ("all", "ensemble", "none"):

@@ -102,8 +102,8 @@ class Progress(NamedTuple):
     scores: Sequence[float]
     step: int
     ended: bool
-    states: States = ()
-    """The states at the records, one for each."""
+    states: States | Sequence[State | None] = ()
+    """The states at the records, one for each; None where it is not stored: see `Problem.stores`."""
     trace: Trace | None = None
     """None unless the problem says that it is traced."""
 
@@ -123,6 +123,8 @@ class Problem:
     """If traced: store every n-th state, beside those at records. 0: only those."""
     store: StateStore | None = None
     """Where large states are; None: they go along."""
+    every: int = 1
+    """States at records are stored that are so many steps or more after the last one stored of the segment."""
 
     @classmethod
     def of(
@@ -134,6 +136,7 @@ class Problem:
         traced: bool = False,
         sparse_freq: int = 0,
         store: StateStore | None = None,
+        every: int = 1,
     ) -> Problem:
         """Put together what settings say."""
         return cls(
@@ -145,11 +148,19 @@ class Problem:
             traced=traced,
             sparse_freq=sparse_freq,
             store=store,
+            every=every,
         )
 
     def keeps(self, step: int) -> bool:
         """Whether the state at a step is stored, record or not."""
         return self.sparse_freq > 0 and step % self.sparse_freq == 0
+
+    def stores(self, step: int, stored: int) -> bool:
+        """Whether the state at a record is stored, where the last one stored is `stored`, -1 if none is.
+
+        So a state that is not stored is computed again within `every` steps, from another one of its segment.
+        """
+        return stored < 0 or step - stored >= self.every
 
     def put(self, key: SegmentKey, content: Content) -> State:
         """Make a state of what a model gives for the state of a segment: the reference to it, if it is large."""
@@ -178,7 +189,22 @@ class Point(NamedTuple):
     step: int
     best: float
     state: State | None
-    """None before the initial state is drawn."""
+    """None before the initial state is drawn, or the state is computed."""
+    stored: int = -1
+    """Step of the last record of the segment whose state is stored; -1 if there is none."""
+    origin: Origin | None = None
+    """Where its state is computed from, if it was not stored."""
+
+
+class Origin(NamedTuple):
+    """Stands for a state that was not stored: it is computed again from one that was."""
+
+    point: Point
+    """Where that one is."""
+    step: int
+    """Where the state is."""
+    score: float
+    """Which it must have, to the bit."""
 
 
 class Past(NamedTuple):

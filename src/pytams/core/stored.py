@@ -63,8 +63,10 @@ class Reference(dict[str, NDArray[Any]]):
 
 
 def are_references(states: Sequence[State | None] | NDArray[Any]) -> bool:
-    """Whether states are in a store: all are, or none is."""
-    return len(states) > 0 and isinstance(states[0], Reference)
+    """Whether states that somebody has here are in a store, as far as they are stored: all are, or none is."""
+    if not isinstance(states, list):
+        return False
+    return isinstance(next((state for state in states if state is not None), None), Reference)
 
 
 class StateStore(Protocol):

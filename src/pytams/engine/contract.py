@@ -22,7 +22,8 @@ from pytams.core.selection import Variant
 from pytams.core.settings import Settings
 from pytams.core.states import digest
 from pytams.core.verification import Beginning
-from pytams.engine.local import LARGE_STATE, InProcess
+from pytams.engine.local import InProcess
+from pytams.engine.records import LARGE_STATE
 from pytams.models.plain.model import Model
 
 if TYPE_CHECKING:

@@ -22,11 +22,12 @@ from distributed import Client, KilledWorker, wait
 
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
-from pytams.core.stored import are_references
+from pytams.core.stored import Reference, are_references
 from pytams.engine.beginnings import on_workers
 from pytams.engine.held import Held, StateName, state_in, without_states
-from pytams.engine.local import LARGE_STATE, Keeping
+from pytams.engine.local import Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.records import LARGE_STATE
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
 from pytams.engine.worker import Answer, advance, begin_again, name_of, pack
 
@@ -267,7 +268,7 @@ def _with_remote_states(answer: Answer, held: Future) -> Answer:
         ],
         points=[
             point
-            if point.best == -math.inf or are_references([point.state])
+            if point.best == -math.inf or isinstance(point.state, Reference)
             else point._replace(state=state(point.key, [point.step], 0))
             for point in answer.points
         ],
@@ -310,7 +311,7 @@ class OnDask(Keeping):
         super().__init__(
             queue,
             partial(on_workers, workers, options.timeout),
-            store=problem.store,
+            problem=problem,
             seconds_out=queue.seconds_out,
         )
         self.note = f"Dask dashboard: {client.dashboard_link}"

@@ -8,16 +8,15 @@ the state before it: noise is keyed, so that it is the same to the bit.
 from __future__ import annotations
 
 import math
-from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytams.core.errors import ModelError
 from pytams.core.segments import Point
-from pytams.core.stored import are_references
+from pytams.core.stored import Reference, are_references
+from pytams.engine.recomputed import computed
 from pytams.engine.worker import Answer, problem_of
 
 if TYPE_CHECKING:
-    from pytams.core.segments import Problem, SegmentKey
+    from pytams.core.segments import SegmentKey
     from pytams.core.states import State
 
 
@@ -43,7 +42,7 @@ def without_states(held: Held) -> Answer:
         reports=[
             report if are_references(report.states) else report._replace(states=()) for report in answer.reports
         ],
-        points=[p if are_references([p.state]) else p._replace(state=None) for p in answer.points],
+        points=[p if isinstance(p.state, Reference) else p._replace(state=None) for p in answer.points],
     )
 
 
@@ -53,29 +52,9 @@ def state_in(name: str, packed: bytes, held: Held, wanted: StateName) -> State:
     known = [point for point in [*held.starts, *held.answer.points] if point.key == key]
     for report in held.answer.reports:
         if report.key == key:
-            at = zip(report.steps, report.states, strict=True)
+            at = [(step, state) for step, state in zip(report.steps, report.states, strict=True) if state is not None]
             known += [Point(key, known[0].start_step, found, -math.inf, state) for found, state in at]
     last = max((point for point in known if point.step <= step), key=lambda p: (p.step, p.state is not None))
     if last.step == step and last.state is not None:
         return last.state
-    return _computed(problem_of(name, packed), last, step)
-
-
-def _computed(problem: Problem, point: Point, step: int) -> State:
-    """Advance a segment to a step; a start is a record at step 0."""
-    with closing(problem.model.make_stepper(problem)) as stepper:
-        stepper.join(point)
-        while True:
-            reports = stepper.advance(max(1, step - point.step))
-            more, points = stepper.checkpoint()
-            for report in reports + more:
-                if step in report.steps:
-                    return report.states[list(report.steps).index(step)]
-            if not points:
-                raise ModelError(
-                    f"run {point.key.run}, slot {point.key.slot}, computed again, ends before step {step}, which it "
-                    "had got beyond: is the model a function of what it is given alone?"
-                )
-            [point] = points
-            if point.step == step and point.state is not None:
-                return point.state
+    return computed(problem_of(name, packed), last, step)[0]

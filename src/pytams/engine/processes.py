@@ -67,7 +67,7 @@ class Processes(Keeping):
         super().__init__(
             queue,
             partial(on_workers, workers, options.timeout),
-            store=problem.store,
+            problem=problem,
             seconds_out=queue.seconds_out,
         )
 

@@ -213,6 +213,8 @@ class TaskQueue:
         self.n_steps += answer.n_steps
         self._patience.took(answer.seconds)
         self._trouble.is_over(task.points)
+        for point in answer.begun:
+            self._held(point)  # so that it is known, and let go of
         for point in answer.points:
             self.join(self._held(point))
         return answer.reports

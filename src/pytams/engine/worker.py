@@ -11,6 +11,7 @@ import cloudpickle
 
 from pytams.core.errors import ModelError
 from pytams.engine.again import outlines
+from pytams.engine.recomputed import begun
 from pytams.models.loading import import_file, model_file
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Answer(NamedTuple):
     n_steps: int
     seconds: float
     """How long it took."""
+    begun: Sequence[Point] = ()
+    """Where segments began whose states were computed again: nobody needs these any more."""
 
 
 _problems: dict[str, Problem] = {}
@@ -86,8 +89,9 @@ def begin_again(name: str, packed: bytes, beginnings: Sequence[Beginning]) -> li
 def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> Answer:
     """Advance some segments for some seconds, by a block at least: this is a task."""
     problem = problem_of(name, packed)
+    again = [begun(problem, point) for point in points if point.origin is not None]
     with closing(problem.model.make_stepper(problem)) as stepper:
-        for point in points:
+        for point in [*(point for point in points if point.origin is None), *again]:
             stepper.join(point)
         reports: list[Progress] = []
         n_ended = 0
@@ -100,4 +104,4 @@ def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> An
             if n_ended == len(points) or perf_counter() >= deadline:
                 break
         more, left = stepper.checkpoint()
-    return Answer(reports + more, left, stepper.n_steps, perf_counter() - start)
+    return Answer(reports + more, left, stepper.n_steps, perf_counter() - start, again)

@@ -26,11 +26,11 @@ class Block:
 
     def __init__(self, problem: Problem, point: Point) -> None:
         self._problem, self._key = problem, point.key
-        self.best = point.best
-        """Largest score so far."""
+        self.best, self.stored = point.best, point.stored
+        """Largest score so far, and the step of the last record whose state is stored."""
         self._steps: list[int] = []
         self._scores: list[float] = []
-        self._states: list[State] = []
+        self._states: list[State | None] = []
         self._all_scores: list[float] = []
         self._kept_steps: list[int] = []
         self._kept_states: list[State] = []
@@ -38,14 +38,17 @@ class Block:
     def add(self, step: int, score: float, get_state: Callable[[], State]) -> bool:
         """Take in the next step; `get_state` is called if its state is wanted. Return whether nothing follows it."""
         is_record = score > self.best
-        is_kept = self._problem.traced and (is_record or self._problem.keeps(step))
-        if is_record or is_kept:
+        is_stored = is_record and self._problem.stores(step, self.stored)
+        is_kept = self._problem.traced and (is_stored or self._problem.keeps(step))
+        if is_stored or is_kept:
             state = get_state()
         if is_record:
             self.best = score
             self._steps.append(step)
             self._scores.append(score)
-            self._states.append(state)
+            self._states.append(state if is_stored else None)
+        if is_stored:
+            self.stored = step
         if self._problem.traced:
             self._all_scores.append(score)
         if is_kept:

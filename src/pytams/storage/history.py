@@ -89,7 +89,7 @@ class History:
         records = np.flatnonzero(self.scores > self._best_before[:-1])
         steps: list[int] = (records + self.first_step).tolist()
         scores: list[float] = self.scores[records].tolist()
-        return Progress(self.start.key, steps, scores, self.step, self.ended, LazySequence(self.state_at, steps))
+        return Progress(self.start.key, steps, scores, self.step, self.ended, LazySequence(self.stored_at, steps))
 
     @property
     def past_without_point(self) -> Past:
@@ -108,16 +108,26 @@ class History:
                 f"file has no state there: {REPAIR}"
             )
         state = last.states[-1]
-        return Past(self.progress, Point(self.start.key, self.start.step, self.step, self.best, state))
+        stored = max((step for piece in self.pieces for step in piece.steps.tolist()), default=-1)
+        return Past(self.progress, Point(self.start.key, self.start.step, self.step, self.best, state, stored))
 
     def state_at(self, step: int) -> State:
         """Read the state at a step; StoreError if it is not there."""
+        state = self.stored_at(step)
+        if state is None:
+            key = self.start.key
+            raise DamagedFileError(
+                f"run {key.run}, slot {key.slot} has no state of step {step} in its file: {REPAIR}"
+            )
+        return state
+
+    def stored_at(self, step: int) -> State | None:
+        """Read the state at a step; None if it is not stored."""
         for piece in self.pieces:
             i = int(np.searchsorted(piece.steps, step))
             if i < len(piece.steps) and piece.steps[i] == step:
                 return piece.states[i]
-        key = self.start.key
-        raise DamagedFileError(f"run {key.run}, slot {key.slot} has no state of step {step} in its file: {REPAIR}")
+        return None
 
     def stored(self) -> Iterator[tuple[int, State]]:
         """Every stored state with its step, in order."""

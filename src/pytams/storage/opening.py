@@ -53,7 +53,15 @@ def open_study(
     directory = make_or_open(model, settings, arguments, storage, states)
     info = directory.info
     store = keeper_of(directory.path, info, states)
-    problem = Problem.of(model, info.settings, info.seed, traced=True, sparse_freq=info.sparse_freq, store=store)
+    problem = Problem.of(
+        model,
+        info.settings,
+        info.seed,
+        traced=True,
+        sparse_freq=info.sparse_freq,
+        store=store,
+        every=(states or info.states).every,
+    )
     journal = RunJournal(
         directory,
         variant,

@@ -137,8 +137,11 @@ class Recorded:
     def _begins_from_what_is_kept(self, key: SegmentKey, segment_files: SegmentFiles) -> bool:
         """Whether the state that a branch starts from is still there."""
         start = self._start(key)
-        is_stored = Reference.found_in(self._branch_state(start, segment_files)) is not None
-        return not is_stored or (key.slot, key.branch, start.step) in self.stored
+        try:
+            state = self._branch_state(start, segment_files)
+        except DamagedFileError:  # it was not stored
+            return False
+        return Reference.found_in(state) is None or (key.slot, key.branch, start.step) in self.stored
 
     def ancestors(self, keys: Iterable[SegmentKey]) -> set[SegmentKey]:
         """Find what segments descend from, as far as it is said."""

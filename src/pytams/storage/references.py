@@ -76,7 +76,7 @@ class References:
         here[step] = self._fresh[key, step] = _Kept(held, score)
 
     def branch(self, start: Start, states: Mapping[int, State], chain: Iterable[SegmentKey]) -> None:
-        """Take note of the state that a branch starts from: it is the branch's own, too.
+        """Take note of the state that a branch starts from, or is computed from: it is the branch's own, too.
 
         Parameters
         ----------
@@ -87,16 +87,14 @@ class References:
         chain
             Its ancestors, the nearest first: the state is the parent's, or what the parent started from, and so on.
         """
-        if not self._kept and not states:
-            return
-        found: State | None = states.get(start.step)
+        there = {step: state for step, state in states.items() if isinstance(state, Reference)}
         for key in chain:
-            if found is not None:
+            there |= {step: kept.reference for step, kept in self._kept.get(key, {}).items()}
+            if any(step <= start.step for step in there):
                 break
-            kept = self._kept.get(key, {}).get(start.step)
-            found = None if kept is None else kept.reference
-        if isinstance(found, Reference):
-            self._put(start.key, start.step, found, start.score)
+        last = max((step for step in there if step <= start.step), default=None)
+        if last is not None:
+            self._put(start.key, last, there[last], start.score)
 
     # --- a commit -----------------------------------------------------------------------------------------------
 
@@ -141,7 +139,7 @@ class References:
                 first = self._first_needed(states, level)
             for step, kept in states.items():
                 is_point = goes_on and step == max(states)
-                is_start = goes_on and member is not None and not member.pieces and step == member.start.step
+                is_start = goes_on and member is not None and not member.pieces and step <= member.start.step
                 is_record = not math.isnan(kept.score) and step >= first
                 if not (is_point or is_start or is_record):
                     found.append((key, step))

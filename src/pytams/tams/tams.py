@@ -138,8 +138,11 @@ class TAMS:
         following = Observers(observers)
         if out is None:
             seed = draw_seed() if arguments.seed is None else arguments.seed
-            store = StateKeeper(states or States(), in_memory=True) if journal is None else None
-            problem = Problem.of(self.model, self.settings, seed, traced=journal is not None, store=store)
+            states = states or States()
+            store = StateKeeper(states, in_memory=True) if journal is None else None
+            problem = Problem.of(
+                self.model, self.settings, seed, traced=journal is not None, store=store, every=states.every
+            )
             runs, journal = arguments.runs, journal or NoJournal()
         elif journal is None:
             from pytams.storage.opening import open_study  # noqa: PLC0415 - files and ledgers: heavy imports

@@ -58,7 +58,7 @@ class Singles:
 
 def advance_point(model: CheckedModel, problem: Problem, point: Point, block_length: int) -> tuple[Progress, Point]:
     """Advance one member until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
-    key, start_step, step, _, state = point
+    key, start_step, step, _, state, *_ = point
     block = Block(problem, point)
 
     def has_ended(state: State) -> bool:
@@ -84,4 +84,4 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
         ended = has_ended(state)
         if perf_counter() > deadline:
             break
-    return block.progress(step, ended=ended), Point(key, start_step, step, block.best, state)
+    return block.progress(step, ended=ended), Point(key, start_step, step, block.best, state, block.stored)

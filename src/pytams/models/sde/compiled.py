@@ -202,7 +202,7 @@ class Compiled:
 
     def _traced(self, report: Progress, point: Point, scores: NDArray[np.float64]) -> Progress:
         """Tell records from states that are only stored, and add the trace."""
-        trace = Trace(scores[: report.step - point.step], report.steps, report.states)
+        trace = Trace(scores[: report.step - point.step], report.steps, np.asarray(report.states))
         if not self._problem.sparse_freq:
             return report._replace(trace=trace)
         best_before = np.maximum.accumulate([point.best, *report.scores])[:-1]
@@ -245,7 +245,7 @@ class _Members:
     def of(cls, points: list[Point], dimension: int, room: int) -> _Members:
         """Fill the arrays with points."""
         members = cls(len(points), dimension, room)
-        keys, start_steps, steps, best, states = zip(*points, strict=True)
+        keys, start_steps, steps, best, states, *_ = zip(*points, strict=True)
         members.states[:] = np.array(states).reshape(len(points), dimension)
         members.start_steps[:], members.steps[:], members.best[:] = start_steps, steps, best
         runs, slots, branches = zip(*keys, strict=True)

@@ -155,7 +155,7 @@ class CheckedSimulator:
 
     def take(self, point: Point) -> None:
         """Take up a segment where it is, and begin it if it has not begun."""
-        key, start_step, step, _, state = point
+        key, start_step, step, _, state, *_ = point
         where = key, step
         is_here = self._live.at == where
         self._live.at = None  # until it is

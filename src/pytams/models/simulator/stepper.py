@@ -54,7 +54,7 @@ class Simulators:
 
     def _advance(self, point: Point, block_length: int) -> Progress:
         """Advance a segment until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
-        key, start_step, step, _, _ = point
+        key, start_step, step = point[:3]
         simulator, block = self._simulator, Block(self._problem, point)
 
         def has_ended() -> bool:
@@ -76,7 +76,7 @@ class Simulators:
             if perf_counter() > deadline:
                 break
         if not ended:
-            self._running = Point(key, start_step, step, block.best, None)
+            self._running = Point(key, start_step, step, block.best, None, block.stored)
         return block.progress(step, ended=ended)
 
     def put_down(self) -> None:
