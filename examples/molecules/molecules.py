@@ -1,7 +1,7 @@
 """Molecules as simulators: Langevin dynamics by OpenMM (`pip install openmm`), of anything with a score.
 
-A particle in a double well, and united-atom butane, whose torsion turns once in some 15 ns at 150 K. Units are OpenMM's:
-nm, ps, g/mol, kJ/mol, K.
+A particle in a double well, and united-atom butane, whose torsion turns once in some 15 ns at 150 K. Units are
+OpenMM's: nm, ps, g/mol, kJ/mol, K.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ class DoubleWell(Molecule):
 class Butane(Molecule):
     """CH3-CH2-CH2-CH3 as four particles; its score is how far the torsion has turned from trans, in degrees.
 
-    Angles and torsion are those of the TraPPE force field (Martin and Siepmann 1998); its rigid bonds are springs here.
-    Gauche is at about 115 degrees from trans, behind a barrier of 1,600 K.
+    Angles and torsion are those of the TraPPE force field (Martin and Siepmann 1998), with springs for bonds. Gauche
+    is at about 115 degrees from trans, behind a barrier of 1,660 K.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ class Butane(Molecule):
 
 
 def direct(model: Molecule, *, end_time: float, step_size: float, copies: int, seed: int) -> Any:
-    """Give the largest score of each of so many copies in one system, looked at as often as a study's: no splitting."""
+    """Give the largest score of each of so many copies in one system, looked at as often as a study."""
     context = model.context(copies, seed)
     model.begin(context, np.random.default_rng(seed), copies)
     best = np.full(copies, -np.inf)

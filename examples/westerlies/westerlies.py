@@ -1,7 +1,7 @@
 """The westerlies over a ridge: a quasi-geostrophic atmosphere of two layers, computed by qgs.
 
 20 variables, deterministic and chaotic (Reinhold and Pierrehumbert 1982): errors double in five days. How likely are
-easterlies of 10 m/s within 11 days? ``pip install "qgs>=1.0" "sparse>=0.17,<0.19"``.
+easterlies of 5 m/s within 11 days? ``pip install "qgs>=1.0" "sparse>=0.17,<0.19"``.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def expected() -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_it_agrees_with_direct_simulation(seed: int) -> None:
-    tams = pytams.TAMS(Westerlies(), **TIMES, target_score=5.0, n_trajectories=64, n_discard=8)
-    result = tams.run(16, seed)
+    tams = pytams.TAMS(Westerlies(), **TIMES, target_score=5.0, n_trajectories=128, n_discard=16)
+    result = tams.run(8, seed)
     p, error = DIRECT[5.0]
     assert abs(result.probability - p) < 3 * np.hypot(result.standard_error, error)
     assert result.standard_error < 0.5 * p
