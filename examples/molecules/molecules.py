@@ -7,7 +7,10 @@ OpenMM's: nm, ps, g/mol, kJ/mol, K.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any, ClassVar
 
 import numpy as np
 import openmm as mm
@@ -35,8 +38,15 @@ class Molecule(pytams.Simulator):
 
     seeding = "branch"  # the generator's state is in the checkpoint; to seed it, OpenMM has to begin anew
 
+    lock = RLock()
+    holder: ClassVar[Molecule | None] = None
+    """On the Reference platform all contexts of a process share one generator: this one's."""
+
     masses: tuple[float, ...]
     first: tuple[tuple[float, float, float], ...]
+    live: Any
+    kept: bytes
+    """What it was at when another took the generator; empty if none has."""
 
     def __init__(self, temperature: float, friction: float, time_step: float, platform: str = "Reference") -> None:
         self.temperature, self.friction, self.time_step, self.platform = temperature, friction, time_step, platform
@@ -71,37 +81,62 @@ class Molecule(pytams.Simulator):
 
     # --- what pytams asks ---------------------------------------------------------------------------------------
 
+    @contextmanager
+    def held(self) -> Iterator[Any]:
+        """Have the generator, and let who had it take note of it."""
+        with Molecule.lock:
+            if Molecule.holder is not self:
+                if Molecule.holder is not None:
+                    Molecule.holder.kept = Molecule.holder.live.createCheckpoint()
+                if self.kept:
+                    self.live.loadCheckpoint(self.kept)
+                Molecule.holder = self
+            yield self.live
+
     def open(self, place: Any) -> None:
-        self.live = self.context(1, 1)
+        self.kept = b""
+        with Molecule.lock:
+            if Molecule.holder is not None:
+                Molecule.holder.kept = Molecule.holder.live.createCheckpoint()
+                Molecule.holder = None
+            self.live = self.context(1, 1)
 
     def start(self, rng: np.random.Generator) -> None:
-        self.begin(self.live, rng, 1)
+        with self.held() as live:
+            self.begin(live, rng, 1)
 
     def branch(self, seed: int) -> None:
         # The integrator takes its seed where a context is made, or reinitialised, and `reinitialize(True)` would load
         # the old generator again. A seed has 31 bits, and 0 stands for one that OpenMM draws. Until a number has been
         # drawn, a checkpoint has no generator in it: so a step is made, and undone.
-        integrator = self.live.getIntegrator()
-        state = self.live.getState(positions=True, velocities=True)
-        integrator.setRandomNumberSeed(1 + seed % (2**31 - 1))
-        self.live.reinitialize()
-        self.live.setState(state)
-        integrator.step(1)
-        self.live.setState(state)
+        with self.held() as live:
+            integrator = live.getIntegrator()
+            state = live.getState(positions=True, velocities=True)
+            integrator.setRandomNumberSeed(1 + seed % (2**31 - 1))
+            live.reinitialize()
+            live.setState(state)
+            integrator.step(1)
+            live.setState(state)
 
     def step(self, seed: int | None, t: float, dt: float) -> None:
-        self.live.getIntegrator().step(round(dt / self.time_step))
+        with self.held() as live:
+            live.getIntegrator().step(round(dt / self.time_step))
 
     def score(self) -> float:
         return float(self.scores(_positions(self.live))[0])
 
     def save(self) -> Any:
-        return self.live.createCheckpoint()  # positions, velocities, time, and the generator
+        with self.held() as live:
+            return live.createCheckpoint()  # positions, velocities, time, and the generator
 
     def load(self, state: Any) -> None:
-        self.live.loadCheckpoint(state)
+        with self.held() as live:
+            live.loadCheckpoint(state)
 
     def close(self) -> None:
+        with Molecule.lock:
+            if Molecule.holder is self:
+                Molecule.holder = None
         del self.live
 
 

@@ -6,7 +6,9 @@ import logging
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 import pytams
-from pytams.engine import InProcess, Processes
+from pytams.engine import InProcess, OnExecutor, Processes
 
 pytest.importorskip("openmm", reason="OpenMM is not installed here: `make test-simulators`")
 pytestmark = pytest.mark.simulators
@@ -75,6 +77,9 @@ def test_the_same_bits_with_any_engine_and_block_length(make: Any, tmp_path: Pat
     expected = run(make())
     assert sum(one.n_branchings for one in expected) > 6
     assert run(make(), engine=partial(InProcess, block_length=3)) == expected
+    with ThreadPoolExecutor(2) as executor:
+        engine = partial(OnExecutor, executor=executor, n_workers=2, seconds=0.005)
+        assert run(make(), engine=engine) == expected
     assert run(make(), engine=partial(Processes, n_workers=2, seconds=0.01)) == expected
     with pytams.TAMS(make(), **SHORT).study(2, seed=4, out=tmp_path / "out") as study:
         for i, _ in enumerate(study):
@@ -83,13 +88,28 @@ def test_the_same_bits_with_any_engine_and_block_length(make: Any, tmp_path: Pat
     assert run(make(), out=tmp_path / "out") == expected
 
 
+@pytest.mark.parametrize("n_objects", [1, 2])
+def test_two_studies_in_turn_share_no_generator(n_objects: int) -> None:
+    models = [DoubleWell() for _ in range(n_objects)]
+    first, second = pytams.TAMS(models[0], **SHORT), pytams.TAMS(models[-1], **SHORT)
+    expected = [first.run(1, 1).runs, second.run(1, 2).runs]
+    engines = [partial(InProcess, block_length=n) for n in (1, 2)]
+    with (
+        first.study(1, 1, engine=engines[0]) as one,
+        second.study(1, 2, engine=engines[1]) as other,
+    ):  # fmt: skip
+        for _ in zip_longest(one, other):
+            pass
+        assert [one.result().runs, other.result().runs] == expected
+
+
 def test_the_same_bits_on_dask() -> None:
     distributed = pytest.importorskip("distributed")
     from pytams.engine import OnDask  # noqa: PLC0415 - an extra
 
     silent: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
     with (
-        distributed.LocalCluster(2, threads_per_worker=1, **silent) as cluster,
+        distributed.LocalCluster(2, threads_per_worker=2, **silent) as cluster,
         distributed.Client(cluster) as client,
     ):
         assert run(DoubleWell(), engine=partial(OnDask, connect=client, seconds=0.01)) == run(DoubleWell())
