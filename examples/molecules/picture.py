@@ -10,9 +10,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from molecules import Butane, direct
 
 import pytams
+from molecules import Butane, direct
 
 TIMES: dict[str, Any] = {"end_time": 10.0, "step_size": 0.02}
 COPIES = 4000

@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 MOLECULES = ROOT / "examples" / "molecules"
 sys.path[:0] = [str(MOLECULES), str(ROOT / "benchmarks")]
 from molecules import Butane, DoubleWell, Molecule, direct  # noqa: E402 - it imports OpenMM
-
 from seeding import ButaneByStep, DoubleWellByStep  # noqa: E402 - likewise
 
 SHORT: dict[str, Any] = {"end_time": 2.0, "step_size": 0.1, "target_score": -0.3, "n_trajectories": 6}
