@@ -3,19 +3,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-slurm mutants check bench validation clean
+.PHONY: demo test test-slow test-slurm test-simulators mutants check bench validation clean
 
 demo: $(READY)  ## the 2-D double well, 32 runs, beside the exact value
 	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
 
 test: $(READY) check  ## everything that is quick
-	$(BIN)/pytest -n 2 -m "not slow and not slurm"
+	$(BIN)/pytest -n 2 -m "not slow and not slurm and not simulators"
 
 test-slow: $(READY)  ## the statistical and chaos suites
 	$(BIN)/pytest -n 2 -v -m slow
 
 test-slurm: $(READY)  ## a study on a real Slurm cluster of one node, started here; needs root, slurm-wlm and munge
 	$(BIN)/pytest -m slurm
+
+test-simulators: $(READY)  ## real simulators from PyPI: OpenMM and qgs
+	$(BIN)/python -m pip install --quiet --group simulators
+	$(BIN)/pytest -n 2 -v -m simulators tests/models/test_openmm.py tests/models/test_qgs.py
 
 MUTANTS ?= 40
 mutants: $(READY)  ## how many of a random sample of small faults, MUTANTS a room (0: all), do the quick tests notice?
