@@ -213,3 +213,34 @@ class StillFromAnywhere(Still):
 
     def start(self, rng: np.random.Generator) -> None:
         self.x = rng.normal([-8.0, -8.0, 27.0])
+
+
+class InStrides(WellByStep):
+    """The same; makes many steps at once."""
+
+    def steps(self, seeds: Any, t: float, dt: float, n: int) -> Any:
+        scores = []
+        for i, seed in enumerate(seeds):
+            self.step(seed, t + i * dt, dt)
+            scores.append(self.score())
+        assert len(scores) == n
+        return scores
+
+
+class InStridesByBranch(WellByBranch):
+    """The same, seeded where a segment starts."""
+
+    def steps(self, seeds: Any, t: float, dt: float, n: int) -> Any:
+        assert seeds is None
+        scores = np.empty(n)
+        for i in range(n):
+            self.step(None, t + i * dt, dt)
+            scores[i] = self.score()
+        return scores
+
+
+class Irreproducible(WellByStep):
+    """The same, with random numbers of its own, as a code on a GPU has."""
+
+    def move(self, rng: np.random.Generator, dt: float) -> None:
+        super().move(np.random.default_rng(), dt)

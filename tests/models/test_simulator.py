@@ -20,7 +20,7 @@ import pytest
 import pytams
 from exact import DOUBLE_WELL_2D, walk_probability
 from pytams.engine import InProcess, OnExecutor, Processes
-from simulators import Lorenz, LorenzAtBranches, Walker, WellByBranch, WellByStep
+from simulators import InStrides, InStridesByBranch, Lorenz, LorenzAtBranches, Walker, WellByBranch, WellByStep
 
 WELL: dict[str, Any] = {"end_time": 4.0, "step_size": 0.02, "target_score": 0.7, "n_trajectories": 8}
 
@@ -530,3 +530,48 @@ def test_a_simulator_may_hold_what_it_likes() -> None:
     model = Odd()
     assert run(model) == run(WellByStep())
     assert run(model, engine=partial(Processes, n_workers=2, seconds=0.01)) == run(WellByStep())
+
+
+# --- many steps at once ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [InStrides, InStridesByBranch])
+def test_many_steps_at_once_give_the_same_bits(make: Any, tmp_path: Path) -> None:
+    expected = run((WellByStep if make is InStrides else WellByBranch)())
+    assert run(make()) == expected
+    assert run(make(), engine=partial(InProcess, block_length=7)) == expected
+    assert run(make(), engine=partial(Processes, n_workers=2, seconds=0.01)) == expected
+    storage = pytams.Storage(path=tmp_path / "out", checkpoint_interval=0.05, sparse_freq=10)
+    for n_sessions in range(20):
+        with pytams.TAMS(make(), **WELL).study(2, 4, out=storage) as study:
+            for n_blocks, _ in enumerate(study):
+                if n_blocks > 5 + 10 * n_sessions:
+                    break
+        if study.n_finished == 2:
+            break
+    assert n_sessions > 1
+    assert study.result().runs == expected
+    with pytams.load(storage.path) as saved:
+        stored = np.round(saved.trajectory(0, 0).state_times / WELL["step_size"]).astype(int).tolist()
+        assert {step for step in range(len(saved.trajectory(0, 0).scores)) if step % 10 == 0} <= set(stored)
+
+
+@pytest.mark.parametrize(
+    "answer", [lambda scores: scores[1:], lambda scores: None, lambda scores: [*scores[1:], "x"]]
+)
+def test_many_steps_give_a_score_each(answer: Any) -> None:
+    class Wrong(InStrides):
+        def steps(self, seeds: Any, t: float, dt: float, n: int) -> Any:
+            return answer(super().steps(seeds, t, dt, n))
+
+    with pytest.raises(pytams.ModelError, match=r"Wrong\.(steps|score) returned"):
+        run(Wrong(), verify=False)
+
+
+def test_many_steps_at_once_cannot_be_asked_in_between() -> None:
+    class Ends(InStrides):
+        def ended(self, t: float) -> bool:
+            return t > 1.0
+
+    with pytest.raises(pytams.SettingsError, match="defines steps, which makes many at once, and ended"):
+        run(Ends())

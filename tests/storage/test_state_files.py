@@ -31,7 +31,7 @@ from pytams.storage.directory import RunDirectory
 from pytams.storage.repair import repair
 from pytams.storage.state_files import StateFiles
 from pytams.storage.state_keeper import StateKeeper
-from simulators import InFolders, WellByBranch, WellByStep
+from simulators import InFolders, Irreproducible, WellByBranch, WellByStep
 
 WELL: dict[str, Any] = {"end_time": 3.0, "step_size": 0.02, "target_score": 0.6, "n_trajectories": 6}
 SMALL = States(larger_than=0)
@@ -179,6 +179,42 @@ def test_what_is_computed_again_is_compared(tmp_path: Path) -> None:
     storage = Storage(path=out, force=True)
     with pytest.raises(pytams.ModelError, match=r"computed again from step \d+, has another score"):
         tams(WellByBranch(0.11)).run(2, 4, out=storage, states=states, verify=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_model_that_is_not_reproducible(seed: int, tmp_path: Path) -> None:
+    """In many sessions, each of which goes on with what was decided; nothing that was used is computed again."""
+    storage, states = Storage(path=tmp_path / "out", checkpoint_interval=0.3), States(reproducible=False)
+    asked: dict[str, Any] = WELL | {"n_trajectories": 20, "n_discard": 4}
+    for _ in range(50):
+        with pytams.TAMS(Irreproducible(), **asked).study(12, seed, out=storage, states=states) as study:
+            for n_blocks, _ in enumerate(study):
+                if n_blocks > 100:
+                    break
+        if study.n_finished == 12:
+            break
+    result, direct = study.result(), pytams.TAMS(WellByStep(), **asked).run(12, seed)
+    error = np.hypot(result.standard_error, direct.standard_error)
+    assert abs(result.probability - direct.probability) < 3.5 * error
+
+
+def test_only_what_is_not_reproducible_is_not_verified(tmp_path: Path) -> None:
+    with pytest.raises(pytams.ModelError, match="another score"):
+        tams(Irreproducible()).run(1, 4)
+    states = States(reproducible=False)
+    assert tams(Irreproducible()).run(1, 4, out=tmp_path / "out", states=states).n_unfinished == 0
+    assert tams(Irreproducible()).run(2, 4, out=tmp_path / "out").n_unfinished == 0
+
+
+def test_simulators_work_where_they_are_told_to(tmp_path: Path) -> None:
+    class Looks(InFolders):
+        def open(self, place: Any) -> None:
+            super().open(place)
+            assert place.scratch.parent == tmp_path / "node" / "scratch"
+
+    assert tams(Looks()).run(1, 4, states=States(local=tmp_path / "node" / "scratch")).n_unfinished == 0
+    assert list((tmp_path / "node" / "scratch").iterdir()) == []
 
 
 def test_less_is_kept_the_less_is_to_be_kept(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Scratch:
     def make(cls, folder: Path | None = None) -> Scratch:
         """Make one, by default where the system keeps temporary files; remove what killed processes left there."""
         where = Path(tempfile.gettempdir()) if folder is None else folder
+        where.mkdir(parents=True, exist_ok=True)
         _remove_left(where)
         path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{process_name()}-", dir=where))
         unlocked = Path(f"{path}.unlocked")  # nobody looks for it before it is locked

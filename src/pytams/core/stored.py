@@ -72,6 +72,14 @@ def are_references(states: Sequence[State | None] | NDArray[Any]) -> bool:
 class StateStore(Protocol):
     """Where states are that are too large to be handed around."""
 
+    @property
+    def reproducible(self) -> bool:
+        """Whether the model gives the same bits again."""
+
+    @property
+    def local(self) -> Path | None:
+        """Where simulators work, if that is not where temporary files go."""
+
     def put(self, run: int, content: Content) -> State:
         """Put a state away, and give the reference to it; one that is small is given back."""
 

@@ -60,7 +60,8 @@ class Kept:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self._store, self._every = problem.store, problem.every
+        self._store = problem.store
+        self._stores_all = problem.every == 1 and getattr(problem.model, "stores_records", True)
         self.records: dict[SegmentKey, list[Records]] = {}
         """By segment, in order of steps."""
         self._start_steps: dict[SegmentKey, int] = {}
@@ -92,11 +93,11 @@ class Kept:
     def _branch_point(self, key: SegmentKey, step: int) -> Records:
         """Find the record of a segment that a branch starts from; its state may have to be computed again."""
         records = self.records[key]
-        if self._every == 1:
+        if self._stores_all:
             while records[0].steps[-1] < step:  # levels only rise: no branch will start before this one
                 del records[0]
         record = next(part for part in records if part.steps[-1] >= step).at(step)
-        if self._every == 1:  # it may be on disk: it is not looked at
+        if self._stores_all:  # it may be on disk: it is not looked at
             return record
         return record._replace(states=[self._state_at(key, record)])
 
@@ -109,7 +110,10 @@ class Kept:
         if last is None:
             return None
         [at], [best], [stored] = last
-        return Origin(Point(key, self._start_steps[key], at, best, self._held(key, stored)), step, score)
+        point = Point(key, self._start_steps[key], at, best, self._held(key, stored))
+        if isinstance(stored, Origin):  # where a branch began
+            point = point._replace(state=None, origin=stored)
+        return Origin(point, step, score)
 
     def _held(self, key: SegmentKey, state: Any) -> Any:
         """Hold what a reference stands for, as long as it is kept anywhere."""
@@ -128,7 +132,8 @@ class Kept:
         if len(progress.steps):
             self.records[key].append(Records(progress.steps, progress.scores, progress.states))
             if self._states_are_large is None:
-                self._states_are_large = self._every > 1 or size_of(progress.states[0]) >= LARGE_STATE  # type: ignore[arg-type] # all are stored
+                first = progress.states[0]
+                self._states_are_large = first is None or size_of(first) >= LARGE_STATE
         return progress
 
     def add_past(self, progress: Progress) -> None:
@@ -143,7 +148,7 @@ class Kept:
         for key, records in self.records.items():
             if key.run == run:
                 above = [rest for part in records if (rest := part.above(level)).steps]
-                if self._every > 1 and above and above[0].states[0] is None:
+                if not self._stores_all and above and above[0].states[0] is None:
                     last = _last_stored(records, above[0].steps[0])
                     above = above if last is None else [last, *above]
                 records[:] = above

@@ -35,12 +35,21 @@ class Block:
         self._kept_steps: list[int] = []
         self._kept_states: list[State] = []
 
-    def add(self, step: int, score: float, get_state: Callable[[], State]) -> bool:
-        """Take in the next step; `get_state` is called if its state is wanted. Return whether nothing follows it."""
+    def add(self, step: int, score: float, get_state: Callable[[], State] | None) -> bool:
+        """Take in the next step, and return whether nothing follows it.
+
+        Parameters
+        ----------
+        step, score
+            Where the segment is.
+        get_state
+            Called if the state there is wanted; None if it cannot be had any more.
+        """
         is_record = score > self.best
-        is_stored = is_record and self._problem.stores(step, self.stored)
-        is_kept = self._problem.traced and (is_stored or self._problem.keeps(step))
-        if is_stored or is_kept:
+        state = None
+        is_stored = get_state is not None and is_record and self._problem.stores(step, self.stored)
+        is_kept = get_state is not None and self._problem.traced and (is_stored or self._problem.keeps(step))
+        if get_state is not None and (is_stored or is_kept):
             state = get_state()
         if is_record:
             self.best = score
@@ -51,7 +60,7 @@ class Block:
             self.stored = step
         if self._problem.traced:
             self._all_scores.append(score)
-        if is_kept:
+        if is_kept and state is not None:
             self._kept_steps.append(step)
             self._kept_states.append(state)
         return score >= self._problem.target_score or step >= self._problem.n_steps

@@ -68,6 +68,7 @@ class RunJournal:
         store: StateKeeper | None = None,
     ) -> None:
         self._directory, self._store = directory, store
+        self._is_reproducible = store is None or store.options.reproducible
         self._settings = directory.info.settings
         self._claims = Claims(directory, runs_at_once)
         self._keeps_finished = runs_at_once is None
@@ -102,7 +103,7 @@ class RunJournal:
             claimed = {run: PendingRun(ledger, Recorded.read(ledger, run, info)) for run, ledger in ledgers.items()}
             if self._store is not None:
                 for number, run in claimed.items():
-                    run.references = References(self._store, number, run.ledger)
+                    run.references = References(self._store, number, run.ledger, info.sparse_freq)
         except BaseException:
             release(ledgers.values())
             raise
@@ -194,7 +195,11 @@ class RunJournal:
         if now - self._last_checkpoint > self._checkpoint_interval:
             return Due.CHECKPOINT
         wait = max(_FLUSH_SECONDS, self._flush_cost / _FLUSH_SHARE)
-        return Due.FLUSH if self._something_ended and now - self._last_flush > wait else Due.NOTHING
+        if not self._something_ended or now - self._last_flush <= wait:
+            return Due.NOTHING
+        return (
+            Due.FLUSH if self._is_reproducible else Due.CHECKPOINT
+        )  # what a branch began from is not computed again
 
     def write(
         self, splittings: Mapping[int, Splitting], points: Iterable[Point], activity: Activity, *, closing: bool

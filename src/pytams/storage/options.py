@@ -55,8 +55,12 @@ class States(Checked):
                 object.__setattr__(self, name, Path(path).absolute())
         if math.isnan(self.most_bytes):
             raise SettingsError("max_size", f"{self.max_size!r} is no size such as '500 GB'")
-        if not self.reproducible and self.every > 1:
-            raise SettingsError("every", "states of a model that is not reproducible must all be stored: every = 1")
+        if not self.reproducible:  # what was used must be there, wherever it is asked for
+            if self.every > 1:
+                raise SettingsError(
+                    "every", "states of a model that is not reproducible must all be stored: every = 1"
+                )
+            object.__setattr__(self, "larger_than", 0)
 
     @property
     def most_bytes(self) -> float:

@@ -44,10 +44,12 @@ class References:
         Number of the run.
     ledger
         Which has them.
+    sparse_freq
+        Every so many steps a state is stored because the user wants it, if not 0.
     """
 
-    def __init__(self, store: StateKeeper, run: int, ledger: RunLedger) -> None:
-        self._store, self._run, self._options = store, run, store.options
+    def __init__(self, store: StateKeeper, run: int, ledger: RunLedger, sparse_freq: int) -> None:
+        self._store, self._run, self._options, self._sparse_freq = store, run, store.options, sparse_freq
         self._kept: dict[SegmentKey, dict[int, _Kept]] = {}
         self._fresh: dict[tuple[SegmentKey, int], _Kept] = {}
         """Those that the ledger does not have yet."""
@@ -140,18 +142,17 @@ class References:
             for step, kept in states.items():
                 is_point = goes_on and step == max(states)
                 is_start = goes_on and member is not None and not member.pieces and step <= member.start.step
-                is_record = not math.isnan(kept.score) and step >= first
-                if not (is_point or is_start or is_record):
+                is_record = not math.isnan(kept.score) or self._is_asked_for(step)
+                if not (is_point or is_start or (is_record and step >= first)):
                     found.append((key, step))
         return found
 
+    def _is_asked_for(self, step: int) -> bool:
+        return self._options.keep == "ensemble" and self._sparse_freq > 0 and step % self._sparse_freq == 0
+
     def _first_needed(self, states: Mapping[int, _Kept], level: float) -> float:
-        """Find the first record above the level; the last one before it, if some are computed again from there."""
-        above = [step for step, kept in states.items() if kept.score > level]
-        if self._options.every == 1:
-            return min(above, default=math.inf)
-        below = [step for step, kept in states.items() if kept.score <= level]
-        return max(below, default=-math.inf)
+        """Find the last record that the level has passed: one above it may have to be computed again from there."""
+        return max((step for step, kept in states.items() if kept.score <= level), default=-math.inf)
 
     def write(self, ledger: RunLedger, unneeded: Collection[tuple[SegmentKey, int]]) -> None:
         """Write to the ledger what is new, and take away what nothing needs."""

@@ -67,13 +67,20 @@ class StateKeeper:
     def __reduce__(self) -> tuple[Callable[..., StateKeeper], tuple[States, Path, bool]]:
         return _of_worker, (self.options, self._files.path, self._in_memory)
 
+    @property
+    def reproducible(self) -> bool:
+        """Whether the model gives the same bits again."""
+        return self.options.reproducible
+
+    @property
+    def local(self) -> Path | None:
+        """Where simulators work, if that is not where temporary files go."""
+        return None if self.options.local is None else Path(self.options.local)
+
     @cached_property
     def _files(self) -> StateFiles:
         if self._folder is None:
-            where = None if self.options.store is None else Path(self.options.store)
-            if where is not None:
-                where.mkdir(parents=True, exist_ok=True)
-            scratch = Scratch.make(where)
+            scratch = Scratch.make(None if self.options.store is None else Path(self.options.store))
             finalize(self, scratch.remove)
             self._folder = scratch.path
         return StateFiles(self._folder, self.options, in_memory=self._in_memory)

@@ -137,7 +137,8 @@ class Study:
                 return
 
     def _begin(self) -> None:
-        if self._verify:
+        store = self._problem.store
+        if self._verify and (store is None or store.reproducible):
             self._driver.verify(self._claimed)
         more = self._journal.claim(self._asked)  # those that were not begun, now that the model is known to fit
         claimed, self._claimed = [*self._claimed, *more], []

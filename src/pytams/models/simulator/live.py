@@ -92,10 +92,10 @@ class Live:
         """Whether it has been opened, and not closed since."""
         return self.place is not None
 
-    def open(self) -> None:
-        """Open it, if it is not."""
+    def open(self, scratch: Path | None = None) -> None:
+        """Open it, if it is not, to work in a folder of its own in this one."""
         if self.place is None:
-            self.place = Place.make()
+            self.place = Place.make(scratch)
             self._end = Finalize(self, _close, (self.simulator, self.place), exitpriority=1)
             self.simulator.open(self.place)
 
@@ -141,10 +141,11 @@ class CheckedSimulator:
         self._seeds: tuple[SegmentKey | None, int, list[int]] = (None, 0, [])
         self._layout: State | None = None
         self._asked: tuple[str, Where] | None = None
+        self._scratch = None if problem.store is None else problem.store.local
         defines = self._simulator.defines
         self._is_perturbed = defines("perturb") and self._simulator.when
         self._branches, self._says_reached = defines("branch"), defines("reached")
-        self.may_end = defines("ended")
+        self.may_end, self.makes_many = defines("ended"), defines("steps")
 
     def where(self) -> str:
         """Say what the simulator was asked last."""
@@ -182,6 +183,24 @@ class CheckedSimulator:
         seed = self._seed(key, number) if self._simulator.seeding == "step" else None
         self._ask("step", where, seed, step * self._dt, self._dt)
         self._live.at = key, step + 1
+
+    def steps(self, key: SegmentKey, start_step: int, step: int, n: int) -> list[float]:
+        """Advance by n steps at once, and give their scores."""
+        where = key, step
+        self._live.at = None
+        seeds = None
+        if self._simulator.seeding == "step":
+            seeds = [self._seed(key, number) for number in range(step - start_step, step - start_step + n)]
+        found = self._ask("steps", where, seeds, step * self._dt, self._dt, n)
+        try:
+            scores = list(found)
+        except TypeError:
+            scores = []
+        if len(scores) != n:
+            raise self._answers.wrong("steps", f"{found!r:.80}", f"it must return {n} scores, one a step", where)
+        checked = [self._answers.score(score, (key, step + i)) for i, score in enumerate(scores, start=1)]
+        self._live.at = key, step + n
+        return checked
 
     def _seed(self, key: SegmentKey, number: int) -> int:
         chunk, position = divmod(number, SEEDS_PER_CHUNK)
@@ -235,7 +254,7 @@ class CheckedSimulator:
 
     def _placed(self, folder: Path) -> Path:
         """Put a folder where the simulator may use it."""
-        self._live.open()
+        self._live.open(self._scratch)
         assert self._live.place is not None
         assert self._problem.store is not None
         return self._problem.store.placed(folder, self._live.place.scratch / _FOLDER)
@@ -243,7 +262,7 @@ class CheckedSimulator:
     def _ask(self, method: str, where: Where, *arguments: Any) -> Any:
         self._asked = method, where
         try:
-            self._live.open()
+            self._live.open(self._scratch)
             return getattr(self._simulator, method)(*arguments)
         except RAISED as error:
             said = self._live.place.last_words() if self._live.place else ""

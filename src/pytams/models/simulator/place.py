@@ -24,9 +24,9 @@ class Place:
     _folder: Scratch
 
     @classmethod
-    def make(cls) -> Place:
-        """Make one where the system keeps temporary files (``TMPDIR``)."""
-        folder = Scratch.make()
+    def make(cls, where: Path | None = None) -> Place:
+        """Make one in a folder; by default where the system keeps temporary files (``TMPDIR``)."""
+        folder = Scratch.make(where)
         return cls(folder.path, folder.path / "simulator.log", process_name(), folder)
 
     def last_words(self) -> str:

@@ -15,7 +15,7 @@ from pytams.models.simulator.live import Live, starts
 from pytams.models.simulator.stepper import Simulators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable, Sequence, Set
     from typing import Self
 
     import numpy as np
@@ -139,6 +139,30 @@ class Simulator(Made, metaclass=_Kind):
             The step size.
         """
 
+    def steps(self, seeds: Sequence[int] | None, t: float, dt: float, n: int) -> Sequence[float]:
+        """Make n steps at once, and give the score after each. Optional: for a program whose every call is costly.
+
+        The states in between are gone, so a branch from one of them computes it again, from the last one stored
+        before; `ended`, `reached` and a `perturb` of each step cannot be had with it.
+
+        Parameters
+        ----------
+        seeds
+            One a step; None with ``seeding = "branch"``.
+        t
+            Time at the start of the first step.
+        dt
+            The step size.
+        n
+            How many, at least 1: ever others, which must not make a difference.
+
+        Returns
+        -------
+        sequence of float
+            n scores.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def score(self) -> float:
         """Score of the state: a finite number that grows towards the rare event. Asked after every step."""
@@ -182,6 +206,10 @@ class Simulator(Made, metaclass=_Kind):
             if found not in allowed:
                 text = f"{self.name}.{name} must be {' or '.join(map(repr, allowed))}, not {found!r}"
                 raise SettingsError("model", text)
+        many = [name for name in ("ended", "reached", "perturb") if self.defines("steps") and self.defines(name)]
+        if many and (many != ["perturb"] or self.when == "step"):
+            text = f"{self.name} defines steps, which makes many at once, and {many[0]}, which is asked at each"
+            raise SettingsError("model", text)
         if self.seeding == "branch" and not self.defines("branch"):
             raise SettingsError("model", f"{self.name}.seeding is 'branch', but it defines no method branch(seed)")
         if self.caveat:
@@ -213,6 +241,11 @@ class Simulator(Made, metaclass=_Kind):
     def defines(self, method: str) -> bool:
         """Whether a subclass defines a method that it may define."""
         return getattr(type(self), method) is not getattr(Simulator, method)
+
+    @property
+    def stores_records(self) -> bool:
+        """Whether the state at every record can be had: not where many steps are made at once."""
+        return not self.defines("steps")
 
     def has_fixed_start(self, seed: int) -> bool:
         """Whether every trajectory starts from the same state: whether two that are drawn are equal."""

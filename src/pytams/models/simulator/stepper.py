@@ -13,6 +13,7 @@ from pytams.models.simulator.live import CheckedSimulator
 
 if TYPE_CHECKING:
     from pytams.core.segments import Problem, Progress, SegmentKey
+    from pytams.core.states import State
     from pytams.models.simulator.live import Live
 
 
@@ -57,10 +58,29 @@ class Simulators:
         key, start_step, step = point[:3]
         simulator, block = self._simulator, Block(self._problem, point)
 
+        def get_state() -> State:
+            return simulator.state((key, step))
+
         def has_ended() -> bool:
             where = key, step
-            is_over = block.add(step, simulator.score(where), lambda: simulator.state(where))
-            return is_over or (simulator.may_end and simulator.ended(where))
+            return block.add(step, simulator.score(where), get_state) or (
+                simulator.may_end and simulator.ended(where)
+            )
+
+        def go_on() -> bool:
+            """Make a step, or many at once; say whether the segment has ended."""
+            nonlocal step
+            if not simulator.makes_many:
+                simulator.step(key, start_step, step)
+                step += 1
+                return has_ended()
+            scores = simulator.steps(key, start_step, step, self._n_at_once(step, last))
+            for score in scores[:-1]:  # the states there are gone
+                step += 1
+                if block.add(step, score, None):
+                    return True
+            step += 1
+            return block.add(step, scores[-1], get_state)
 
         if point is not self._running:
             simulator.take(point)
@@ -69,15 +89,19 @@ class Simulators:
         deadline = perf_counter() + BLOCK_SECONDS
         last = step + block_length
         while not ended and step < last:
-            simulator.step(key, start_step, step)
-            step += 1
-            self.n_steps += 1
-            ended = has_ended()
+            before = step
+            ended = go_on()
+            self.n_steps += step - before
             if perf_counter() > deadline:
                 break
         if not ended:
             self._running = Point(key, start_step, step, block.best, None, block.stored)
         return block.progress(step, ended=ended)
+
+    def _n_at_once(self, step: int, last: int) -> int:
+        """Make so many steps at once: up to where a state is stored, or the trajectory ends."""
+        last, sparse_freq = min(last, self._problem.n_steps), self._problem.sparse_freq
+        return min(last, step + sparse_freq - step % sparse_freq if sparse_freq else last) - step
 
     def put_down(self) -> None:
         """Save where the simulator is: somebody else wants it, or to know it."""
