@@ -138,9 +138,11 @@ def test_rows() -> None:
     ]
 
 
-def partings(n: int, n_same: int, after: float = 0, *, n_records: int = 99, **more: Any) -> dict[str, Any]:
+def partings(
+    n: int, n_same: int, after: float = 0, *, n_records: int = 99, starts_part: float = np.nan, **more: Any
+) -> dict[str, Any]:
     counts = {"branches": Pairs(n, n_same, n_records), "neighbours": Pairs(70), "after": ((after, n),)}
-    return {"partings": Partings(**counts | more)}
+    return {"partings": Partings(**counts | more), "starts_part": starts_part}
 
 
 SMALL = "perturb more, or see that the model uses its noise"
@@ -153,6 +155,10 @@ GOOD = "good: many initial trajectories have descendants, and the runs agree"
     [
         (partings(40, 0), GOOD),
         (partings(40, 1), f"{GOOD}; 1 of 40 branches repeat their parents to the bit"),
+        (partings(4, 0, starts_part=6.0), f"weak: initial trajectories part only after 6 (median); {SMALL}"),
+        (partings(4, 0, starts_part=np.inf), f"weak: initial trajectories never part; {SMALL}"),
+        (partings(4, 0, starts_part=4.9), GOOD),
+        (partings(5, 0, starts_part=6.0), GOOD),
         (partings(40, 20), f"{GOOD}; 20 of 40 branches repeat their parents to the bit"),
         (partings(40, 21), f"weak: 21 of 40 branches repeat their parents to the bit; {RARE}"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,30 @@ def test_a_model_that_is_fit(tmp_path: Path, code: str) -> None:
         "input.toml",
         "model.py",
     ]
+
+
+FOLDERS = f"""{WELL}
+class Well(Well):
+    def open(self, place):
+        self.place = place
+
+    def load(self, state):
+        super().load(np.load(state / "x.npy"))
+
+    def save(self):
+        (self.place.scratch / "saved").mkdir(exist_ok=True)
+        np.save(self.place.scratch / "saved" / "x.npy", super().save())
+        return self.place.scratch / "saved"
+"""
+
+
+def test_states_in_folders(tmp_path: Path) -> None:
+    done = check(tmp_path, FOLDERS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("yes  ") == 9
+    assert "a state 144 B" in done.stdout
+    assert re.search(r"and about [\d.]+ MB of states", done.stdout)
+    assert re.search(r"and about \d+ kB of states", check(tmp_path, FOLDERS, "--set", "states.every=20").stdout)
 
 
 @pytest.mark.parametrize("wrong", WRONG)

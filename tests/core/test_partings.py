@@ -46,7 +46,8 @@ def by_paths(splitting: Splitting, chains: Chains) -> Partings:
     starts = all_starts(0, len(splitting.members), splitting.iterations)
     pairs = [(SegmentKey(0, i, 0), SegmentKey(0, i - 1, 0), 0) for i in range(1, len(splitting.members))]
     pairs += [(start.key, start.parent, start.step) for start in starts.values() if start.parent and not start.ended]
-    counts, after = {False: [0, 0, 0], True: [0, 0, 0]}, Counter[float]()
+    counts = {False: [0, 0, 0], True: [0, 0, 0]}
+    after = {False: Counter[float](), True: Counter[float]()}
     for key, other, step in pairs:
         one, two = (records(chains.paths[of], step) for of in (key, other))
         ends = chains.ends[key], chains.ends[other]
@@ -59,13 +60,14 @@ def by_paths(splitting: Splitting, chains: Chains) -> Partings:
         count[0] += 1
         count[1] += is_same
         count[2] += (len(one) - 1) * is_same
-        if is_branch:
+        if shared and (is_branch or len(shared) > 1 or not is_same):
             rest = [part[len(shared)][0] for part in (one, two) if len(part) > len(shared)]
             steps = min(
                 [*rest, *(end for part, end in zip((one, two), ends, strict=True) if len(part) == len(shared))]
             )
-            after[math.inf if is_same else 0 if len(shared) == 1 else steps - step] += 1
-    return Partings(Pairs(*counts[False]), Pairs(*counts[True]), tuple(sorted(after.items())))
+            after[is_branch][math.inf if is_same else 0 if len(shared) == 1 else steps - step] += 1
+    parted = (tuple(sorted(after[is_branch].items())) for is_branch in (True, False))
+    return Partings(Pairs(*counts[False]), Pairs(*counts[True]), *parted)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -132,7 +134,7 @@ def test_where_neither_has_a_further_record_nothing_is_known() -> None:
     splitting.report(Progress(SegmentKey(0, 1, 0), [0, 1], [0.0, 1.0], 10, True))
     splitting.report(Progress(SegmentKey(0, 0, 1), [], [], 10, True))
     found = splitting.companions.partings
-    assert found == Partings(Pairs(1, 0, 0), Pairs(), ())
+    assert found == Partings(Pairs(1, 0, 0), Pairs(), (), ((0, 1),))
     assert math.isnan(found.median)
 
 

@@ -53,6 +53,13 @@ def test_it_agrees_with_direct_simulation(seed: int) -> None:
 def test_what_is_perturbed_too_little_is_no_study() -> None:
     result = pytams.TAMS(Westerlies(size=1e-9), **TIMES, target_score=5.0, n_trajectories=8, n_discard=2).run(2, 1)
     assert result.health.word == "collapsed"
+    assert "initial trajectories never part" in result.health.reason
+    assert "perturb more" in result.health.advice
+
+
+def test_what_is_not_perturbed_is_refused() -> None:
+    with pytest.raises(pytams.ModelError, match=r"all 8 initial trajectories are the same .*the seed has no effect"):
+        run(Westerlies(size=0.0))
 
 
 def test_the_same_scores_on_processes(expected: tuple[Any, ...], tmp_path: Path) -> None:

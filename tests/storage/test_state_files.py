@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -215,6 +217,65 @@ def test_simulators_work_where_they_are_told_to(tmp_path: Path) -> None:
 
     assert tams(Looks()).run(1, 4, states=States(local=tmp_path / "node" / "scratch")).n_unfinished == 0
     assert list((tmp_path / "node" / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_on_dask(every: int, tmp_path: Path) -> None:
+    import distributed  # noqa: PLC0415 - an extra
+
+    from pytams.engine.dask import OnDask  # noqa: PLC0415 - likewise
+
+    expected = tams(WellByStep()).run(2, seed=4).runs
+    cluster = distributed.LocalCluster(2, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL)
+    with cluster, distributed.Client(cluster) as client:
+        states = States(larger_than=0, every=every)
+        engine = partial(OnDask, connect=client, seconds=0.02)
+        assert tams(InFolders()).run(2, seed=4, engine=engine, out=tmp_path / "out", states=states).runs == expected
+        assert (
+            tams(WellByBranch()).run(2, seed=4, engine=engine, states=states).runs
+            == tams(WellByBranch()).run(2, 4).runs
+        )
+    assert states_in(tmp_path / "out") == noted_in(tmp_path / "out") != set()
+
+
+KILLED = """
+import os, signal, sys, threading, time
+from functools import partial
+from pathlib import Path
+import pytams
+from pytams.engine import Processes
+from simulators import InFolders
+from test_state_files import WELL
+
+if __name__ == "__main__":
+    out, seconds, every = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    if seconds:
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    pytams.TAMS(InFolders(), **WELL).run(
+        2, 4, out=pytams.Storage(path=out, checkpoint_interval=0.1), states=pytams.States(keep="none", every=every),
+        engine=partial(Processes, n_workers=2, seconds=0.02),
+    )
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [1, 5])
+def test_killed_and_resumed(every: int, tmp_path: Path) -> None:
+    """At random moments, some of them before anything has begun; then to the end."""
+    expected = tams(WellByStep()).run(2, seed=4).runs
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    rng, n_killed = np.random.default_rng(every), 0
+    for seconds in [*rng.uniform(0.5, 4.0, 12), 0.0]:
+        command = [sys.executable, str(script), str(tmp_path / "out"), str(seconds), str(every)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+        assert done.returncode in {0, -9}, done.stderr
+        n_killed += done.returncode == -9
+    assert n_killed > 3
+    with pytams.load(tmp_path / "out") as saved:
+        assert saved.result.runs == expected
+    assert states_in(tmp_path / "out") == set()
 
 
 def test_less_is_kept_the_less_is_to_be_kept(tmp_path: Path) -> None:

@@ -26,9 +26,12 @@ _MOST_REPEATS = 0.5
 """Share of branches that repeat their parents: where scores are whole numbers, or noise is rare, a few do."""
 _LATE = 0.1
 """Share of the end time: branches that part later cost as much as others, and find less."""
+_VERY_LATE = 0.5
+"""Likewise of initial trajectories: they may have a way to go before noise makes a difference."""
 _FEW = 5
 """Fewer branches, or trajectories, say nothing of when others part."""
 _NO_EFFECT = "the seed has no effect"
+_MORE = "perturb more, or see that the model uses its noise"
 _PERTURB = "a deterministic model needs `perturb`; see that the seed is used"
 
 
@@ -97,6 +100,7 @@ def judge(
     spread: float,
     partings: Partings,
     parting_time: float,
+    starts_part: float = math.nan,
     end_time: float,
     caveat: str = "",
 ) -> Health:
@@ -112,6 +116,8 @@ def judge(
         As in `Health`.
     partings
         Of all runs.
+    starts_part
+        Time after which initial trajectories part, the median.
     end_time
         T.
     caveat
@@ -149,7 +155,7 @@ def judge(
         advice = "run it several times: their spread is a better one"
     elif spread > 1.0:
         word, reason, advice = "weak", f"the runs differ by {spread:.0%} of their mean", larger
-    remarks = _remarks(partings, parting_time, end_time, caveat)
+    remarks = _remarks(partings, parting_time, starts_part, end_time, caveat)
     weakening = [remark for remark in remarks if remark.advice is not None]
     if word == "good" and weakening:
         word, reason = "weak", ""
@@ -180,7 +186,9 @@ class _Remark(NamedTuple):
     """What to change; None if it may be as it is."""
 
 
-def _remarks(partings: Partings, parting_time: float, end_time: float, caveat: str) -> list[_Remark]:
+def _remarks(
+    partings: Partings, parting_time: float, starts_part: float, end_time: float, caveat: str
+) -> list[_Remark]:
     """Say what branches make of their noise, and why estimates are approximations."""
     remarks = [_Remark(caveat, "")] if caveat else []
     n, n_repeats, _ = partings.branches
@@ -198,7 +206,10 @@ def _remarks(partings: Partings, parting_time: float, end_time: float, caveat: s
         if math.isfinite(parting_time):
             share = f"{parting_time / end_time:.0%} of the end time"
             text = f"branches part from their parents only {_when(parting_time)}, {share}"
-        remarks.append(_Remark(text, "perturb more, or see that the model uses its noise"))
+        remarks.append(_Remark(text, _MORE))
+    elif n < _FEW <= partings.neighbours.n and starts_part > _VERY_LATE * end_time:
+        when = "never part" if math.isinf(starts_part) else f"part only {_when(starts_part)}"
+        remarks.append(_Remark(f"initial trajectories {when}", _MORE))
     return remarks
 
 
@@ -232,6 +243,7 @@ def judge_runs(runs: Sequence[RunResult], settings: Settings, caveat: str = "") 
         spread=error * math.sqrt(len(runs)),
         partings=partings,
         parting_time=partings.median * settings.step_size,
+        starts_part=partings.starts_median * settings.step_size,
         end_time=settings.end_time,
         caveat=caveat,
     )

@@ -11,6 +11,7 @@ from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
 from pytams.core.text import size_text
 from pytams.engine.check import check_model
+from pytams.storage.state_keeper import StateKeeper
 
 if TYPE_CHECKING:
     from pytams.cli.config import Config
@@ -26,25 +27,28 @@ def check_input(config: Config, n_steps: int) -> tuple[bool, list[str]]:
     tams = config.make_tams()
     seed = draw_seed() if config.arguments.seed is None else config.arguments.seed
     try:
-        findings, cost = check_model(Problem.of(tams.model, tams.settings, seed), n_steps)
+        store = StateKeeper(config.states, in_memory=True)
+        problem = Problem.of(tams.model, tams.settings, seed, store=store, every=config.states.every)
+        findings, cost = check_model(problem, n_steps)
     except SettingsError as error:
         raise error.renamed({}, "--{}".format) from error
     lines = [
         f"{'yes' if is_true else 'NO':<4} {claim}" + ("" if is_true else f": {advice}")
         for claim, is_true, advice in findings
     ]
-    return all(finding.is_true for finding in findings), lines + _costs(cost, tams.settings, config.arguments.n_runs)
+    return all(finding.is_true for finding in findings), lines + _costs(cost, tams.settings, config)
 
 
-def _costs(cost: Cost, settings: Settings, n_runs: int) -> list[str]:
+def _costs(cost: Cost, settings: Settings, config: Config) -> list[str]:
     """Say what a trajectory takes, and about what a study would."""
-    n = n_runs * settings.n_trajectories
+    n = config.arguments.n_runs * settings.n_trajectories
     n_steps = n * settings.n_steps
     lines = [
         f"a step {_duration(cost.step)}, save {_duration(cost.save)}, load {_duration(cost.load)}, "
         f"a state {size_text(cost.n_bytes)}",
         f"the first ensembles, {n:,} trajectories of {settings.n_steps:,} steps: {_duration(n_steps * cost.step)} of "
-        f"one worker, and up to {size_text(n_steps * cost.n_records * cost.n_bytes)} of states at records",
+        f"one worker, and about {size_text((n + n_steps * cost.n_stored) * cost.n_bytes)} of states, the most "
+        'that there is with keep = "none"',
     ]
     for probability in _PROBABILITIES:
         seconds = n_steps * (1.0 - 0.5 * math.log(probability)) * cost.step

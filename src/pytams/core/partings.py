@@ -63,26 +63,29 @@ class Partings(NamedTuple):
     parted at any step before. After infinitely many, if there is none.
     """
 
+    starts_after: tuple[tuple[float, int], ...] = ()
+    """Likewise of initial trajectories in slots beside each other, if they start alike; of the way from there."""
+
     @classmethod
     def of(cls, several: Iterable[Partings]) -> Partings:
         """Add up what was counted in several runs."""
         several = list(several)
-        after: Counter[float] = Counter()
-        for partings in several:
-            after.update(dict(partings.after))
         neighbours = Pairs.of(partings.neighbours for partings in several)
         branches = Pairs.of(partings.branches for partings in several)
-        return cls(neighbours, branches, tuple(sorted(after.items())))
+        after, starts_after = (
+            _added(getattr(partings, name) for partings in several) for name in ("after", "starts_after")
+        )
+        return cls(neighbours, branches, after, starts_after)
 
     @property
     def median(self) -> float:
         """Steps after which half of the branches have parted; NaN if there is no branch to tell."""
-        middle = (self.branches.n + 1) // 2
-        for steps, n in self.after:
-            middle -= n
-            if middle <= 0:
-                return steps
-        return math.nan
+        return _median(self.after)
+
+    @property
+    def starts_median(self) -> float:
+        """Likewise of initial trajectories; NaN if they start from different states."""
+        return _median(self.starts_after)
 
     @property
     def starts_are_one(self) -> bool:
@@ -106,6 +109,22 @@ class Partings(NamedTuple):
         return n >= _FEW_PAIRS and n_same < _ALL * n
 
 
+def _added(counts: Iterable[Sequence[tuple[float, int]]]) -> tuple[tuple[float, int], ...]:
+    total: Counter[float] = Counter()
+    for some in counts:
+        total.update(dict(some))
+    return tuple(sorted(total.items()))
+
+
+def _median(counts: Sequence[tuple[float, int]]) -> float:
+    middle = (sum(n for _, n in counts) + 1) // 2
+    for steps, n in counts:
+        middle -= n
+        if middle <= 0:
+            return steps
+    return math.nan
+
+
 class Companions:
     """Compares trajectories of a run with those that they would repeat if the seed had no effect.
 
@@ -123,7 +142,7 @@ class Companions:
     def __init__(self, target: float, n: int) -> None:
         self._target, self._n = target, n
         self._neighbours, self._branches = [0, 0, 0], [0, 0, 0]  # as the fields of `Pairs`
-        self._after: Counter[float] = Counter()
+        self._after: tuple[Counter[float], Counter[float]] = Counter(), Counter()  # of starts, of branches
         self.repeated: Start | None = None
         """One that was the same as its companion: a branch, if there is one."""
 
@@ -135,7 +154,8 @@ class Companions:
     @property
     def partings(self) -> Partings:
         """What was counted so far."""
-        return Partings(Pairs(*self._neighbours), Pairs(*self._branches), tuple(sorted(self._after.items())))
+        starts_after, after = (tuple(sorted(counts.items())) for counts in self._after)
+        return Partings(Pairs(*self._neighbours), Pairs(*self._branches), after, starts_after)
 
     def ended(self, member: Member, iterations: Sequence[Iteration]) -> None:
         """Compare a trajectory that has ended, and those that have waited for it."""
@@ -154,7 +174,8 @@ class Companions:
         """Compare what a trajectory has recorded with what its companion has, from the record that they share on."""
         member.companion = None  # or no parent would ever be forgotten
         is_branch, first = member.generation > 0, member.shared_record
-        tolerance = _TOLERANCE * (self._target - iterations[0].level) if is_branch else 0.0
+        since = iterations[0].level if is_branch else member.scores[0]  # of initial ones, nobody knows a level yet
+        tolerance = _TOLERANCE * (self._target - since)
         steps, scores = member.steps, member.scores
         others, their_scores = companion.steps, companion.scores
         n, n_others = len(steps), len(others) - first
@@ -177,11 +198,11 @@ class Companions:
             counts[2] += n_shared
             if is_branch or self.repeated is None:
                 self.repeated = member.start
-        if is_branch:
+        if is_branch or (i and scores[0] == their_scores[0] and (n_shared or not is_end)):
             after: float = 0
             if is_end:
                 after = math.inf
             elif n_shared:  # at the next record of either, or where it ends without one
                 own = steps[i] if i < n else member.step
                 after = min(own, others[first + i] if i < n_others else companion.step) - steps[0]
-            self._after[after] += 1
+            self._after[is_branch][after] += 1

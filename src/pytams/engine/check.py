@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, SegmentKey
-from pytams.core.states import digest, n_bytes
+from pytams.core.states import digest
+from pytams.core.stored import size_of
 from pytams.engine.pool import CLOSING_SECONDS, end
 from pytams.engine.processes import make_executor
 from pytams.engine.worker import name_of, pack, problem_of
@@ -61,8 +62,8 @@ class Cost(NamedTuple):
     """Seconds to take one up."""
     n_bytes: int
     """Of a state."""
-    n_records: float
-    """Records a step."""
+    n_stored: float
+    """Records a step whose states are stored."""
 
 
 class Report(NamedTuple):
@@ -125,7 +126,7 @@ def _ask(name: str, packed: bytes, n_steps: int) -> tuple[list[Finding], Cost, _
     problem = problem_of(name, packed)
     start = Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None)
     _walk(problem, start, n_steps)  # compiles what is compiled
-    whole, _, seconds, n_records = _walk(problem, start, n_steps)
+    whole, _, seconds, n_stored = _walk(problem, start, n_steps)
     half, middle, _, _ = _walk(problem, start, max(1, n_steps // 2))
     if middle is None:
         raise SettingsError("steps", f"the first trajectory ends after {len(half.scores) - 1} steps: check fewer")
@@ -155,7 +156,7 @@ def _ask(name: str, packed: bytes, n_steps: int) -> tuple[list[Finding], Cost, _
     step = seconds / max(1, n_scores - 1)
     save = max(0.0, seconds_saved / max(1, n_scores - 1) - step)
     load = max(0.0, seconds_loaded - step - save)
-    return findings, Cost(step, save, load, n_bytes(middle.state), n_records / n_scores), rest, middle
+    return findings, Cost(step, save, load, size_of(middle.state), n_stored / n_scores), rest, middle
 
 
 def _with_another_seed(point: Point) -> Point:
@@ -170,9 +171,9 @@ def _go_on(name: str, packed: bytes, point: Point, n_steps: int) -> _Course:
 def _walk(
     problem: Problem, point: Point, n_steps: int, block: int | None = None
 ) -> tuple[_Course, Point | None, float, int]:
-    """Follow a trajectory up to a step, put down after each block; where it is then, seconds, and records."""
+    """Follow a trajectory up to a step, put down after each block; where it is then, seconds, and states stored."""
     scores: list[float] = []
-    n_records = 0
+    n_stored = 0
     with closing(problem.model.make_stepper(problem)) as stepper:
         begin = perf_counter()
         stepper.join(point)
@@ -183,11 +184,11 @@ def _walk(
             for report in reports + more:
                 assert report.trace is not None
                 scores.extend(map(float, report.trace.scores))
-                n_records += len(report.steps)
+                n_stored += sum(state is not None for state in report.states)
                 step, has_ended = report.step, report.ended
         seconds = perf_counter() - begin
     if has_ended:
-        return _Course(scores, ""), None, seconds, n_records
+        return _Course(scores, ""), None, seconds, n_stored
     [last] = points
     assert last.state is not None
-    return _Course(scores, digest(last.state)), last, seconds, n_records
+    return _Course(scores, digest(last.state)), last, seconds, n_stored

@@ -211,7 +211,7 @@ class RunJournal:
         StoreError, SQLAlchemyError
             If something cannot be written: then nothing more may be.
         """
-        start = perf_counter()
+        start, synced = perf_counter(), self._seconds_synced
         where = {point.key: point for point in points}
         file, runs_in_file = write_segments(self._directory, self._runs, where)
         for number, run in self._runs.items():
@@ -221,9 +221,16 @@ class RunJournal:
             if splittings[number].finished:
                 self._finished.add(number)
         now = perf_counter()
-        self._last_flush, self._flush_cost, self._something_ended = now, now - start, False
+        cost = (
+            now - start - (self._seconds_synced - synced)
+        )  # states are made to last once, however often it is written
+        self._last_flush, self._flush_cost, self._something_ended = now, cost, False
         if where:
             self._last_checkpoint = now
+
+    @property
+    def _seconds_synced(self) -> float:
+        return 0.0 if self._store is None else self._store.seconds_synced
 
     def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
         """Say that this driver is alive, and how its runs go, if it is time to."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 from weakref import WeakValueDictionary, finalize
@@ -63,6 +64,8 @@ class StateKeeper:
         self._n_bytes = 0
         self._seconds = 0.0
         """As `sweep` was told last."""
+        self.seconds_synced = 0.0
+        """Time that `sync` took."""
 
     def __reduce__(self) -> tuple[Callable[..., StateKeeper], tuple[States, Path, bool]]:
         return _of_worker, (self.options, self._files.path, self._in_memory)
@@ -174,7 +177,7 @@ class StateKeeper:
         StoreError
             If one is gone, or the disk fails.
         """
-        folders = set()
+        folders, start = set(), perf_counter()
         try:
             for reference in references:
                 path = self._files.file(run, reference.sha256)
@@ -190,6 +193,7 @@ class StateKeeper:
             ) from error
         except OSError as error:
             raise StoreError(f"{error.filename} cannot be written for good: {error.strerror}") from error
+        self.seconds_synced += perf_counter() - start
 
     def clean(self, run: int, kept: Collection[str]) -> None:
         """Remove everything of a run but these: what killed processes left. Nobody puts anything here meanwhile."""
