@@ -113,8 +113,9 @@ def main() -> None:
     problem = Problem.of(model, pytams.TAMS(model, **SETTINGS).settings, 1)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         cost = check_model(problem, problem.n_steps).cost
-        expected = 16 * (1 + problem.n_steps * cost.n_stored) * cost.n_bytes
-        print(f"check: a state {cost.n_bytes / 1e6:.0f} MB, {expected / 1e9:.2f} GB of states at most")
+        expected, error = (16 * problem.n_steps * number * cost.n_bytes / 1e9 for number in cost.n_stored)
+        size = cost.n_bytes / 1e9
+        print(f"check: a state {1e3 * size:.0f} MB, at most {expected + size:.2f} +- {error:.2f} GB of states")
         for name, n_workers, states in (
             ("one worker", 1, pytams.States(keep="none")),
             (f"{arguments.workers} workers", arguments.workers, pytams.States(keep="none")),

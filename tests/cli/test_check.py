@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pytams import States
+
 INPUT = """
 [tams]
 ntrajectories = 30
@@ -149,8 +151,15 @@ def test_states_in_folders(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("yes  ") == 9
     assert "a state 144 B" in done.stdout
-    assert re.search(r"and about [\d.]+ MB of states", done.stdout)
-    assert re.search(r"and about \d+ kB of states", check(tmp_path, FOLDERS, "--set", "states.every=20").stdout)
+    sizes = [
+        re.search(r"and ([\d.]+ [kM]B) \+- ([\d.]+ [kM]B) of states", check(tmp_path, FOLDERS, *more).stdout)
+        for more in ((), ("--set", "states.every=20"))
+    ]
+    (mean, error), (fewer, _) = (
+        [States(max_size=text).most_bytes for text in size.groups()] for size in sizes if size
+    )
+    assert 0.0 < error < 0.15 * mean
+    assert fewer < 0.5 * mean
 
 
 @pytest.mark.parametrize("wrong", WRONG)

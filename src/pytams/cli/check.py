@@ -36,10 +36,11 @@ def check_input(config: Config, n_steps: int) -> tuple[bool, list[str]]:
         f"{'yes' if is_true else 'NO':<4} {claim}" + ("" if is_true else f": {advice}")
         for claim, is_true, advice in findings
     ]
-    return all(finding.is_true for finding in findings), lines + _costs(cost, tams.settings, config)
+    n_starts = config.arguments.n_runs * (1 if tams.model.has_fixed_start(seed) else tams.settings.n_trajectories)
+    return all(finding.is_true for finding in findings), lines + _costs(cost, tams.settings, config, n_starts)
 
 
-def _costs(cost: Cost, settings: Settings, config: Config) -> list[str]:
+def _costs(cost: Cost, settings: Settings, config: Config, n_starts: int) -> list[str]:
     """Say what a trajectory takes, and about what a study would."""
     n = config.arguments.n_runs * settings.n_trajectories
     n_steps = n * settings.n_steps
@@ -47,14 +48,20 @@ def _costs(cost: Cost, settings: Settings, config: Config) -> list[str]:
         f"a step {_duration(cost.step)}, save {_duration(cost.save)}, load {_duration(cost.load)}, "
         f"a state {size_text(cost.n_bytes)}",
         f"the first ensembles, {n:,} trajectories of {settings.n_steps:,} steps: {_duration(n_steps * cost.step)} of "
-        f"one worker, and about {size_text((n + n_steps * cost.n_stored) * cost.n_bytes)} of states, the most "
-        'that there is with keep = "none"',
+        f"one worker, and {_states(cost, n_steps, n_starts)} of states, the most that there is with keep = "
+        '"none"',
     ]
     for probability in _PROBABILITIES:
         seconds = n_steps * (1.0 - 0.5 * math.log(probability)) * cost.step
         event = f"an event of probability {probability:g}, with branches half as long"
         lines.append(f"{event}: about {_duration(seconds)} of one worker")
     return lines
+
+
+def _states(cost: Cost, n_steps: int, n_starts: int) -> str:
+    """Say what the states of the first ensembles take, and how well that is known."""
+    mean, error = ((n_steps * number) * cost.n_bytes for number in cost.n_stored)
+    return f"{size_text(mean + n_starts * cost.n_bytes)} +- {size_text(error)}"
 
 
 def _duration(seconds: float) -> str:

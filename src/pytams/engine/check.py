@@ -15,6 +15,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, SegmentKey
 from pytams.core.states import digest
@@ -36,6 +38,8 @@ _UNSAVED = (
     "does the next step depend on what `save` leaves out, or `load` does not set: an attribute, a global of its "
     "module, a file, a generator?"
 )
+_FEW, _MANY, _SECONDS = 4, 100, 10.0
+"""So many trajectories are computed at least, to count records, and at most; and no more after this time."""
 _NO_EFFECT = (
     "the seed has no effect: does `load` undo what `branch` has seeded, or does it draw from another generator? For "
     "a deterministic model, define `perturb`"
@@ -62,8 +66,15 @@ class Cost(NamedTuple):
     """Seconds to take one up."""
     n_bytes: int
     """Of a state."""
-    n_stored: float
-    """Records a step whose states are stored."""
+    n_stored: Count
+    """States that are stored in a step, but for the first one of a trajectory."""
+
+
+class Count(NamedTuple):
+    """A mean over trajectories, and its standard error."""
+
+    mean: float
+    error: float
 
 
 class Report(NamedTuple):
@@ -126,7 +137,7 @@ def _ask(name: str, packed: bytes, n_steps: int) -> tuple[list[Finding], Cost, _
     problem = problem_of(name, packed)
     start = Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None)
     _walk(problem, start, n_steps)  # compiles what is compiled
-    whole, _, seconds, n_stored = _walk(problem, start, n_steps)
+    whole, _, seconds, _ = _walk(problem, start, n_steps)
     half, middle, _, _ = _walk(problem, start, max(1, n_steps // 2))
     if middle is None:
         raise SettingsError("steps", f"the first trajectory ends after {len(half.scores) - 1} steps: check fewer")
@@ -139,7 +150,7 @@ def _ask(name: str, packed: bytes, n_steps: int) -> tuple[list[Finding], Cost, _
 
     saved, _, seconds_saved, _ = _walk(problem, start, n_steps, block=1)
     _, _, seconds_loaded, _ = _walk(problem, middle, middle.step + 1)
-    follow(start._replace(key=SegmentKey(0, 1, 0)))
+    n_stored = _counted(problem, start, n_steps)
     after_another = follow(middle)
     branched = follow(branch)
     fresh = replace(problem, model=copy.deepcopy(problem.model))
@@ -156,7 +167,23 @@ def _ask(name: str, packed: bytes, n_steps: int) -> tuple[list[Finding], Cost, _
     step = seconds / max(1, n_scores - 1)
     save = max(0.0, seconds_saved / max(1, n_scores - 1) - step)
     load = max(0.0, seconds_loaded - step - save)
-    return findings, Cost(step, save, load, size_of(middle.state), n_stored / n_scores), rest, middle
+    return findings, Cost(step, save, load, size_of(middle.state), n_stored), rest, middle
+
+
+def _counted(problem: Problem, start: Point, n_steps: int) -> Count:
+    """Count the states that trajectories store, until the mean is known to a tenth, or it takes long."""
+    begin = perf_counter()
+    counts: list[float] = []
+    while True:
+        key = SegmentKey(0, len(counts) + 1, 0)
+        course, _, _, n_stored = _walk(problem, start._replace(key=key), n_steps)
+        counts.append((n_stored - 1) / max(1, len(course.scores) - 1))
+        mean, error = float(np.mean(counts)), math.inf
+        if len(counts) >= _FEW:
+            error = float(np.std(counts, ddof=1)) / math.sqrt(len(counts))
+        is_long = len(counts) >= _MANY or (len(counts) >= _FEW and perf_counter() - begin > _SECONDS)
+        if error <= 0.1 * mean or is_long:
+            return Count(mean, error)
 
 
 def _with_another_seed(point: Point) -> Point:
