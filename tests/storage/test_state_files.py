@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "vectorised": DoubleWell2D,
 }
 MANY = "folder", "model"
+KINDS = "bytes", "folder", "model"
 ENGINES: dict[str, Any] = {
     "in process": InProcess,
     "blocks of 7": partial(InProcess, block_length=7),
@@ -138,9 +140,14 @@ def test_a_study_goes_on_with_what_is_kept(kind: str, keep: Any, tmp_path: Path)
     assert (states_in(storage.path) == set()) == (keep == "none")
 
 
-@pytest.mark.parametrize("every", [2, 7, 1000])
 @pytest.mark.parametrize(
-    ("kind", "engine"), [("bytes", "in process"), ("folder", "processes"), ("model", "blocks of 7")]
+    ("kind", "engine", "every"),
+    [
+        ("bytes", "in process", 2),
+        ("folder", "processes", 7),
+        ("model", "blocks of 7", 1000),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in product(KINDS, ENGINES, [2, 7, 1000])),
+    ],
 )
 def test_fewer_states_and_the_same_bits(kind: str, engine: str, every: int, tmp_path: Path) -> None:
     model = MODELS[kind]
@@ -154,8 +161,7 @@ def test_fewer_states_and_the_same_bits(kind: str, engine: str, every: int, tmp_
     assert states_in(out) == noted_in(out)
 
 
-@pytest.mark.parametrize("keep", ["ensemble", "none"])
-@pytest.mark.parametrize("kind", ["bytes", "model"])
+@pytest.mark.parametrize(("kind", "keep"), [("bytes", "none"), ("model", "ensemble")])
 def test_a_study_of_few_states_is_resumed(kind: str, keep: Any, tmp_path: Path) -> None:
     storage, states = (
         Storage(path=tmp_path / "out", checkpoint_interval=0.05),
@@ -219,7 +225,7 @@ def test_simulators_work_where_they_are_told_to(tmp_path: Path) -> None:
     assert list((tmp_path / "node" / "scratch").iterdir()) == []
 
 
-@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_on_dask(every: int, tmp_path: Path) -> None:
     import distributed  # noqa: PLC0415 - an extra
 
