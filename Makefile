@@ -36,6 +36,7 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/simulator.py
+	$(BIN)/python benchmarks/states.py --megabytes 10
 	$(BIN)/python benchmarks/durability.py
 	$(BIN)/python benchmarks/parallel.py
 
