@@ -106,14 +106,17 @@ class Simulator(Made, metaclass=_Kind):
 
     @abstractmethod
     def load(self, state: Any) -> None:
-        """Take a state that `save` gave, here or in another process: all of it, whatever was before."""
+        """Take a state that `save` gave, here or in another process: all of it, whatever was before.
+
+        Of a folder, a copy of its own, in ``place.scratch``.
+        """
 
     @abstractmethod
     def save(self) -> Any:
-        """Give the state: bytes, an array, or a dict of arrays, always of the same lengths, shapes and dtypes.
+        """Give the state: bytes of any length, an array or a dict of arrays, always alike, or the path of a folder.
 
         All that the following steps depend on; with ``seeding = "branch"`` the generator's state, too. It must not
-        change the state. Asked only where a state is kept.
+        change the state. Asked only where a state is kept. Of a folder, the files are copied; it stays the simulator's.
         """
 
     def branch(self, seed: int) -> None:
