@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -34,7 +36,7 @@ from pytams.storage.directory import RunDirectory
 from pytams.storage.repair import repair
 from pytams.storage.state_files import StateFiles
 from pytams.storage.state_keeper import StateKeeper
-from simulators import InFolders, Irreproducible, WellByBranch, WellByStep
+from simulators import InFolders, InStrides, InStridesByBranch, Irreproducible, WellByBranch, WellByStep
 
 WELL: dict[str, Any] = {"end_time": 3.0, "step_size": 0.02, "target_score": 0.6, "n_trajectories": 6}
 SMALL = States(larger_than=0)
@@ -195,9 +197,14 @@ def test_a_model_that_is_not_reproducible(seed: int, tmp_path: Path) -> None:
     """In many sessions, each of which goes on with what was decided; nothing that was used is computed again."""
     storage, states = Storage(path=tmp_path / "out", checkpoint_interval=0.3), States(reproducible=False)
     asked: dict[str, Any] = WELL | {"n_trajectories": 20, "n_discard": 4}
-    for _ in range(50):
-        with pytams.TAMS(Irreproducible(), **asked).study(12, seed, out=storage, states=states) as study:
+    for session in range(50):
+        with (
+            suppress(InterruptedError),
+            pytams.TAMS(Irreproducible(), **asked).study(12, seed, out=storage, states=states) as study,
+        ):
             for n_blocks, _ in enumerate(study):
+                if n_blocks > 100 and session % 2:
+                    raise InterruptedError
                 if n_blocks > 100:
                     break
         if study.n_finished == 12:
@@ -223,6 +230,8 @@ def test_simulators_work_where_they_are_told_to(tmp_path: Path) -> None:
 
     assert tams(Looks()).run(1, 4, states=States(local=tmp_path / "node" / "scratch")).n_unfinished == 0
     assert list((tmp_path / "node" / "scratch").iterdir()) == []
+    with pytest.raises(pytams.StoreError, match="cannot be a folder for temporary files"):
+        tams(WellByBranch()).run(1, 4, states=States(store="/etc/hostname", larger_than=0))
 
 
 @pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 7])
@@ -232,11 +241,17 @@ def test_on_dask(every: int, tmp_path: Path) -> None:
     from pytams.engine.dask import OnDask  # noqa: PLC0415 - likewise
 
     expected = tams(WellByStep()).run(2, seed=4).runs
-    cluster = distributed.LocalCluster(2, processes=False, dashboard_address=None, silence_logs=logging.CRITICAL)
+    cluster = distributed.LocalCluster(
+        2, processes=False, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+    )
     with cluster, distributed.Client(cluster) as client:
         states = States(larger_than=0, every=every)
         engine = partial(OnDask, connect=client, seconds=0.02)
         assert tams(InFolders()).run(2, seed=4, engine=engine, out=tmp_path / "out", states=states).runs == expected
+        for model in (InStrides(), InStridesByBranch()):
+            strides = tams(type(model)()).run(2, seed=4).runs
+            assert tams(model).run(2, 4, engine=engine, out=tmp_path / model.name).runs == strides
+            assert tams(model).run(2, 4, engine=engine, states=states).runs == strides
         assert (
             tams(WellByBranch()).run(2, seed=4, engine=engine, states=states).runs
             == tams(WellByBranch()).run(2, 4).runs
@@ -284,6 +299,150 @@ def test_killed_and_resumed(every: int, tmp_path: Path) -> None:
     assert states_in(tmp_path / "out") == set()
 
 
+@pytest.mark.parametrize("keep", ["ensemble", "all", "none"])
+def test_runs_at_a_time_keep_what_their_ledgers_have(keep: Any, tmp_path: Path) -> None:
+    storage = Storage(path=tmp_path / "out", runs_at_once=1)
+    result = tams(WellByBranch()).run(3, 4, out=storage, states=States(keep=keep))
+    assert result.runs == tams(WellByBranch()).run(3, 4).runs
+    assert states_in(storage.path) == noted_in(storage.path)
+
+
+@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("keep", ["ensemble", "none"])
+def test_a_capped_study_is_extended(keep: Any, every: int, tmp_path: Path) -> None:
+    states = States(keep=keep, every=every)
+    for cap in (3, 9, 500):
+        capped = pytams.TAMS(WellByBranch(), **WELL, max_branchings=cap)
+        assert capped.run(2, 4, out=tmp_path / "out", states=states).runs == capped.run(2, 4).runs
+
+
+class Ordered(pytams.Model):
+    """Whose step goes by the order of the parts of its state."""
+
+    noise_shape = (2,)
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        return {"y": np.zeros(50), "x": -np.ones(50)}
+
+    def step(self, state: Any, noise: Any, t: float, dt: float) -> Any:
+        y, x = state.values()
+        kick = np.sqrt(0.1 * dt)
+        return {"y": y - 2.0 * y * dt + kick * noise[1], "x": x + (x - x**3) * dt + kick * noise[0]}
+
+    def score(self, state: Any, t: float) -> float:
+        return float(state["x"][0])
+
+
+def test_the_parts_of_a_state_keep_their_order(tmp_path: Path) -> None:
+    expected = tams(Ordered()).run(2, 4, states=States(larger_than=10**9)).runs
+    assert tams(Ordered()).run(2, 4, states=SMALL).runs == expected
+    assert tams(Ordered()).run(2, 4, states=SMALL, out=tmp_path / "out").runs == expected
+
+
+@pytest.mark.parametrize("make", [WellByBranch, InStrides, InFolders])
+def test_trajectories_are_computed_again(make: Any, tmp_path: Path) -> None:
+    states = States(larger_than=0, every=7)
+    expected = tams(WellByStep() if make is InFolders else make()).run(2, 4).ensemble()["score"].values
+    result = tams(make()).run(2, 4, states=states)
+    np.testing.assert_array_equal(result.ensemble()["score"].values, expected)
+    tams(make()).run(2, 4, states=states, out=tmp_path / "out")
+    with pytams.load(tmp_path / "out") as saved:
+        for trajectory in saved.trajectories(1):
+            assert len(trajectory.replay(make())) == len(trajectory.scores)
+
+
+def test_what_cannot_be_computed_again_is_said(tmp_path: Path) -> None:
+    result = tams(Irreproducible()).run(2, 4, states=States(reproducible=False))
+    with pytest.raises(pytams.ModelError, match="is not reproducible: its trajectories cannot be computed again"):
+        result.ensemble()
+
+
+def test_what_a_study_was_made_with_goes_on(tmp_path: Path) -> None:
+    out, expected = tmp_path / "out", tams(WellByBranch()).run(2, 4).runs
+    storage = Storage(path=out, checkpoint_interval=0.01)
+    with tams(WellByBranch()).study(2, 4, out=storage, states=States(every=50, keep="none")) as study:
+        for n_blocks, _ in enumerate(study):
+            if n_blocks > 40:
+                break
+    with pytest.raises(pytams.SettingsError, match="every: the study was made with 50, not 7; this cannot change"):
+        tams(WellByBranch()).run(2, 4, out=out, states=States(every=7))
+    assert tams(WellByBranch()).run(2, 4, out=out, states=States(place="reflink")).runs == expected
+    assert states_in(out) == set()
+
+
+def test_bytes_of_any_length_and_empty_folders(tmp_path: Path) -> None:
+    class AnyLength(WellByBranch):
+        def save(self) -> Any:
+            return super().save() + b" " * (int(1000 * self.x) % 7)
+
+        def load(self, state: Any) -> None:
+            super().load(state.rstrip(b" ") if len(state) > 112 else state)
+
+    class Empty(InFolders):
+        def save(self) -> Any:
+            folder: Path = super().save()
+            (folder / "postproc" / "nothing").mkdir(parents=True, exist_ok=True)
+            return folder
+
+        def load(self, state: Any) -> None:
+            assert (state / "postproc" / "nothing").is_dir()
+            super().load(state)
+
+    assert len(WellByBranch().save()) == 112
+    for out in (None, tmp_path / "bytes"):
+        assert tams(AnyLength()).run(2, 4, out=out, verify=False).n_unfinished == 0
+    for out in (None, tmp_path / "folders"):
+        assert tams(Empty()).run(2, 4, out=out).runs == tams(WellByStep()).run(2, 4).runs
+
+
+@pytest.mark.parametrize("where", ["states/00000/zz", "states/00001"])
+def test_nothing_is_removed_behind_a_link(unfinished: Path, where: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    (victim / "ab").mkdir(parents=True)
+    (victim / "thesis.tex").touch()
+    (victim / "ab" / "object").touch()
+    shutil.rmtree(unfinished / where, ignore_errors=True)
+    (unfinished / where).symlink_to(victim)
+    with pytest.raises(pytams.StoreError, match="leads out of its run directory"):
+        tams(WellByBranch()).run(3, 4, out=unfinished)
+    assert sorted(path.name for path in victim.rglob("*")) == ["ab", "object", "thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("kind", "evil"), ("sha256", ""), ("sha256", "../../etc/passwd"), ("size", "much")]
+)
+def test_rows_are_what_was_written(unfinished: Path, column: str, value: str) -> None:
+    with sqlite3.connect(unfinished / "ledgers" / "run00000.db") as connection:
+        connection.execute(f"UPDATE stored_states SET {column} = ?", (value,))
+    with pytest.raises(pytams.LedgerError, match="a stored state is not what was written"):
+        tams(WellByBranch()).run(2, 4, out=unfinished)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x93NUMPY\x01\x00", np.array([None])])
+def test_what_is_no_array_is_not_read(content: Any, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    np.save(file, content, allow_pickle=True)
+    data = content if isinstance(content, bytes) else file.getvalue()
+    files = StateFiles(tmp_path, SMALL)
+    sha256 = hashlib.sha256(data).hexdigest()
+    files.file(0, sha256).parent.mkdir(parents=True)
+    files.file(0, sha256).write_bytes(data)
+    for kind in ("array", "arrays"):
+        with pytest.raises(DamagedFileError, match="is no state"):
+            files.get(0, Reference(sha256, len(data), kind))
+
+
+@pytest.mark.parametrize("saved", ["nowhere", "a file"])
+def test_what_is_no_folder_is_not_saved(saved: str, tmp_path: Path) -> None:
+    class Saves(InFolders):
+        def save(self) -> Any:
+            (self.place.scratch / "a file").touch()
+            return self.place.scratch / saved
+
+    with pytest.raises(pytams.ModelError, match=r"Saves.save returned PosixPath.*is no folder"):
+        tams(Saves()).run(1, 4, out=tmp_path / "out", verify=False)
+
+
 def test_less_is_kept_the_less_is_to_be_kept(tmp_path: Path) -> None:
     n_kept = []
     for keep in ("all", "ensemble", "none"):
@@ -329,7 +488,7 @@ def test_states_elsewhere_are_only_where_the_user_says(tmp_path: Path) -> None:
     tams(WellByStep()).run(1, 4, out=here)
     with pytest.raises(pytams.SettingsError, match="the states of .*here are in it, and not in"):
         tams(WellByStep()).run(2, 4, out=here, states=States(store=tmp_path / "scratch"))
-    with pytest.raises(pytams.SettingsError, match="was made with 262144, not 0"):
+    with pytest.raises(pytams.SettingsError, match="larger_than: the study was made with 262144, not 0"):
         tams(WellByStep()).run(2, 4, out=here, states=SMALL)
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from pytams.core.errors import StoreError
+
 _PREFIX, _LOCK = "pytams-", ".lock"
 
 
@@ -31,7 +33,10 @@ class Scratch:
     def make(cls, folder: Path | None = None) -> Scratch:
         """Make one, by default where the system keeps temporary files; remove what killed processes left there."""
         where = Path(tempfile.gettempdir()) if folder is None else folder
-        where.mkdir(parents=True, exist_ok=True)
+        try:
+            where.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{where} cannot be a folder for temporary files: {error.strerror}") from error
         _remove_left(where)
         path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{process_name()}-", dir=where))
         unlocked = Path(f"{path}.unlocked")  # nobody looks for it before it is locked

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytams.core.errors import StoreError
 from pytams.core.stored import Reference, inline
 
 if TYPE_CHECKING:
@@ -173,7 +174,11 @@ class Problem:
         reference = Reference.found_in(state)
         if reference is None:
             return state
-        assert self.store is not None
+        if self.store is None:
+            raise StoreError(
+                f"run {key.run}, slot {key.slot}: its state is in a file of its own, and the study is said to have "
+                "none: was its study.json edited?"
+            )
         return self.store.get(key.run, reference)
 
     def put_point(self, point: Point) -> Point:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pytams.core.errors import DamagedFileError
 from pytams.core.states import State, as_state, n_bytes
 
 Content: TypeAlias = bytes | State | Path
@@ -51,14 +52,16 @@ class Reference(dict[str, NDArray[Any]]):
 
         Raises
         ------
-        ValueError
+        DamagedFileError
             If it is one, and is not what was written.
         """
         if isinstance(state, cls) or not isinstance(state, dict) or state.keys() != {_SHA256, _SIZE, _KIND}:
             return state if isinstance(state, cls) else None
         digits, size, kind = (np.asarray(state[name]) for name in (_SHA256, _SIZE, _KIND))
         if digits.dtype != np.uint8 or digits.shape != (32,) or int(kind) not in range(len(KINDS)) or int(size) < 0:
-            raise ValueError("a reference to a state is not what was written")
+            raise DamagedFileError(
+                "a reference to a state is not what was written: `pytams repair` computes it again"
+            )
         return cls(digits.tobytes().hex(), int(size), KINDS[int(kind)])
 
 
@@ -97,6 +100,9 @@ class StateStore(Protocol):
 
     def sweep(self, seconds: float) -> None:
         """Remove what nobody has any more, and nobody has put here for so many seconds."""
+
+    def close(self) -> None:
+        """Let go of what is nowhere else."""
 
     def on_trial(self) -> StateStore:
         """Give one that finds what is here, and forgets what is put there when nobody has it any more."""

@@ -22,9 +22,9 @@ from distributed import Client, KilledWorker, wait
 
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
-from pytams.core.stored import Reference, are_references
+from pytams.core.stored import Reference
 from pytams.engine.beginnings import on_workers
-from pytams.engine.held import Held, StateName, state_in, without_states
+from pytams.engine.held import Held, StateName, are_stored, state_in, without_states
 from pytams.engine.local import Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.records import LARGE_STATE
@@ -56,9 +56,16 @@ class RemoteState:
 
 
 def _remote(point: Point) -> RemoteState | None:
-    """Tell a state on a worker from one that is here."""
-    state: Any = point.state
+    """Tell a state on a worker, which a segment goes on or is computed from, from one that is here."""
+    state: Any = point.state if point.origin is None else _remote(point.origin.point)
     return state if isinstance(state, RemoteState) else None
+
+
+def _from(point: Point, state: Any) -> Point:
+    """Let a segment go on, or be computed, from a state."""
+    if point.origin is None:
+        return point._replace(state=state)
+    return point._replace(origin=point.origin._replace(point=_from(point.origin.point, state)))
 
 
 # --- on the worker ----------------------------------------------------------------------------------------------
@@ -70,10 +77,12 @@ def advance_from(
     """Advance some segments, some of them from states that came of earlier tasks."""
     left = iter(helds)
     starts = [
-        point if state is None else point._replace(state=state_in(name, packed, next(left), state))
+        point if state is None else _from(point, state_in(name, packed, next(left), state))
         for point, state in zip(points, wanted, strict=True)
     ]
-    return Held(starts, advance(name, packed, starts, seconds))
+    answer = advance(name, packed, starts, seconds)
+    known = {point.key: point for point in answer.begun}
+    return Held([known.get(point.key, point) for point in starts], answer)
 
 
 def end_worker(dask_worker: Any) -> None:
@@ -122,7 +131,7 @@ class DaskWorkers:
             advance_from,
             self._name,
             self._packed,
-            [p if state is None else p._replace(state=None) for p, state in zip(points, remote, strict=True)],
+            [p if state is None else _from(p, None) for p, state in zip(points, remote, strict=True)],
             [None if state is None else state.name for state in remote],
             [state.held for state in remote if state is not None],
             self._seconds,
@@ -200,7 +209,9 @@ class DaskWorkers:
 
     def fetch(self, points: list[Point]) -> list[Point]:
         """Bring the states of points to the driver."""
-        remote = {i: state for i, point in enumerate(points) if (state := _remote(point)) is not None}
+        remote = {
+            i: s for i, point in enumerate(points) if point.origin is None and (s := _remote(point)) is not None
+        }
         wanted = [
             self._client.submit(state_in, self._name, self._packed, state.held, state.name, pure=False)
             for state in remote.values()
@@ -260,7 +271,7 @@ def _with_remote_states(answer: Answer, held: Future) -> Answer:
     return answer._replace(
         reports=[
             report
-            if are_references(report.states)
+            if are_stored(report.states)
             else report._replace(
                 states=LazySequence(partial(state, report.key, report.steps), range(len(report.steps)))
             )

@@ -8,10 +8,10 @@ the state before it: noise is keyed, so that it is the same to the bit.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.core.segments import Point
-from pytams.core.stored import Reference, are_references
+from pytams.core.stored import Reference
 from pytams.engine.recomputed import computed
 from pytams.engine.worker import Answer, problem_of
 
@@ -39,11 +39,14 @@ def without_states(held: Held) -> Answer:
     """Leave out states that are no references; what is to be stored goes to the driver, who writes it."""
     answer = held.answer
     return answer._replace(
-        reports=[
-            report if are_references(report.states) else report._replace(states=()) for report in answer.reports
-        ],
+        reports=[report if are_stored(report.states) else report._replace(states=()) for report in answer.reports],
         points=[p if isinstance(p.state, Reference) else p._replace(state=None) for p in answer.points],
     )
+
+
+def are_stored(states: Any) -> bool:
+    """Whether the driver may have them: references, or nothing where a state is not stored."""
+    return isinstance(states, list) and all(state is None or isinstance(state, Reference) for state in states)
 
 
 def state_in(name: str, packed: bytes, held: Held, wanted: StateName) -> State:

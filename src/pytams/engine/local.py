@@ -108,6 +108,8 @@ class Keeping:
         """Forget everything."""
         self.kept.clear()
         self._stepper.close()
+        if self._store is not None:
+            self._store.close()
 
 
 class InProcess(Keeping):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pytams.core.states import State
 
 
-def begun(problem: Problem, point: Point) -> Point:
-    """Compute the state that a segment begins from, if it was not stored.
+def begun(problem: Problem, point: Point, made: list[Point] | None = None) -> Point:
+    """Compute the state that a segment begins from, if it was not stored; note in `made` what was computed.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def begun(problem: Problem, point: Point) -> Point:
     if point.origin is None:
         return point
     last, step, expected = point.origin
-    last = begun(problem, last)
+    last = begun(problem, last, made)
     only_there = replace(problem, traced=False, every=problem.n_steps + 1)
     state, score = computed(only_there, last._replace(stored=last.step), step)
     if score != expected:
@@ -35,7 +35,10 @@ def begun(problem: Problem, point: Point) -> Point:
             "reproducible = false (States(reproducible=False))",
             place=where,
         )
-    return point._replace(state=state, origin=None)
+    found = point._replace(state=state, origin=None)
+    if made is not None:
+        made.append(found)
+    return found
 
 
 def computed(problem: Problem, point: Point, step: int) -> tuple[State, float | None]:

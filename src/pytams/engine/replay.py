@@ -46,10 +46,18 @@ class Replay:
                 segment = segments.setdefault(link.start.key, _Segment(link.start, before))
                 segment.want(self.problem.n_steps if link.last is None else link.last, states=states)
                 before = segment
-        problem = replace(self.problem, traced=True, sparse_freq=1 if states else 0)
+        store = self.problem.store
+        if store is not None and not store.reproducible:
+            raise ModelError(
+                f"{self.problem.model.name} is not reproducible: its trajectories cannot be computed again; read "
+                "what was stored of them, by pytams.load(...)"
+            )
+        store = None if store is None else store.on_trial()
+        problem = replace(self.problem, traced=True, sparse_freq=1 if states else 0, store=store)
         for _, generation in groupby(sorted(segments.values(), key=_depth), key=_depth):
             _compute(problem, list(generation))
-        return [_joined([segments[link.start.key].until(link.last) for link in links]) for links in chains]
+        found = [_joined([segments[link.start.key].until(link.last) for link in links]) for links in chains]
+        return [_with_contents(problem, course, links) for course, links in zip(found, chains, strict=True)]
 
 
 class _Segment:
@@ -115,11 +123,12 @@ def _depth(segment: _Segment) -> int:
 def _compute(problem: Problem, segments: Sequence[_Segment]) -> None:
     """Compute segments whose branch points are known."""
     running = {segment.start.key: segment for segment in segments}
+    at_once = None if getattr(problem.model, "stores_records", True) else 1  # else states in between are gone
     with closing(problem.model.make_stepper(problem)) as stepper:
         for segment in segments:
             stepper.join(segment.point)
         while running:
-            for progress in stepper.advance(None):
+            for progress in stepper.advance(at_once):
                 segment_or_done = running.get(progress.key)
                 if segment_or_done is not None and segment_or_done.add(progress):
                     del running[progress.key]
@@ -130,3 +139,10 @@ def _joined(courses: Sequence[Course]) -> Course:
         np.concatenate([course.scores for course in courses]),
         [state for course in courses for state in course.states],
     )
+
+
+def _with_contents(problem: Problem, course: Course, links: Sequence[Link]) -> Course:
+    """Get the content of states that are in files of their own."""
+    if problem.store is None or not len(course.states):
+        return course
+    return Course(course.scores, [problem.get(links[0].start.key, state) for state in course.states])  # type: ignore[misc] # of arrays, unless bytes or folders were saved

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     seconds: float
     """How long it took."""
     begun: Sequence[Point] = ()
-    """Where segments began whose states were computed again: nobody needs these any more."""
+    """Where segments began whose states were computed again, and what these were computed from, in order."""
 
 
 _problems: dict[str, Problem] = {}
@@ -89,9 +89,10 @@ def begin_again(name: str, packed: bytes, beginnings: Sequence[Beginning]) -> li
 def advance(name: str, packed: bytes, points: list[Point], seconds: float) -> Answer:
     """Advance some segments for some seconds, by a block at least: this is a task."""
     problem = problem_of(name, packed)
-    again = [begun(problem, point) for point in points if point.origin is not None]
+    again: list[Point] = []
+    starts = [begun(problem, point, again) for point in points]
     with closing(problem.model.make_stepper(problem)) as stepper:
-        for point in [*(point for point in points if point.origin is None), *again]:
+        for point in starts:
             stepper.join(point)
         reports: list[Progress] = []
         n_ended = 0

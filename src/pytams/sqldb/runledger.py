@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from pytams.core.stored import KINDS
 from pytams.sqldb.drivenledger import DrivenLedger
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.ledger import splitting_row
@@ -182,18 +184,7 @@ class RunLedger(DrivenLedger):
         with self._database.read() as connection:
             rows = connection.execute(select(*StoredState.__table__.c)).all()
         try:
-            return [
-                StateRow(
-                    int(row.slot),
-                    int(row.branch),
-                    int(row.step),
-                    None if row.score is None else float(row.score),
-                    bytes.fromhex(row.sha256).hex(),
-                    int(row.size),
-                    str(row.kind),
-                )
-                for row in rows
-            ]
+            return [_state_row(*row) for row in rows]
         except (TypeError, ValueError) as error:
             raise self._database.damaged(f"a stored state is not what was written: {error}") from None
 
@@ -242,3 +233,12 @@ class RunLedger(DrivenLedger):
 def splitting_columns(row: IterationRow) -> dict[str, Any]:
     """Columns of a splitting row, but for its id."""
     return {"status": COMPLETED if row.completed else LOCKED, **splitting_row(*row[:-1])}
+
+
+def _state_row(slot: Any, branch: Any, step: Any, score: Any, sha256: Any, size: Any, kind: Any) -> StateRow:
+    """Make sure that a row holds what it may; ValueError or TypeError if not."""
+    if kind not in KINDS or not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ValueError(f"{kind!r}, {sha256!r}")
+    return StateRow(
+        int(slot), int(branch), int(step), None if score is None else float(score), sha256, int(size), kind
+    )

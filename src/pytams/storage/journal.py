@@ -23,7 +23,7 @@ from pytams.storage.status import RunStatus
 from pytams.storage.writing import commit, write_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pytams.core.ports import Activity
     from pytams.core.segments import Past, Point, Progress, Start
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytams.core.verification import Witness
     from pytams.sqldb.runledger import RunLedger
     from pytams.storage.directory import RunDirectory
+    from pytams.storage.manifest import StudyInfo
     from pytams.storage.state_keeper import StateKeeper
 
 _logger = logging.getLogger("pytams")
@@ -79,8 +80,7 @@ class RunJournal:
         self.wall_time = 0.0
         """Seconds that earlier sessions spent."""
         self._last_flush = self._last_checkpoint = perf_counter()
-        self._flush_cost = 0.0
-        self._something_ended = False
+        self._flush_cost, self._something_ended = 0.0, False
         self._unannounced: list[RunLedger] = []
         """Ledgers of runs that are claimed, and not begun."""
         self._has_begun = self._is_removed = False
@@ -96,14 +96,11 @@ class RunJournal:
             If no run is free, or the directory is damaged.
         """
         if not self._keeps_finished:
-            release(self._runs.pop(run).ledger for run in self._finished & self._runs.keys())
+            _leave([self._runs.pop(run) for run in self._finished & self._runs.keys()])
         ledgers = self._claims.take(runs, len(self._runs))
         try:
             info = self._directory.info
-            claimed = {run: PendingRun(ledger, Recorded.read(ledger, run, info)) for run, ledger in ledgers.items()}
-            if self._store is not None:
-                for number, run in claimed.items():
-                    run.references = References(self._store, number, run.ledger, info.sparse_freq)
+            claimed = {run: _pending(ledger, run, info, self._store) for run, ledger in ledgers.items()}
         except BaseException:
             release(ledgers.values())
             raise
@@ -118,8 +115,8 @@ class RunJournal:
         for ledger in self._unannounced:
             self._directory.note(ledger)
         for run in self._runs.values():
-            if run.references is not None and run.ledger in self._unannounced:
-                run.references.clean_up(run.ledger)
+            if run.ledger in self._unannounced:
+                run.clean_up()
         self._unannounced.clear()
         self._has_begun = True
         if len(self._runs) == self._directory.info.n_runs:  # else files may be those of other runs
@@ -197,9 +194,7 @@ class RunJournal:
         wait = max(_FLUSH_SECONDS, self._flush_cost / _FLUSH_SHARE)
         if not self._something_ended or now - self._last_flush <= wait:
             return Due.NOTHING
-        return (
-            Due.FLUSH if self._is_reproducible else Due.CHECKPOINT
-        )  # what a branch began from is not computed again
+        return Due.FLUSH if self._is_reproducible else Due.CHECKPOINT
 
     def write(
         self, splittings: Mapping[int, Splitting], points: Iterable[Point], activity: Activity, *, closing: bool
@@ -211,7 +206,9 @@ class RunJournal:
         StoreError, SQLAlchemyError
             If something cannot be written: then nothing more may be.
         """
-        start, synced = perf_counter(), self._seconds_synced
+        if closing and not self._is_reproducible and not points:
+            return
+        start, synced = perf_counter(), _seconds_synced(self._store)
         where = {point.key: point for point in points}
         file, runs_in_file = write_segments(self._directory, self._runs, where)
         for number, run in self._runs.items():
@@ -220,17 +217,10 @@ class RunJournal:
                 commit(self._directory, run, splittings[number], in_file, activity, closing=closing)
             if splittings[number].finished:
                 self._finished.add(number)
-        now = perf_counter()
-        cost = (
-            now - start - (self._seconds_synced - synced)
-        )  # states are made to last once, however often it is written
-        self._last_flush, self._flush_cost, self._something_ended = now, cost, False
+        now, synced = perf_counter(), _seconds_synced(self._store) - synced
+        self._last_flush, self._flush_cost, self._something_ended = now, now - start - synced, False
         if where:
             self._last_checkpoint = now
-
-    @property
-    def _seconds_synced(self) -> float:
-        return 0.0 if self._store is None else self._store.seconds_synced
 
     def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
         """Say that this driver is alive, and how its runs go, if it is time to."""
@@ -245,9 +235,26 @@ class RunJournal:
         if self._directory.is_new and not self._has_begun:
             self._is_removed = self._directory.remove({number: run.ledger for number, run in self._runs.items()})
             self._runs = {} if self._is_removed else self._runs
-        for run in self._runs.values():
-            if run.references is not None and self._has_begun:
-                run.references.clean_up(run.ledger)
-        release(run.ledger for run in self._runs.values())
+        if self._has_begun:
+            _leave(self._runs.values())
+        else:
+            release(run.ledger for run in self._runs.values())
         self._runs.clear()
         self._directory.segment_files.close()
+
+
+def _pending(ledger: RunLedger, run: int, info: StudyInfo, store: StateKeeper | None) -> PendingRun:
+    """Take up a run where its ledger is."""
+    references = None if store is None else References(store, run, ledger, info.sparse_freq)
+    return PendingRun(ledger, Recorded.read(ledger, run, info), references)
+
+
+def _leave(runs: Collection[PendingRun]) -> None:
+    """Leave runs to others."""
+    for run in runs:
+        run.leave()
+    release(run.ledger for run in runs)
+
+
+def _seconds_synced(store: StateKeeper | None) -> float:
+    return 0.0 if store is None else store.seconds_synced

@@ -60,7 +60,7 @@ def open_study(
         traced=True,
         sparse_freq=info.sparse_freq,
         store=store,
-        every=(states or info.states).every,
+        every=1 if store is None else store.options.every,
     )
     journal = RunJournal(
         directory,

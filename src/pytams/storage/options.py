@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,7 +35,8 @@ class States(Checked):
     none but those which branches can start from."""
     every: Count = 1
     """Store the state of a record only if it is so many steps or more after the last one stored of its segment; a
-    branch from one in between computes it again from there. 1: of every record."""
+    branch from one in between computes it again from there. 1: of every record. Of models that are advanced one by
+    one: vectorised and compiled ones store all."""
     reproducible: bool = True
     """Whether the model gives the same bits again. If not, nothing that was used in a decision is computed again."""
     place: Literal["copy", "reflink", "hardlink"] = "copy"
@@ -61,6 +62,22 @@ class States(Checked):
                     "every", "states of a model that is not reproducible must all be stored: every = 1"
                 )
             object.__setattr__(self, "larger_than", 0)
+
+    def of_study(self, made_with: States) -> States:
+        """Take what is left at its default from what a study was made with.
+
+        Raises
+        ------
+        SettingsError
+            If something is asked for that cannot change: stored states would be mixed.
+        """
+        default = States()
+        asked = {name: getattr(self, name) for name in self.names() if getattr(self, name) != getattr(default, name)}
+        for name in ("reproducible", "every", "larger_than"):
+            old = getattr(made_with, name)
+            if name in asked and asked[name] != old and (name != "larger_than" or self.reproducible):
+                raise SettingsError(name, f"the study was made with {old}, not {asked[name]}; this cannot change")
+        return replace(made_with, **asked)
 
     @property
     def most_bytes(self) -> float:

@@ -118,10 +118,10 @@ class PendingSegment:
 class PendingRun:
     """A run that is driven here: its ledger, what was recorded, and what has changed since the last flush."""
 
-    def __init__(self, ledger: RunLedger, recorded: Recorded) -> None:
+    def __init__(self, ledger: RunLedger, recorded: Recorded, references: References | None) -> None:
         self.ledger = ledger
         self.recorded = recorded
-        self.references: References | None = None
+        self.references = references
         """The states that are in files of their own; None if the study has no place for such."""
         self.segments: dict[SegmentKey, PendingSegment] = {}
         """Of the members of the ensemble."""
@@ -154,6 +154,17 @@ class PendingRun:
             segment.log_weight = self.log_weight
             if key not in self.recorded.archived:
                 self.killed.append(segment)
+
+    def clean_up(self) -> None:
+        """Remove states that the ledger does not have."""
+        if self.references is not None:
+            self.references.clean_up(self.ledger)
+
+    def leave(self) -> None:
+        """Leave the run to others."""
+        self.clean_up()
+        if self.references is not None:
+            self.references.leave()
 
     def _note_branch_point(self, start: Start) -> None:
         assert start.parent is not None

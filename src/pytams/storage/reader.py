@@ -25,7 +25,7 @@ from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
 from pytams.storage.recorded import DAMAGED, Recorded
-from pytams.storage.state_keeper import keeper_of
+from pytams.storage.state_keeper import StateKeeper, keeper_of
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from pytams.sqldb.owner import Owner
     from pytams.storage.history import History
     from pytams.storage.manifest import StudyInfo
-    from pytams.storage.state_keeper import StateKeeper
 
 
 class SavedStudy:
@@ -202,7 +201,7 @@ class SavedStudy:
         found = [self._found(links) for links in chains]
         if not states:
             return [Course(trajectory.scores, []) for trajectory in found]
-        if self.directory.info.sparse_freq == 1:
+        if all(len(trajectory.states) == len(trajectory.scores) for trajectory in found):
             return [Course(trajectory.scores, trajectory.states) for trajectory in found]
         return replayed(found, self.make_model(), self.directory.info)
 
@@ -248,7 +247,8 @@ def replayed(trajectories: Sequence[SavedTrajectory], model: Steppable, info: St
         If they are not.
     """
     chains = [[Link(link.start, link.last_step) for link in trajectory.links] for trajectory in trajectories]
-    courses = Replay(Problem.of(model, info.settings, info.seed)).courses(chains, states=True)
+    store = StateKeeper(info.states, in_memory=True)
+    courses = Replay(Problem.of(model, info.settings, info.seed, store=store)).courses(chains, states=True)
     for trajectory, course in zip(trajectories, courses, strict=True):
         if not np.array_equal(course.scores, trajectory.scores):
             key = trajectory.key

@@ -53,6 +53,7 @@ class References:
         self._kept: dict[SegmentKey, dict[int, _Kept]] = {}
         self._fresh: dict[tuple[SegmentKey, int], _Kept] = {}
         """Those that the ledger does not have yet."""
+        store.take_up(run)
         for slot, branch, step, score, sha256, size, kind in ledger.states():
             key = SegmentKey(self._run, slot, branch)
             held = self._store.hold(self._run, Reference(sha256, size, kind))
@@ -181,6 +182,10 @@ class References:
             del self._kept[key][step]
             if not self._kept[key]:
                 del self._kept[key]
+
+    def leave(self) -> None:
+        """Leave the run to its ledger."""
+        self._store.leave(self._run)
 
     def clean_up(self, ledger: RunLedger) -> None:
         """Remove all other files of the run; nobody puts any, unless another driver has taken over."""

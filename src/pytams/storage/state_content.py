@@ -39,6 +39,11 @@ def files_of(folder: Path) -> list[Path]:
     return found
 
 
+def folders_of(folder: Path) -> list[Path]:
+    """List the folders in a folder, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())
+
+
 def folder_hash(folder: Path, files: Iterable[Path] | None = None) -> str:
     """Hash a folder: the names of its files, and their hashes.
 
@@ -47,7 +52,7 @@ def folder_hash(folder: Path, files: Iterable[Path] | None = None) -> str:
     TypeError
         As `files_of`.
     """
-    lines = []
+    lines = [[path.relative_to(folder).as_posix(), ""] for path in folders_of(folder)]
     for path in files_of(folder) if files is None else files:
         with path.open("rb") as file:
             lines.append([path.relative_to(folder).as_posix(), hashlib.file_digest(file, "sha256").hexdigest()])
@@ -66,7 +71,7 @@ def encoded(state: State) -> tuple[str, list[memoryview]]:
     """Write arrays as ``.npy`` files, one after the other; those of a dict after their names."""
     if not isinstance(state, dict):
         return "array", _npy(state)
-    names = sorted(state)
+    names = list(state)  # in their order: a model may go by it
     parts = [np.array(names), *(state[name] for name in names)]
     return "arrays", [piece for part in parts for piece in _npy(part)]
 

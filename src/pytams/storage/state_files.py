@@ -5,10 +5,8 @@ What is kept of them is another question: see `state_keeper`.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +18,8 @@ from pytams.core.states import n_bytes
 from pytams.core.stored import Reference, inline
 from pytams.core.text import size_text
 from pytams.storage.files import REPAIR, cannot_be_written, why_not
-from pytams.storage.state_content import decoded, encoded, files_of, folder_hash, hash_of
+from pytams.storage.placing import Placing, copied
+from pytams.storage.state_content import decoded, encoded, files_of, folder_hash, folders_of, hash_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 _RESERVE = 2**26
 """Bytes that are left free on the disk: ledgers and segment files need room to the end."""
-_FICLONE = 0x40049409
-"""Linux's request to share the blocks of a file with a copy of it."""
 MAKE_ROOM = (
     "Make room, raise [states] max_size, or keep fewer states (keep = 'none', a larger every), and resume the run"
 )
@@ -56,8 +53,7 @@ class StateFiles:
     def __init__(self, path: Path, options: States, *, in_memory: bool = False) -> None:
         self.path, self.options = path, options
         self._in_memory = in_memory
-        self._lent: Path | None = None
-        """What a simulator has by hard links."""
+        self._placing = Placing(options.place)
 
     def file(self, run: int, sha256: str) -> Path:
         """Say where a state is, or would be."""
@@ -121,6 +117,7 @@ class StateFiles:
                 f"{self.path} is not to be seen from {process_name()}: a study in memory puts its states there. "
                 "Name a folder that all workers see, by States(store=...), or give a run directory (out=)"
             )
+        self.check(folder)
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if free < size + _RESERVE:
@@ -129,10 +126,27 @@ class StateFiles:
                 f"that the disk is not full before it is noted where everything is. {MAKE_ROOM}"
             )
 
+    def check(self, path: Path) -> None:
+        """Make sure that a file or a folder is in here, and no link.
+
+        Raises
+        ------
+        StoreError
+            If it leads elsewhere.
+        """
+        problem = why_not(path, self.path)
+        if problem is not None:
+            raise StoreError(f"{path} {problem}: nothing is read from it, or written to it")
+
     def _put_folder(self, run: int, folder: Path) -> Reference:
-        files = files_of(folder)
-        size = sum(path.stat().st_size for path in files)
-        sha256 = folder_hash(folder, files)
+        if not folder.is_dir():
+            raise TypeError(f"{folder} is no folder")
+        try:
+            files = files_of(folder)
+            size = sum(path.stat().st_size for path in files)
+            sha256 = folder_hash(folder, files)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be read: {error.strerror} ({error.filename})") from error
         if not self._is_there(run, sha256):
             self._copy_here(folder, files, self.file(run, sha256), size)
         return Reference(sha256, size, "folder")
@@ -142,8 +156,10 @@ class StateFiles:
         temporary = path.with_name(f"{path.name}.{uuid4().hex}.tmp")
         try:
             self._make_room(path.parent, size)
+            for inner in folders_of(folder):
+                (temporary / inner.relative_to(folder)).mkdir(parents=True)
             for file in files:
-                copy = _copied(file, temporary / file.relative_to(folder), self.options.place == "reflink")
+                copy = copied(file, temporary / file.relative_to(folder), self.options.place == "reflink")
                 copy.chmod(0o555 if os.access(file, os.X_OK) else 0o444)
             temporary.mkdir(exist_ok=True)  # of no files
             if folder_hash(temporary) != path.name:
@@ -169,14 +185,16 @@ class StateFiles:
         ModelError
             If the one that was placed last by hard links has been written to.
         """
-        self._check_lent()
+        self._placing.check()
         path, is_folder = self.file(run, reference.sha256), reference.kind == "folder"
-        problem = why_not(path, self.path)
-        if problem is not None:
-            raise StoreError(f"{path} {problem}: nothing is read from it")
+        self.check(path)
         try:
+            if not is_folder and path.stat().st_size != reference.size:
+                raise DamagedFileError(f"{path} is damaged: it has not the size that was written; {REPAIR}")
             data = b"" if is_folder else path.read_bytes()
             found = folder_hash(path) if is_folder else hash_of([data])
+        except StoreError:
+            raise
         except (FileNotFoundError, NotADirectoryError) as error:
             raise DamagedFileError(f"{path} is missing: it is the state of a trajectory; {REPAIR}") from error
         except TypeError as error:
@@ -185,44 +203,18 @@ class StateFiles:
             raise StoreError(f"{path} cannot be read: {error.strerror}; see that it may be, and try again") from error
         if found != reference.sha256:
             raise DamagedFileError(f"{path} is damaged: it is not what was written; {REPAIR}")
-        return path if is_folder else decoded(reference.kind, data)
+        try:
+            return path if is_folder else decoded(reference.kind, data)
+        except Exception as error:  # whatever there may be in it
+            raise DamagedFileError(f"{path} is no state ({type(error).__name__}); {REPAIR}") from error
 
     def has(self, run: int, reference: Reference) -> bool:
         """Whether a state is here: it is not looked at."""
         return self.file(run, reference.sha256).exists()
 
     def placed(self, folder: Path, where: Path) -> Path:
-        """Put a copy of a folder that is here in a place of one's own, and say where it is.
-
-        Raises
-        ------
-        StoreError
-            If that cannot be done, as for files on two disks that are to be the same.
-        """
-        shutil.rmtree(where, ignore_errors=True)
-        how = self.options.place
-        self._lent = folder if how == "hardlink" else None
-        try:
-            where.mkdir(parents=True)
-            for file in files_of(folder):
-                copy = where / file.relative_to(folder)
-                if how == "hardlink":
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    copy.hardlink_to(file)
-                else:
-                    _copied(file, copy, how == "reflink").chmod(file.stat().st_mode | stat.S_IWUSR)
-        except OSError as error:
-            advice = "" if how == "copy" else '; [states] place = "copy" always can'
-            raise StoreError(f"{folder} cannot be placed in {where} by {how}: {error.strerror}{advice}") from error
-        return where
-
-    def _check_lent(self) -> None:
-        folder, self._lent = self._lent, None
-        if folder is not None and folder.exists() and folder_hash(folder) != folder.name:
-            raise ModelError(
-                f"{folder} is the state of a trajectory, and the simulator that loaded it has written to it: with "
-                '[states] place = "hardlink" it must not; let it have a copy ("copy", "reflink")'
-            )
+        """Put a copy of a folder that is here in a place of one's own, and say where it is."""
+        return self._placing.placed(folder, where)
 
 
 def _not_written(path: Path, error: OSError) -> StoreError:
@@ -230,13 +222,3 @@ def _not_written(path: Path, error: OSError) -> StoreError:
         return error
     what, remedy = cannot_be_written(path, error)
     return StoreError(f"{what}. Everything before it is on disk; {remedy}, and resume the run")
-
-
-def _copied(file: Path, copy: Path, shares_blocks: bool) -> Path:
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    if shares_blocks:
-        with file.open("rb") as source, copy.open("wb") as target:
-            fcntl.ioctl(target.fileno(), _FICLONE, source.fileno())
-    else:
-        shutil.copyfile(file, copy)
-    return copy

@@ -23,6 +23,7 @@ from pytams.core.scratch import Scratch
 from pytams.core.stored import Reference
 from pytams.core.text import size_text
 from pytams.storage.files import REPAIR, sync, sync_folder
+from pytams.storage.options import States
 from pytams.storage.state_content import files_of
 from pytams.storage.state_files import MAKE_ROOM, StateFiles
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pytams.core.states import State
     from pytams.core.stored import Content, StateStore
     from pytams.storage.manifest import StudyInfo
-    from pytams.storage.options import States
 
 _CLOCKS = 1.0
 """Seconds by which clocks of machines that share a file system may differ."""
@@ -62,6 +62,8 @@ class StateKeeper:
         self._sizes: dict[tuple[int, str], int] = {}
         """Of the files that were ever held, and are still there."""
         self._n_bytes = 0
+        self._left: set[int] = set()
+        """Runs that others see to."""
         self._seconds = 0.0
         """As `sweep` was told last."""
         self.seconds_synced = 0.0
@@ -126,12 +128,23 @@ class StateKeeper:
         if known is not None:
             return known
         self._known[name] = reference
-        finalize(reference, self._released.append, name).atexit = False
+        finalize(reference, self._release, name).atexit = False
         if name not in self._sizes:
             self._sizes[name] = reference.size
             self._n_bytes += reference.size
             self._check_size()
         return reference
+
+    def _release(self, name: tuple[int, str]) -> None:
+        self._released.append(name)
+
+    def leave(self, run: int) -> None:
+        """Leave a run to its ledger: what that has stays, though nobody here holds it any more."""
+        self._left.add(run)
+
+    def take_up(self, run: int) -> None:
+        """See to what stays of a run, maybe again."""
+        self._left.discard(run)
 
     def _check_size(self) -> None:
         most = self.options.most_bytes
@@ -160,14 +173,21 @@ class StateKeeper:
             For how long the oldest task is out. 0: none is.
         """
         self._seconds = seconds
-        names, self._released[:] = list(self._released), []
+        names, self._released = self._released, []
         for name in names:
-            if name in self._known:
+            if name in self._known or name[0] in self._left:
                 continue
-            if _removed(self._files.file(*name), seconds):
+            path = self._files.file(*name)
+            self._files.check(path.parent)
+            if _removed(path, seconds):
                 self._n_bytes -= self._sizes.pop(name, 0)
             else:
                 self._released.append(name)
+
+    def close(self) -> None:
+        """Remove what nobody has, if it is of a study in memory: else its journal sees to it."""
+        if self._in_memory:
+            self.sweep(0.0)
 
     def sync(self, run: int, references: Iterable[Reference]) -> None:
         """See that states last, before anything that is to last says that they are here.
@@ -198,6 +218,8 @@ class StateKeeper:
     def clean(self, run: int, kept: Collection[str]) -> None:
         """Remove everything of a run but these: what killed processes left. Nobody puts anything here meanwhile."""
         folder = self._files.path / f"{run:05d}"
+        for part in (folder, *folder.glob("*")):
+            self._files.check(part)  # before anything is removed behind a link
         for path in folder.glob("??/*"):
             if path.name not in kept:
                 _remove(path)
@@ -234,12 +256,11 @@ def keeper_of(directory: Path, info: StudyInfo, states: States | None = None) ->
     SettingsError
         If they are not where she says, or would be mixed with others.
     """
-    options = states or info.states
     if info.states_are == "along":
+        if states is not None and states != States():
+            raise SettingsError("states", f"{directory} was made before states were put into files of their own")
         return None
-    if options.larger_than != info.states.larger_than:
-        there = info.states.larger_than
-        raise SettingsError("larger_than", f"{directory} was made with {there}, not {options.larger_than}")
+    options = info.states if states is None else states.of_study(info.states)
     if info.states_are == "here":
         if options.store is not None:
             raise SettingsError("store", f"the states of {directory} are in it, and not in {options.store}")

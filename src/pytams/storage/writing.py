@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytams.core.ports import Activity
     from pytams.core.segments import Point, SegmentKey
+    from pytams.core.settings import Settings
     from pytams.core.splitting import Splitting
     from pytams.storage.directory import RunDirectory
     from pytams.storage.pending import PendingRun, PendingSegment
@@ -73,7 +74,9 @@ def commit(
     references = run.references
     unneeded: list[tuple[SegmentKey, int]] = []
     if references is not None:
-        unneeded = references.unneeded(run.segments, run.ancestors, splitting.level, last=splitting.finished)
+        unneeded = references.unneeded(
+            run.segments, run.ancestors, splitting.level, last=_is_over(splitting, settings)
+        )
         references.sync(unneeded)
 
     def write() -> None:
@@ -100,6 +103,12 @@ def commit(
     run.killed, run.changed = [], set()
     if is_caught_up:
         run.n_complete = splitting.n_complete
+
+
+def _is_over(splitting: Splitting, settings: Settings) -> bool:
+    """Whether a run is finished, and would be under any cap on branchings: nothing branches any more."""
+    was_capped = splitting.n_branchings >= settings.cap and splitting.n_reached < len(splitting.members)
+    return splitting.finished and (splitting.extinct or not was_capped)
 
 
 def _check_iterations(run: PendingRun, splitting: Splitting) -> bool:

@@ -190,7 +190,7 @@ class Study:
             runs=tuple(RunResult.of(run, splitting) for run, splitting in sorted(finished.items())),
             n_unfinished=n_unfinished,
             wall_time=self._driver.wall_time,
-            source=Replay(replace(self._problem, store=None)),
+            source=Replay(replace(self._problem, every=1)),
             caveat=caveat_of(self._problem.model),
         )
 

@@ -138,6 +138,8 @@ class TAMS:
         following = Observers(observers)
         if out is None:
             seed = draw_seed() if arguments.seed is None else arguments.seed
+            if journal is not None and states is not None:
+                raise SettingsError("states", "a journal of your own sees to states itself")
             states = states or States()
             store = StateKeeper(states, in_memory=True) if journal is None else None
             problem = Problem.of(

@@ -234,6 +234,8 @@ class CheckedSimulator:
             raise self._answers.wrong(
                 "save", type(found).__name__, f"{error}, or bytes, or a folder", where
             ) from error
+        if isinstance(found, bytes | bytearray | memoryview):
+            return state  # of any length
         if self._layout is None:
             self._layout = state
         elif not same_layout(self._layout, state):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import SettingsError
 from pytams.core.states import equal_states
-from pytams.models.described import described
-from pytams.models.made import Made
+from pytams.models.simulator.again import MadeAgain
 from pytams.models.simulator.live import Live, starts
 from pytams.models.simulator.stepper import Simulators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Set
+    from collections.abc import Sequence
     from typing import Self
 
     import numpy as np
@@ -29,25 +27,7 @@ _logger = logging.getLogger("pytams")
 _APPROXIMATION = "perturbed only where a segment starts: no Markov chain, the estimate is an approximation"
 
 
-class _Kind(ABCMeta):
-    """Takes note of what a simulator is when it has been made."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        simulator = super().__call__(*args, **kwargs)
-        simulator._as_made = _attributes(simulator)  # noqa: SLF001 - it has just been made, here
-        return simulator
-
-
-def _attributes(simulator: Simulator) -> dict[str, str]:
-    ours = {"_arguments", "_as_made", "_changes", "_is_described", "_live", "_made_with"}
-    simulator._is_described = True  # noqa: SLF001 - an attribute may be, or hold, the simulator itself
-    try:
-        return {name: described(value) for name, value in vars(simulator).items() if name not in ours}
-    finally:
-        simulator._is_described = False  # noqa: SLF001 - likewise
-
-
-class Simulator(Made, metaclass=_Kind):
+class Simulator(MadeAgain):
     """A model that holds its state: an ocean model, a molecular dynamics engine, a library in C or Fortran.
 
     Subclass it and define `start`, `load`, `save`, `step` and `score`. An object is made once in every worker, by
@@ -65,29 +45,13 @@ class Simulator(Made, metaclass=_Kind):
     """When `perturb` is called, if it is defined. ``"step"``: before each step. ``"branch"``: where a segment starts;
     then the simulator is no Markov chain, and the estimate is an approximation."""
 
-    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    _as_made: dict[str, str]
-    _is_described = False
-    _changes: Set[str] = frozenset()
-    """Attributes that it has changed itself while it was open."""
     _live: Live
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Take note of the arguments: every worker makes one with the same."""
+        """Make what opens it when it is needed."""
         simulator = super().__new__(cls, *args, **kwargs)
-        try:
-            simulator._arguments = copy.deepcopy((args, kwargs))  # a constructor may change what it is given
-        except Exception:
-            simulator._arguments = args, kwargs
         simulator._live = Live(simulator, simulator._note_what_it_changes)
         return simulator
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Send what it was made with, not what it holds."""
-        if not self._is_described:
-            self._check_attributes()
-        args, kwargs = self._arguments
-        return _made_again, (type(self), args, kwargs)
 
     # --- what a subclass defines --------------------------------------------------------------------------------
 
@@ -116,7 +80,8 @@ class Simulator(Made, metaclass=_Kind):
         """Give the state: bytes of any length, an array or a dict of arrays, always alike, or the path of a folder.
 
         All that the following steps depend on; with ``seeding = "branch"`` the generator's state, too. It must not
-        change the state. Asked only where a state is kept. Of a folder, the files are copied; it stays the simulator's.
+        change the state. Asked only where a state is kept. Of a folder, the
+        files are copied.
         """
 
     def branch(self, seed: int) -> None:
@@ -224,22 +189,8 @@ class Simulator(Made, metaclass=_Kind):
         is_perturbed_at_branches = self.when == "branch" and self.defines("perturb")
         return _APPROXIMATION if is_perturbed_at_branches else ""
 
-    def _check_attributes(self) -> None:
-        """Refuse what workers would not have: attributes that were set from outside after it was made."""
-        changed = [] if self._live.is_open else sorted(self._changed() - self._changes)
-        if changed:
-            raise SettingsError(
-                "model",
-                f"{', '.join(changed)} of {self.name} changed after it was made: every worker makes one with the "
-                "same arguments, so give this as an argument of its constructor",
-            )
-
-    def _changed(self) -> set[str]:
-        now = _attributes(self)
-        return {name for name in {*self._as_made, *now} if self._as_made.get(name) != now.get(name)}
-
-    def _note_what_it_changes(self) -> None:
-        self._changes = self._changed()
+    def _may_change(self) -> bool:
+        return self._live.is_open
 
     def defines(self, method: str) -> bool:
         """Whether a subclass defines a method that it may define."""
@@ -259,7 +210,3 @@ class Simulator(Made, metaclass=_Kind):
         """Make what advances segments: this object itself, one segment at a time."""
         self._check_attributes()
         return Simulators(problem, self._live)
-
-
-def _made_again(cls: type[Simulator], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Simulator:
-    return cls(*args, **kwargs)
