@@ -108,8 +108,10 @@ class History:
                 f"file has no state there: {REPAIR}"
             )
         state = last.states[-1]
-        stored = max((step for piece in self.pieces for step in piece.steps.tolist()), default=-1)
-        return Past(self.progress, Point(self.start.key, self.start.step, self.step, self.best, state, stored))
+        progress = self.progress
+        here = {step for piece in self.pieces for step in piece.steps.tolist()}
+        stored = max(here.intersection(progress.steps), default=-1)
+        return Past(progress, Point(self.start.key, self.start.step, self.step, self.best, state, stored))
 
     def state_at(self, step: int) -> State:
         """Read the state at a step; StoreError if it is not there."""
