@@ -263,7 +263,7 @@ def test_sys_exit_is_an_error() -> None:
         ({"ended": lambda self, t: "yes" if self.n >= 10 else False}, f"Breaks.ended returned 'yes' {AT_10}"),
         ({"reached": lambda self, t: "yes" if self.n >= 10 else False}, f"Breaks.reached returned 'yes' {AT_10}"),
         ({"save": lambda self: object()}, r"Breaks.save returned object at run 0, slot 0, step \d+ .*or bytes"),
-        ({"save": lambda self: bytes(self.n + 1)}, r"Breaks.save returned .* at run 0, slot 0, step \d+ .*it was"),
+        ({"save": lambda self: np.zeros(self.n + 1)}, r"Breaks.save returned .* at run 0, slot 0, step \d+ .*it was"),
         ({"start": lambda self, rng: 1 / 0}, r"Breaks.start raised ZeroDivisionError at run 0, slot 0, step 0"),
         ({"open": lambda self, place: 1 / 0}, r"Breaks.start raised ZeroDivisionError at run 0, slot 0, step 0"),
         ({"load": lambda self, state: 1 / 0}, r"Breaks.load raised ZeroDivisionError at run 0, slot \d, step \d+"),
