@@ -121,7 +121,10 @@ def _forget_damaged(directory: RunDirectory, run: int, ledger: RunLedger) -> int
         return key.run != run
 
     def is_empty(metadata: str) -> bool:
-        key, names, _ = segment_of(metadata)
+        try:
+            key, names, _ = segment_of(metadata)
+        except ValueError:  # it could not be forgotten: the whole ledger will be
+            return False
         return key.branch > 0 and not names
 
     n_forgotten = ledger.forget(is_bad, lambda slot: blank_metadata(run, slot))
@@ -144,7 +147,10 @@ def _forget_without_states(directory: RunDirectory, run: int, ledger: RunLedger)
     }
     if not bad:
         return 0
-    bad |= Recorded.read(ledger, run, directory.info).ancestors(bad)
+    try:
+        bad |= Recorded.read(ledger, run, directory.info).ancestors(bad)
+    except RunDirectoryError as error:  # then nothing of the ledger can be trusted
+        raise DamagedFileError(str(error)) from error
     gone = [(row.slot, row.branch, row.step) for row in rows if SegmentKey(run, row.slot, row.branch) in bad]
     ledger.drop_states(gone)
     return ledger.forget(lambda text: segment_of(text)[0] in bad, lambda slot: blank_metadata(run, slot))
