@@ -20,6 +20,7 @@ import pytest
 import pytams
 from exact import DOUBLE_WELL_2D, walk_probability
 from pytams.engine import InProcess, OnExecutor, Processes
+from sessions import sessions
 from simulators import InStrides, InStridesByBranch, Lorenz, LorenzAtBranches, Walker, WellByBranch, WellByStep
 
 WELL: dict[str, Any] = {"end_time": 4.0, "step_size": 0.02, "target_score": 0.7, "n_trajectories": 8}
@@ -542,14 +543,8 @@ def test_many_steps_at_once_give_the_same_bits(make: Any, tmp_path: Path) -> Non
     assert run(make(), engine=partial(InProcess, block_length=7)) == expected
     assert run(make(), engine=partial(Processes, n_workers=2, seconds=0.01)) == expected
     storage = pytams.Storage(path=tmp_path / "out", checkpoint_interval=0.05, sparse_freq=10)
-    for n_sessions in range(20):
-        with pytams.TAMS(make(), **WELL).study(2, 4, out=storage) as study:
-            for n_blocks, _ in enumerate(study):
-                if n_blocks > 5 + 10 * n_sessions:
-                    break
-        if study.n_finished == 2:
-            break
-    assert n_sessions > 1
+    *earlier, study = sessions(lambda: pytams.TAMS(make(), **WELL), storage, 2, 4)
+    assert len(earlier) > 1
     assert study.result().runs == expected
     with pytams.load(storage.path) as saved:
         stored = np.round(saved.trajectory(0, 0).state_times / WELL["step_size"]).astype(int).tolist()

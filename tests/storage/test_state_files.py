@@ -36,6 +36,7 @@ from pytams.storage.directory import RunDirectory
 from pytams.storage.repair import repair
 from pytams.storage.state_files import StateFiles
 from pytams.storage.state_keeper import StateKeeper
+from sessions import sessions
 from simulators import InFolders, InStrides, InStridesByBranch, Irreproducible, WellByBranch, WellByStep
 
 WELL: dict[str, Any] = {"end_time": 3.0, "step_size": 0.02, "target_score": 0.6, "n_trajectories": 6}
@@ -127,18 +128,12 @@ def test_a_study_goes_on_with_what_is_kept(kind: str, keep: Any, tmp_path: Path)
     model, states = MODELS[kind], States(larger_than=0, keep=keep)
     expected = tams(WellByStep() if kind == "folder" else model()).run(2, seed=4).runs
     storage = Storage(path=tmp_path / "out", checkpoint_interval=0.05)
-    n_sessions = 0
-    while n_sessions < 40:
-        with tams(model()).study(2, 4, out=storage, states=states, verify=n_sessions < 3) as study:
-            for n_blocks, _ in enumerate(study):
-                if n_blocks > 5 + 10 * n_sessions:
-                    break
-        n_sessions += 1
+    studies = []
+    for study in sessions(lambda: tams(model()), storage, 2, 4, states=states):
+        studies.append(study)
         assert states_in(storage.path) == noted_in(storage.path)
-        if study.n_finished == 2:
-            break
-    assert n_sessions > 2
-    assert study.result().runs == expected
+    assert len(studies) > 2
+    assert studies[-1].result().runs == expected
     assert (states_in(storage.path) == set()) == (keep == "none")
 
 
@@ -169,14 +164,8 @@ def test_a_study_of_few_states_is_resumed(kind: str, keep: Any, tmp_path: Path) 
         Storage(path=tmp_path / "out", checkpoint_interval=0.05),
         States(larger_than=0, keep=keep, every=5),
     )
-    for n_sessions in range(20):
-        with tams(MODELS[kind]()).study(2, 4, out=storage, states=states) as study:
-            for n_blocks, _ in enumerate(study):
-                if n_blocks > 5 + 10 * n_sessions:
-                    break
-        if study.n_finished == 2:
-            break
-    assert n_sessions > 2
+    *earlier, study = sessions(lambda: tams(MODELS[kind]()), storage, 2, 4, states=states)
+    assert len(earlier) > 2
     assert study.result().runs == tams(MODELS[kind]()).run(2, seed=4).runs
 
 

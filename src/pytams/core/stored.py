@@ -55,8 +55,10 @@ class Reference(dict[str, NDArray[Any]]):
         DamagedFileError
             If it is one, and is not what was written.
         """
-        if isinstance(state, cls) or not isinstance(state, dict) or state.keys() != {_SHA256, _SIZE, _KIND}:
-            return state if isinstance(state, cls) else None
+        if isinstance(state, cls):
+            return state
+        if not isinstance(state, dict) or state.keys() != {_SHA256, _SIZE, _KIND}:
+            return None
         digits, size, kind = (np.asarray(state[name]) for name in (_SHA256, _SIZE, _KIND))
         if digits.dtype != np.uint8 or digits.shape != (32,) or int(kind) not in range(len(KINDS)) or int(size) < 0:
             raise DamagedFileError(

@@ -23,12 +23,11 @@ from distributed import Client, KilledWorker, wait
 from pytams.core.errors import WorkersLostError
 from pytams.core.states import LazySequence
 from pytams.core.stored import Reference
-from pytams.engine.beginnings import on_workers
 from pytams.engine.held import Held, StateName, are_stored, state_in, without_states
-from pytams.engine.local import Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.queued import Queued
 from pytams.engine.records import LARGE_STATE
-from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
+from pytams.engine.tasks import BreakdownError, Outcome
 from pytams.engine.worker import Answer, advance, begin_again, name_of, pack
 
 if TYPE_CHECKING:
@@ -286,7 +285,7 @@ def _with_remote_states(answer: Answer, held: Future) -> Answer:
     )
 
 
-class OnDask(Keeping):
+class OnDask(Queued):
     """Advances all segments of all runs on a Dask cluster.
 
     Parameters
@@ -318,11 +317,5 @@ class OnDask(Keeping):
         client: Any = connect() if ours else connect
         n_workers = options.n_workers or max(1, sum(client.nthreads().values()))
         workers = DaskWorkers(problem, client, n_workers, options.seconds, owns_cluster=ours)
-        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout, store=problem.store)
-        super().__init__(
-            queue,
-            partial(on_workers, workers, options.timeout),
-            problem=problem,
-            seconds_out=queue.seconds_out,
-        )
+        super().__init__(problem, workers, options)
         self.note = f"Dask dashboard: {client.dashboard_link}"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import suppress
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import WorkersLostError
-from pytams.engine.beginnings import on_workers
-from pytams.engine.local import Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
-from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
+from pytams.engine.queued import Queued
+from pytams.engine.tasks import BreakdownError, Outcome
 from pytams.engine.worker import advance, begin_again, name_of, pack, set_problem
 
 if TYPE_CHECKING:
@@ -165,7 +163,7 @@ def end(executor: Executor, patience: float = 0.0) -> None:
         process.join()
 
 
-class OnExecutor(Keeping):
+class OnExecutor(Queued):
     """Advances all segments of all runs on the workers of an executor.
 
     Parameters
@@ -195,10 +193,4 @@ class OnExecutor(Keeping):
     ) -> None:
         options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         workers = ExecutorWorkers(problem, executor, n_workers, options.seconds)
-        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout, store=problem.store)
-        super().__init__(
-            queue,
-            partial(on_workers, workers, options.timeout),
-            problem=problem,
-            seconds_out=queue.seconds_out,
-        )
+        super().__init__(problem, workers, options)

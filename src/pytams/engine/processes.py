@@ -14,11 +14,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pytams.engine.beginnings import on_workers
-from pytams.engine.local import Keeping
 from pytams.engine.options import TASK_SECONDS, Runner
 from pytams.engine.pool import ExecutorWorkers
-from pytams.engine.tasks import TaskQueue
+from pytams.engine.queued import Queued
 from pytams.engine.worker import set_problem
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Processes(Keeping):
+class Processes(Queued):
     """Advances all segments of all runs on processes of this machine.
 
     A script that uses it needs ``if __name__ == "__main__":`` around what it does, as for `multiprocessing`.
@@ -63,13 +61,7 @@ class Processes(Keeping):
         options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         n_workers = options.n_workers or len(os.sched_getaffinity(0))
         workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, options.seconds)
-        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout, store=problem.store)
-        super().__init__(
-            queue,
-            partial(on_workers, workers, options.timeout),
-            problem=problem,
-            seconds_out=queue.seconds_out,
-        )
+        super().__init__(problem, workers, options)
 
 
 def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:

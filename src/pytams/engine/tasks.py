@@ -227,7 +227,8 @@ class TaskQueue:
 
     def seconds_out(self) -> float:
         """For how long the oldest task is out; 0 if none is."""
-        return perf_counter() - min((task.since for task in self._out.values()), default=perf_counter())
+        now = perf_counter()
+        return now - min((task.since for task in self._out.values()), default=now)
 
     def _try_again(self, task: _Task, error: BaseException) -> None:
         """Send a task out again that raised; give up after some tries."""

@@ -16,7 +16,7 @@ from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.runledger import StateRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 
     from pytams.core.segments import Start
     from pytams.core.states import State
@@ -90,6 +90,8 @@ class References:
         chain
             Its ancestors, the nearest first: the state is the parent's, or what the parent started from, and so on.
         """
+        if not self._kept and not states:  # no state of this study is in a file of its own
+            return
         there = {step: state for step, state in states.items() if isinstance(state, Reference)}
         for key in chain:
             there |= {step: kept.reference for step, kept in self._kept.get(key, {}).items()}
@@ -101,10 +103,9 @@ class References:
 
     # --- a commit -----------------------------------------------------------------------------------------------
 
-    def sync(self, unneeded: Collection[tuple[SegmentKey, int]]) -> None:
+    def sync(self, unneeded: Set[tuple[SegmentKey, int]]) -> None:
         """See that what the ledger is about to have lasts."""
-        gone = set(unneeded)
-        self._store.sync(self._run, [kept.reference for name, kept in self._fresh.items() if name not in gone])
+        self._store.sync(self._run, [kept.reference for name, kept in self._fresh.items() if name not in unneeded])
 
     def unneeded(
         self,
@@ -113,7 +114,7 @@ class References:
         level: float,
         *,
         last: bool,
-    ) -> list[tuple[SegmentKey, int]]:
+    ) -> set[tuple[SegmentKey, int]]:
         """Find what nothing needs any more.
 
         Parameters
@@ -128,9 +129,9 @@ class References:
             Whether the run is finished.
         """
         if self._options.keep == "all" or not self._kept:
-            return []
+            return set()
         needed = ancestors() if self._options.keep == "ensemble" else ()
-        found = []
+        found = set()
         for key, states in self._kept.items():
             member = members.get(key)
             goes_on = member is not None and not member.ended
@@ -140,12 +141,12 @@ class References:
                 first = math.inf
             else:
                 first = self._first_needed(states, level)
+            point = max(states) if goes_on else None
+            start = member.start.step if member is not None and goes_on and not member.pieces else -1
             for step, kept in states.items():
-                is_point = goes_on and step == max(states)
-                is_start = goes_on and member is not None and not member.pieces and step <= member.start.step
                 is_record = not math.isnan(kept.score) or self._is_asked_for(step)
-                if not (is_point or is_start or (is_record and step >= first)):
-                    found.append((key, step))
+                if not (step == point or step <= start or (is_record and step >= first)):
+                    found.add((key, step))
         return found
 
     def _is_asked_for(self, step: int) -> bool:
@@ -155,9 +156,8 @@ class References:
         """Find the last record that the level has passed: one above it may have to be computed again from there."""
         return max((step for step, kept in states.items() if kept.score <= level), default=-math.inf)
 
-    def write(self, ledger: RunLedger, unneeded: Collection[tuple[SegmentKey, int]]) -> None:
+    def write(self, ledger: RunLedger, unneeded: Set[tuple[SegmentKey, int]]) -> None:
         """Write to the ledger what is new, and take away what nothing needs."""
-        gone = set(unneeded)
         ledger.put_states(
             [
                 StateRow(
@@ -170,10 +170,10 @@ class References:
                     kept.reference.kind,
                 )
                 for (key, step), kept in self._fresh.items()
-                if (key, step) not in gone
+                if (key, step) not in unneeded
             ]
         )
-        ledger.drop_states([(key.slot, key.branch, step) for key, step in gone if (key, step) not in self._fresh])
+        ledger.drop_states([(key.slot, key.branch, step) for key, step in unneeded if (key, step) not in self._fresh])
 
     def written(self, unneeded: Iterable[tuple[SegmentKey, int]]) -> None:
         """Let go of what the ledger does not have any more."""

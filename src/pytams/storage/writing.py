@@ -72,7 +72,7 @@ def commit(
         rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, settings), status)
     killed = [(run.file(segment), segment.metadata(segment.log_weight, settings)) for segment in run.killed]
     references = run.references
-    unneeded: list[tuple[SegmentKey, int]] = []
+    unneeded: set[tuple[SegmentKey, int]] = set()
     if references is not None:
         unneeded = references.unneeded(
             run.segments, run.ancestors, splitting.level, last=_is_over(splitting, settings)
