@@ -61,6 +61,7 @@ def test_integer_walk_where_every_level_is_tied(n: int, n_discard: int) -> None:
         assert result.n_extinct > 50  # extinction is a legitimate outcome, and counts as 0 in the mean
 
 
+@pytest.mark.slow
 def test_walk_to_other_targets() -> None:
     for target, n_steps in [(3, 10), (5, 40)]:
         check(
@@ -74,6 +75,7 @@ def test_walk_to_other_targets() -> None:
         )
 
 
+@pytest.mark.slow
 def test_an_iteration_cap_leaves_the_estimate_unbiased() -> None:
     check(
         Walk(),

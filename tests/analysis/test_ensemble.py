@@ -124,6 +124,7 @@ def test_expectations_over_reactive_trajectories(n: int, n_discard: int, seed: i
     np.testing.assert_allclose(both.error, [found.error, result.reaching_time.error])
 
 
+@pytest.mark.slow
 def test_error_of_an_expectation_from_one_run() -> None:
     """On average right: the variance over runs and what each run says of its own."""
     tams = walk(target=4, n=100, n_discard=5)

@@ -135,7 +135,8 @@ def test_interrupt(slow: Path) -> None:
     assert "Traceback" not in stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals) -> None:
     command("new", "well", cwd=tmp_path)
     chosen = ["--runs", "6", "--seed", "3"]
@@ -247,6 +248,7 @@ def test_walltime(slow: Path) -> None:
     assert command("show", "nothing", cwd=slow.parent).returncode == 1
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal(slow: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -45,7 +45,7 @@ def walk(variant: pytams.Variant | None = None) -> pytams.TAMS:
 
 
 @pytest.mark.parametrize("variant", [Systematic(), EvenLevels()], ids=lambda variant: variant.name)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_another_rule_is_unbiased(variant: pytams.Variant, seed: int) -> None:
     result = walk(variant).run(800, seed=seed)
     assert abs(result.probability - walk_probability(5, 20)) < 4 * result.standard_error

@@ -304,6 +304,7 @@ def check_kills(n_kills: int) -> None:
             cluster.close()
 
 
+@pytest.mark.slow
 def test_workers_are_killed() -> None:
     check_kills(2)
 

@@ -48,7 +48,9 @@ def some(path: Path, n_blocks: int, model: pytams.Model | None = None, **storage
 
 
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
-@pytest.mark.parametrize("interval", [60.0, 1e-9], ids=["flushed", "checkpoints"])
+@pytest.mark.parametrize(
+    "interval", [pytest.param(60.0, marks=pytest.mark.slow), 1e-9], ids=["flushed", "checkpoints"]
+)
 def test_interrupted_and_resumed_is_the_same(tmp_path: Path, model: pytams.Model, interval: float) -> None:
     expected = tams(model).run(3, seed=7)
     for n_blocks in (0, 3, 11, 30, 2):

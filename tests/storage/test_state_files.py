@@ -105,7 +105,7 @@ def noted_in(directory: Path) -> set[str]:
         *((kind, "in process") for kind in MODELS),
         ("bytes", "blocks of 7"),
         ("folder", "processes"),
-        ("model", "processes"),
+        pytest.param("model", "processes", marks=pytest.mark.slow),
     ],
 )
 def test_the_same_bits_wherever_states_are(kind: str, engine: Any, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_study_goes_on_with_what_is_kept(kind: str, keep: Any, tmp_path: Path)
     ("kind", "engine", "every"),
     [
         ("bytes", "in process", 2),
-        ("folder", "processes", 7),
+        pytest.param("folder", "processes", 7, marks=pytest.mark.slow),
         ("model", "blocks of 7", 1000),
         *(pytest.param(*case, marks=pytest.mark.slow) for case in product(KINDS, ENGINES, [3])),
     ],
@@ -223,7 +223,8 @@ def test_simulators_work_where_they_are_told_to(tmp_path: Path) -> None:
         tams(WellByBranch()).run(1, 4, states=States(store="/etc/hostname", larger_than=0))
 
 
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 7])
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [1, 7])
 def test_on_dask(every: int, tmp_path: Path) -> None:
     import distributed  # noqa: PLC0415 - an extra
 
@@ -328,7 +329,7 @@ def test_the_parts_of_a_state_keep_their_order(tmp_path: Path) -> None:
     assert tams(Ordered()).run(2, 4, states=SMALL, out=tmp_path / "out").runs == expected
 
 
-@pytest.mark.parametrize("make", [WellByBranch, InStrides, InFolders])
+@pytest.mark.parametrize("make", [WellByBranch, InStrides, pytest.param(InFolders, marks=pytest.mark.slow)])
 def test_trajectories_are_computed_again(make: Any, tmp_path: Path) -> None:
     states = States(larger_than=0, every=7)
     expected = tams(WellByStep() if make is InFolders else make()).run(2, 4).ensemble()["score"].values
@@ -359,6 +360,7 @@ def test_what_a_study_was_made_with_goes_on(tmp_path: Path) -> None:
     assert states_in(out) == set()
 
 
+@pytest.mark.slow
 def test_bytes_of_any_length_and_empty_folders(tmp_path: Path) -> None:
     class AnyLength(WellByBranch):
         def save(self) -> Any:
