@@ -85,6 +85,10 @@ class StateStore(Protocol):
     def local(self) -> Path | None:
         """Where simulators work, if that is not where temporary files go."""
 
+    @property
+    def logs(self) -> Path | None:
+        """Where simulators leave what is to stay; None if nothing of the study stays."""
+
     def put(self, run: int, content: Content) -> State:
         """Put a state away, and give the reference to it; one that is small is given back."""
 

@@ -51,10 +51,14 @@ class StateKeeper:
         Where they are; None: a temporary folder is made when it is needed.
     in_memory
         Whether nothing is written of the study itself.
+    logs
+        Where simulators leave what is to stay.
     """
 
-    def __init__(self, options: States, folder: Path | None = None, *, in_memory: bool) -> None:
-        self.options, self._folder, self._in_memory = options, folder, in_memory
+    def __init__(
+        self, options: States, folder: Path | None = None, *, in_memory: bool, logs: Path | None = None
+    ) -> None:
+        self.options, self._folder, self._in_memory, self.logs = options, folder, in_memory, logs
         self._is_driver = True
         self._known: WeakValueDictionary[tuple[int, str], Reference] = WeakValueDictionary()
         self._released: list[tuple[int, str]] = []
@@ -69,8 +73,8 @@ class StateKeeper:
         self.seconds_synced = 0.0
         """Time that `sync` took."""
 
-    def __reduce__(self) -> tuple[Callable[..., StateKeeper], tuple[States, Path, bool]]:
-        return _of_worker, (self.options, self._files.path, self._in_memory)
+    def __reduce__(self) -> tuple[Callable[..., StateKeeper], tuple[States, Path, bool, Path | None]]:
+        return _of_worker, (self.options, self._files.path, self._in_memory, self.logs)
 
     @property
     def reproducible(self) -> bool:
@@ -264,13 +268,14 @@ def keeper_of(directory: Path, info: StudyInfo, states: States | None = None) ->
     if info.states_are == "here":
         if options.store is not None:
             raise SettingsError("store", f"the states of {directory} are in it, and not in {options.store}")
-        return StateKeeper(options, directory / StateFiles.subfolder, in_memory=False)
+        return StateKeeper(options, directory / StateFiles.subfolder, in_memory=False, logs=directory / "logs")
     if options.store is None:
         raise RunDirectoryError(
             f"{directory}: its states are in another folder; a directory may come from anybody, so say where that "
             "is: [states] store (States(store=...))"
         )
-    return StateKeeper(options, Path(options.store) / info.identity, in_memory=False)
+    folder = Path(options.store) / info.identity
+    return StateKeeper(options, folder, in_memory=False, logs=directory / "logs")
 
 
 class _OnTrial(StateKeeper):
@@ -288,8 +293,8 @@ class _OnTrial(StateKeeper):
         return super().get(run, reference) if self.has(run, reference) else self._study.get(run, reference)
 
 
-def _of_worker(options: States, folder: Path, in_memory: bool) -> StateKeeper:
-    keeper = StateKeeper(options, folder, in_memory=in_memory)
+def _of_worker(options: States, folder: Path, in_memory: bool, logs: Path | None) -> StateKeeper:
+    keeper = StateKeeper(options, folder, in_memory=in_memory, logs=logs)
     keeper._is_driver = False  # noqa: SLF001 - what stays is the driver's to say
     return keeper
 

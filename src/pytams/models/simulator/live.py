@@ -66,6 +66,8 @@ class Live:
         """Which segment its holder has it at, and at which step; None if that is not known."""
         self.moment = Moment(0, 0.0, math.nan)
         """Where it was taken up last, or is being taken up."""
+        self.asked_at: Where = SegmentKey(0, 0, 0), 0
+        """Which segment it was asked of last, and at which step."""
         self.place: Place | None = None
         self._lock = RLock()
         self._holder: Holder | None = None
@@ -92,10 +94,10 @@ class Live:
         """Whether it has been opened, and not closed since."""
         return self.place is not None
 
-    def open(self, scratch: Path | None = None) -> None:
+    def open(self, scratch: Path | None = None, logs: Path | None = None) -> None:
         """Open it, if it is not, to work in a folder of its own in this one."""
         if self.place is None:
-            self.place = Place.make(scratch)
+            self.place = Place.make(scratch, logs)
             self._end = Finalize(self, _close, (self.simulator, self.place), exitpriority=1)
             self.simulator.open(self.place)
 
@@ -141,7 +143,8 @@ class CheckedSimulator:
         self._seeds: tuple[SegmentKey | None, int, list[int]] = (None, 0, [])
         self._layout: State | None = None
         self._asked: tuple[str, Where] | None = None
-        self._scratch = None if problem.store is None else problem.store.local
+        store = problem.store
+        self._folders = (None, None) if store is None else (store.local, store.logs)
         defines = self._simulator.defines
         self._is_perturbed = defines("perturb") and self._simulator.when
         self._branches, self._says_reached = defines("branch"), defines("reached")
@@ -256,15 +259,16 @@ class CheckedSimulator:
 
     def _placed(self, folder: Path) -> Path:
         """Put a folder where the simulator may use it."""
-        self._live.open(self._scratch)
+        self._live.open(*self._folders)
         assert self._live.place is not None
         assert self._problem.store is not None
         return self._problem.store.placed(folder, self._live.place.scratch / _FOLDER)
 
     def _ask(self, method: str, where: Where, *arguments: Any) -> Any:
         self._asked = method, where
+        self._live.asked_at = where
         try:
-            self._live.open(self._scratch)
+            self._live.open(*self._folders)
             return getattr(self._simulator, method)(*arguments)
         except RAISED as error:
             said = self._live.place.last_words() if self._live.place else ""

@@ -21,13 +21,15 @@ class Place:
     """A file for what it has to say, in that folder; its end is quoted when the simulator fails."""
     worker: str
     """Name of the worker: ``host-process``."""
+    logs: Path | None
+    """A folder in the run directory for what is to stay; None if there is none. It may have to be made."""
     _folder: Scratch
 
     @classmethod
-    def make(cls, where: Path | None = None) -> Place:
+    def make(cls, where: Path | None = None, logs: Path | None = None) -> Place:
         """Make one in a folder; by default where the system keeps temporary files (``TMPDIR``)."""
         folder = Scratch.make(where)
-        return cls(folder.path, folder.path / "simulator.log", process_name(), folder)
+        return cls(folder.path, folder.path / "simulator.log", process_name(), logs, folder)
 
     def last_words(self) -> str:
         """Quote the end of the log, if there is one."""

@@ -45,6 +45,9 @@ class Simulator(MadeAgain):
     """When `perturb` is called, if it is defined. ``"step"``: before each step. ``"branch"``: where a segment starts;
     then the simulator is no Markov chain, and the estimate is an approximation."""
 
+    steps_at_once: int | None = None
+    """With `steps`: how many are best made at once, up to multiples of it; fewer where a state is asked for."""
+
     _live: Live
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

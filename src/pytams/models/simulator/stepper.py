@@ -43,7 +43,7 @@ class Simulators:
             if self._lost is not None:
                 raise ModelError(f"a trajectory could not be put down, and is lost: {self._lost}") from self._lost
             point = self._running or self._take_next()
-            return [] if point is None else [self._advance(point, block_length or BLOCK_LENGTH)]
+            return [] if point is None else [self._advance(point, block_length)]
 
     def _take_next(self) -> Point | None:
         if not self._waiting:
@@ -53,7 +53,7 @@ class Simulators:
         self._last = key
         return self._waiting.pop(key)
 
-    def _advance(self, point: Point, block_length: int) -> Progress:
+    def _advance(self, point: Point, block_length: int | None) -> Progress:
         """Advance a segment until it ends, for at most `block_length` steps or `BLOCK_SECONDS`."""
         key, start_step, step = point[:3]
         simulator, block = self._simulator, Block(self._problem, point)
@@ -74,7 +74,9 @@ class Simulators:
                 simulator.step(key, start_step, step)
                 step += 1
                 return has_ended()
-            scores = simulator.steps(key, start_step, step, self._n_at_once(step, last))
+            scores = simulator.steps(
+                key, start_step, step, self._n_at_once(step, None if block_length is None else last)
+            )
             for score in scores[:-1]:  # the states there are gone
                 step += 1
                 if block.add(step, score, None):
@@ -87,7 +89,7 @@ class Simulators:
         self._running = None  # until it is known where it gets
         ended = point.state is None and step == 0 and has_ended()
         deadline = perf_counter() + BLOCK_SECONDS
-        last = step + block_length
+        last = step + (block_length or BLOCK_LENGTH)
         while not ended and step < last:
             before = step
             ended = go_on()
@@ -98,10 +100,15 @@ class Simulators:
             self._running = Point(key, start_step, step, block.best, None, block.stored)
         return block.progress(step, ended=ended)
 
-    def _n_at_once(self, step: int, last: int) -> int:
-        """Make so many steps at once: up to where a state is stored, or the trajectory ends."""
-        last, sparse_freq = min(last, self._problem.n_steps), self._problem.sparse_freq
-        return min(last, step + sparse_freq - step % sparse_freq if sparse_freq else last) - step
+    def _n_at_once(self, step: int, last: int | None) -> int:
+        """Make so many steps at once: up to where a state is stored, or the trajectory ends.
+
+        Without another limit than their own, simulators make as many as they like to.
+        """
+        problem, likes = self._problem, self._live.simulator.steps_at_once
+        multiples = [size for size in (problem.sparse_freq if problem.traced else 0, likes or 0) if size]
+        most = likes or BLOCK_LENGTH if last is None else last - step
+        return min([most, problem.n_steps - step, *(size - step % size for size in multiples)])
 
     def put_down(self) -> None:
         """Save where the simulator is: somebody else wants it, or to know it."""

@@ -1,0 +1,1 @@
+"""Models that are programs of any language, with restart files."""

@@ -1,0 +1,218 @@
+"""A program that stays: it is told what to do by lines, and answers each with one.
+
+::
+
+    load PATH                     ok              take the state that is in this file
+    start SEED                    ok              take the state at t = 0 (asked if no `initial` is given)
+    branch SEED                   ok              seed the generator (asked with seeding = "branch")
+    step SEED T DT INNER          ok              go from T to T + DT by INNER steps; with seeding =
+                                                  "branch", SEED is 0
+    score                         ok 0.25         say the score
+    save PATH                     ok              write the state to this file
+    perturb SEED                  ok              change the state a little (asked if `perturb` is true)
+    ended T, reached T            ok 0 or ok 1    (asked if `ended`, `reached` are true)
+
+Any other answer than one that begins with ``ok`` is an error, and told. It must flush what it has answered, and end
+when its standard input ends. A program that dies or hangs is started again and told the same again, from the last
+state that it loaded or saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from pytams.models.program.launcher import emptied
+from pytams.models.program.names import as_environment, filled
+from pytams.models.program.programs import Command, ProgramError, Programs, last_lines, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytams.models.answers import Where
+    from pytams.models.program.declaration import Declaration
+    from pytams.models.program.work import Work
+
+_logger = logging.getLogger("pytams")
+
+
+class Piped:
+    """A program that stays. Parameters as of `Launched`."""
+
+    def __init__(self, declared: Declaration, work: Work, programs: Programs, place: Callable[[], Where]) -> None:
+        self._declared, self._work, self._programs, self._place = declared, work, programs, place
+        self._to, self._from = -1, -1
+        """Ends of the pipes to and from it."""
+        self._buffer = b""
+        self._told: list[str] = []
+        """What it was told since it loaded or saved a state, that first."""
+
+    # --- what a simulator does ----------------------------------------------------------------------------------
+
+    def start(self, seed: int) -> None:
+        """Take the state at t = 0."""
+        self._told.clear()
+        if self._declared.initial is None:
+            self._tell(f"start {seed}")
+        else:
+            self._tell(f"load {self._declared.at(self._declared.initial)}")
+
+    def load(self, folder: Path) -> None:
+        """Take a state."""
+        self._told.clear()
+        self._tell(f"load {folder / self._declared.restart}")
+
+    def save(self) -> Path:
+        """Have it write the state into a folder."""
+        file = emptied(self._work.next) / self._declared.restart
+        self._ask(f"save {file}")
+        if not file.exists():
+            raise ProgramError(f"it has answered ok, and not written {file.name}")
+        shutil.rmtree(self._work.state, ignore_errors=True)
+        self._work.next.rename(self._work.state)
+        self._told[:] = [f"load {self._work.state / self._declared.restart}"]
+        return self._work.state
+
+    def branch(self, seed: int) -> None:
+        """Seed its generator, if it has one of its own."""
+        if self._declared.seeding == "branch":
+            self._tell(f"branch {seed}")
+
+    def steps(self, seeds: Sequence[int] | None, t: float, dt: float, n: int) -> list[float]:
+        """Make steps, and give their scores."""
+        scores = []
+        for i in range(n):
+            seed = 0 if seeds is None else seeds[i]
+            self._tell(f"step {seed} {t + i * dt!r} {dt!r} {self._declared.inner_steps(dt)}")
+            scores.append(self.score())
+        return scores
+
+    def perturb(self, seed: int) -> None:
+        """Have it change the state a little."""
+        self._tell(f"perturb {seed}")
+
+    def score(self) -> float:
+        """Score of the state."""
+        return self._number("score")
+
+    def says(self, name: str) -> bool:
+        """Whether a trajectory has ended, or reached the event."""
+        return self._number(name) != 0.0
+
+    def close(self) -> None:
+        """End it: by the end of its input, or else."""
+        self._leave()
+        with suppress(ProgramError):
+            self._programs.wait(self._declared.launch.patience)
+        self._programs.close()
+
+    # --- lines --------------------------------------------------------------------------------------------------
+
+    def _number(self, line: str) -> float:
+        answer = self._ask(line)
+        try:
+            return float(answer)
+        except ValueError:
+            raise ProgramError(f"it answered {answer!r} to {line!r}, where a number should follow ok") from None
+
+    def _tell(self, line: str) -> None:
+        """Tell it what changes its state."""
+        self._ask(line)
+        self._told.append(line)
+
+    def _ask(self, line: str) -> str:
+        """Ask, and again from the last state if it does not answer."""
+        launch = self._declared.launch
+        for n_failed in range(launch.retries + 1):
+            try:
+                if self._from < 0:
+                    self._begin()
+                return self._answer(line)
+            except OSError as error:
+                failed: Exception = error
+            except ProgramError as error:
+                failed = error
+            explained = self._explained(failed, line)
+            self._leave()
+            self._programs.end()
+            if n_failed == launch.retries:
+                raise explained from failed
+            key, step = self._place()
+            _logger.info("run %d, slot %d, step %d: %s", *key[:2], step, failed)
+            sleep(launch.backoff * 2**n_failed)
+        raise AssertionError
+
+    def _begin(self) -> None:
+        """Start it, and bring it to where it was."""
+        self._work.make_ready(self._declared.lasting)
+        theirs_in, self._to = os.pipe()
+        self._from, theirs_out = os.pipe()
+        self._buffer = b""
+        try:
+            with self._work.err.open("wb") as stderr:
+                self._programs.start(self._command(), stdin=theirs_in, stdout=theirs_out, stderr=stderr)
+        finally:
+            os.close(theirs_in)
+            os.close(theirs_out)
+        for line in self._told:
+            self._answer(line)
+
+    def _command(self) -> Command:
+        lasting = self._declared.lasting
+        prefix = [filled(word, lasting) for word in self._declared.prefix]
+        program, *arguments = [filled(word, lasting) for word in self._declared.command]
+        found = str(self._declared.at(program)) if "/" in program else program
+        return Command([*prefix, found, *arguments], self._work.folder, as_environment(lasting))
+
+    def _answer(self, line: str) -> str:
+        """Say a line, and give what follows ``ok`` in the answer."""
+        with suppress(BrokenPipeError):  # it has ended: that is seen below
+            os.write(self._to, f"{line}\n".encode())
+        timeout = self._declared.launch.timeout
+        deadline = None if timeout is None else monotonic() + timeout
+        while b"\n" not in self._buffer:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            if not select.select([self._from], [], [], left)[0]:
+                raise ProgramError(f"no answer to {line!r} within {timeout:g} s ([launch] timeout)")
+            text = os.read(self._from, 2**16)
+            if not text:
+                status = self._programs.wait(self._declared.launch.patience)
+                raise ProgramError(f"no answer to {line!r}: {outcome(status, self._declared.launch.patience)}")
+            self._buffer += text
+        answer, _, self._buffer = self._buffer.partition(b"\n")
+        ok, _, rest = answer.decode(errors="replace").strip().partition(" ")
+        if ok != "ok":
+            raise ProgramError(f"it answered {answer.decode(errors='replace')!r:.200} to {line!r}")
+        return rest
+
+    def _leave(self) -> None:
+        """Let go of the pipes."""
+        for end in (self._to, self._from):
+            if end >= 0:
+                os.close(end)
+        self._to, self._from = -1, -1
+
+    def _explained(self, error: Exception, line: str) -> ProgramError:
+        """Say what failed, with what to paste to try it by hand, and the end of what it printed."""
+        key, step = self._place()
+        kept = self._work.keep(key, step, self._declared.lasting)
+        self._work.log(key, step)
+        command, told = self._command(), "\n".join([*self._told, line])
+        if kept is not None:
+            command = command.moved(self._work.scratch, kept)
+            told = told.replace(str(self._work.scratch), str(kept))
+            (kept / "told").write_text(f"{told}\n", encoding="utf-8")
+        said = last_lines(self._work.err)
+        lines = [
+            str(error),
+            f"To try it by hand: {command}{'' if kept is None else f' < {kept}/told'}",
+            f"Its log: {kept}.err" if kept else "(with a run directory, its folder and log would have been kept)",
+            f"Its standard error ends with:\n{said}" if said else "It has written nothing to its standard error.",
+        ]
+        return ProgramError("\n".join(lines))

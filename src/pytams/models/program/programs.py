@@ -1,0 +1,203 @@
+"""Starting programs by a supervisor, waiting for them, and ending them."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from pytams.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytams.models.program.launch import Launch
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_LAST_LINES = 20
+_LOG_BYTES = 2**14
+
+
+class ProgramError(Exception):
+    """A program could not be started, failed, or did not do what it should."""
+
+
+class Command(NamedTuple):
+    """What is started."""
+
+    words: list[str]
+    folder: Path
+    """The working folder."""
+    variables: Mapping[str, str]
+    """Environment variables, beside those that all have."""
+
+    def __str__(self) -> str:
+        """Give the line to paste into a shell."""
+        variables = (f"{name}={shlex.quote(value)}" for name, value in self.variables.items())
+        return f"cd {shlex.quote(str(self.folder))} && {' '.join([*variables, shlex.join(self.words)])}"
+
+    def moved(self, old: Path, new: Path) -> Command:
+        """Give the same with another folder in the place of one."""
+        words = [word.replace(str(old), str(new)) for word in self.words]
+        variables = {name: value.replace(str(old), str(new)) for name, value in self.variables.items()}
+        return Command(words, Path(str(self.folder).replace(str(old), str(new))), variables)
+
+
+class Programs:
+    """Programs of one simulator, one at a time, in process groups of their own.
+
+    Parameters
+    ----------
+    scratch
+        The simulator's folder, removed by the supervisor if this process is killed.
+    launch
+        How programs are launched.
+    """
+
+    def __init__(self, scratch: Path, launch: Launch) -> None:
+        self._scratch, self._launch = scratch, launch
+        self._link: socket.socket | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+        self._status: int | None = None
+        self.is_running = False
+
+    def start(
+        self, command: Command, *, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes] | int
+    ) -> None:
+        """Start a program.
+
+        Raises
+        ------
+        ProgramError
+            If it cannot be started.
+        """
+        link = self._link or self._open()
+        message = {"start": command.words, "cwd": str(command.folder), "env": dict(command.variables)}
+        descriptors = [one if isinstance(one, int) else one.fileno() for one in (stdin, stdout, stderr)]
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            n_sent = socket.send_fds(link, [data], descriptors)
+            link.sendall(data[n_sent:])
+        except OSError as error:
+            self.close()
+            raise ProgramError(f"its supervisor has ended ({error.strerror})") from error
+        self._status, self.is_running = None, True
+
+    def _open(self) -> socket.socket:
+        """Start the supervisor."""
+        ours, theirs = socket.socketpair()
+        arguments = [str(theirs.fileno()), str(self._scratch), str(self._launch.patience)]
+        try:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_SUPERVISOR), *arguments],
+                pass_fds=[theirs.fileno()],
+                env=_environment(self._launch),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            ours.close()
+            raise StoreError(f"no process can be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        self._link, self._buffer = ours, b""
+        return ours
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Wait for the program: its exit code, or minus the signal that ended it; None if it still runs.
+
+        Raises
+        ------
+        ProgramError
+            If it could not be started, or its supervisor was killed.
+        """
+        deadline = None if seconds is None else monotonic() + seconds
+        while self.is_running:
+            message = self._receive(None if deadline is None else max(0.0, deadline - monotonic()))
+            if message is None:
+                return None
+            self.is_running = False
+            if "failed" in message:
+                raise ProgramError(f"it cannot be started: {message['failed']}")
+            self._status = message["status"]
+        return self._status
+
+    def _receive(self, seconds: float | None) -> dict[str, Any] | None:
+        assert self._link is not None
+        while b"\n" not in self._buffer:
+            if not select.select([self._link], [], [], seconds)[0]:
+                return None
+            try:
+                text = self._link.recv(2**16)
+            except OSError:
+                text = b""
+            if not text:
+                self.close()
+                raise ProgramError("its supervisor has ended, and with it the program: was it killed?")
+            self._buffer += text
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def end(self) -> int | None:
+        """End the program, and all that it has started: SIGTERM, and after a while SIGKILL."""
+        if self.is_running and self._link is not None:
+            with suppress(OSError):
+                self._link.sendall(json.dumps({"end": self._launch.patience}).encode() + b"\n")
+            with suppress(ProgramError):
+                return self.wait()
+        return self._status
+
+    def close(self) -> None:
+        """End everything, the supervisor too."""
+        link, self._link = self._link, None
+        process, self._supervisor = self._supervisor, None
+        self.is_running = False
+        if link is not None:
+            link.close()
+        if process is not None:
+            process.wait()
+
+
+def _environment(launch: Launch) -> dict[str, str]:
+    """Give the environment that programs have."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in launch.clear_env)
+    }
+    return kept if launch.threads is None else kept | {"OMP_NUM_THREADS": str(launch.threads)}
+
+
+def outcome(status: int | None, timeout: float | None) -> str:
+    """Say what became of a program that failed."""
+    if status is None:
+        return f"it has not ended within {timeout:g} s ([launch] timeout)"
+    if status >= 0:
+        return f"it ended with exit code {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"it was ended by {name}"
+
+
+def last_lines(*logs: Path) -> str:
+    """Quote the end of the first log that has anything in it."""
+    for log in logs:
+        with suppress(OSError):
+            text = log.read_bytes()[-_LOG_BYTES:].decode(errors="replace").rstrip()
+            if text:
+                return "\n".join(text.splitlines()[-_LAST_LINES:])
+    return ""

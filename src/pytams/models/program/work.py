@@ -1,0 +1,120 @@
+"""Where a program works: a folder of its own, with the study's files; and what is kept of its output."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytams.models.program.names import filled_template
+from pytams.models.program.programs import ProgramError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytams.core.segments import SegmentKey
+    from pytams.models.program.declaration import Declaration
+
+
+class InputChangedError(ProgramError):
+    """A file of the study is not what it was."""
+
+
+class Work:
+    """A working folder, and logs.
+
+    Parameters
+    ----------
+    declared
+        Says which files there are.
+    noted
+        Size and time of each file when the study was begun or resumed.
+    scratch
+        The folder of the simulator.
+    logs
+        Where output is kept; None: nowhere.
+    """
+
+    def __init__(
+        self, declared: Declaration, noted: Mapping[str, tuple[int, int]], scratch: Path, logs: Path | None
+    ) -> None:
+        self._declared, self._noted, self._logs = declared, noted, logs
+        self.scratch = scratch
+        self.folder = scratch / "work"
+        self.state, self.next = scratch / "state", scratch / "next"
+        """Folders of the state, and of the one that is being written."""
+        self.out, self.err = scratch / "out", scratch / "err"
+        self._templates = {
+            name: declared.at(path).read_text(encoding="utf-8") for path, name in _named(declared.templates).items()
+        }
+
+    def make_ready(self, values: Mapping[str, Any]) -> None:
+        """Empty the folder, and fill it: with links to inputs, and templates with these values."""
+        self._check_files()
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        for path in self._declared.inputs:
+            link = self.folder / _inside(path)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(self._declared.at(path))
+        self._fill(self.folder, values)
+
+    def _fill(self, folder: Path, values: Mapping[str, Any]) -> None:
+        for name, text in self._templates.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)  # it may be linked, as an input
+            file.write_text(filled_template(text, values), encoding="utf-8")
+
+    def _check_files(self) -> None:
+        for path, noted in self._noted.items():
+            if note(path) != noted:
+                raise InputChangedError(
+                    f"{path} has changed since this study was begun or resumed, or is gone: put it back, and resume"
+                )
+
+    def log(self, key: SegmentKey, step: int) -> Path | None:
+        """Keep the output: ``.out`` and ``.err``; where it is kept."""
+        if self._logs is None or not self.err.exists():
+            return None
+        kept = self._kept(key, step)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        for file in (self.out, self.err):
+            shutil.copyfile(file, kept.with_name(f"{kept.name}.{file.name}"))
+        return kept
+
+    def _kept(self, key: SegmentKey, step: int) -> Path:
+        assert self._logs is not None
+        return self._logs / str(key.run) / str(key.slot) / str(key.branch) / str(step)
+
+    def keep(self, key: SegmentKey, step: int, values: Mapping[str, Any]) -> Path | None:
+        """Keep all that a launch had, so that it can be tried by hand; where it is kept."""
+        if self._logs is None:
+            return None
+        kept = self._kept(key, step)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(self.scratch, kept, symlinks=True)
+        moved = {name: str(value).replace(str(self.scratch), str(kept)) for name, value in values.items()}
+        self._fill(kept / self.folder.name, moved)
+        return kept
+
+
+def note(path: str) -> tuple[int, int]:
+    """Take note of a file: its size, and the time of its last change; zeros if it is gone."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _named(templates: list[str] | dict[str, str]) -> dict[str, str]:
+    return templates if isinstance(templates, dict) else {path: _inside(path) for path in templates}
+
+
+def _inside(path: str) -> str:
+    """Say what a file is called in the working folder: as it is in the study's, or its name if it is elsewhere."""
+    is_inside = not Path(path).is_absolute() and ".." not in Path(path).parts
+    return path if is_inside else Path(path).name
