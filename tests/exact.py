@@ -12,6 +12,8 @@ import pytams
 from pytams import SDE
 
 DOUBLE_WELL_2D = {2: 5.517e-6, 4: 5.520e-4, 6: 2.395e-3, 8: 4.903e-3, 10: 7.596e-3}
+DOUBLE_WELL_2D_COUPLED = {2: 3.759e-6, 4: 4.455e-4, 8: 4.537e-3, 10: 7.201e-3}
+"""The same chain, looked at every 10 steps of 0.01."""
 DOUBLE_WELL_1D = {2: 2.716e-10, 4: 9.970e-7, 6: 9.852e-6, 8: 2.628e-5, 10: 4.525e-5}
 ORNSTEIN_UHLENBECK = {2: 3.801e-1, 3: 4.939e-2, 4: 1.948e-3, 5: 2.582e-5, 6: 1.204e-7}
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pytams.core.selection import Variant
     from pytams.core.settings import Settings
     from pytams.models.plain.model import Model
+    from pytams.models.program.launch import Launch
+    from pytams.models.program.program import Program
     from pytams.models.sde.model import SDE
     from pytams.models.simulator import migrate as migrate
     from pytams.models.simulator.simulator import Simulator
@@ -54,6 +56,8 @@ _HOMES = {
     "pytams.core.selection": ["Variant"],
     "pytams.core.settings": ["Settings"],
     "pytams.models.plain.model": ["Model"],
+    "pytams.models.program.launch": ["Launch"],
+    "pytams.models.program.program": ["Program"],
     "pytams.models.sde.model": ["SDE"],
     "pytams.models.simulator.simulator": ["Simulator"],
     "pytams.sqldb.errors": ["LedgerError", "NoIterationError", "NoLedgerError", "NoTrajectoryError"],
@@ -71,6 +75,7 @@ __all__ = [
     "TAMS",
     "Engine",
     "Journal",
+    "Launch",
     "LedgerError",
     "Model",
     "ModelError",
@@ -78,6 +83,7 @@ __all__ = [
     "NoLedgerError",
     "NoTrajectoryError",
     "Observer",
+    "Program",
     "PytamsError",
     "Result",
     "RunDirectoryError",

@@ -7,7 +7,8 @@ import pytest
 
 import pytams
 from exact import Walk
-from pytams.cli.config import Config, in_toml_names
+from pytams.cli.config import Config
+from pytams.cli.keys import in_toml_names
 from pytams.core.errors import Name
 
 MODEL = """

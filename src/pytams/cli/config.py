@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pytams.cli.keys import KEYS, Session, in_toml_names
+from pytams.cli.model import ModelKind, as_written, is_ours, made, of_study
 from pytams.core.errors import RunDirectoryError, SettingsError
-from pytams.core.settings import Checked, Positive, RunArguments, Settings, joined, nearest
+from pytams.core.settings import Checked, RunArguments, Settings, joined, nearest
 from pytams.core.text import printable
 from pytams.engine.making import engine_maker
 from pytams.engine.options import Cluster, Runner
-from pytams.models.loading import make_model
+from pytams.models.program.launch import Launch
 from pytams.storage.options import States, Storage
 from pytams.tams.tams import TAMS
 
@@ -30,69 +32,8 @@ if TYPE_CHECKING:
 Group = TypeVar("Group", bound=Checked)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session(Checked):
-    """What concerns this process alone."""
-
-    walltime: Positive | None = None
-    loglevel: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
-    logfile: str | None = None
-    verify: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelClass(Checked):
-    """Where the model's class is."""
-
-    reference: str
-
-
-KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
-    "tams": {
-        "ntrajectories": (Settings, "n_trajectories"),
-        "ndiscard": (Settings, "n_discard"),
-        "nsplititer": (Settings, "max_branchings"),
-        "nruns": (RunArguments, "n_runs"),
-        "seed": (RunArguments, "seed"),
-        "walltime": (Session, "walltime"),
-        "loglevel": (Session, "loglevel"),
-        "logfile": (Session, "logfile"),
-        "verify": (Session, "verify"),
-    },
-    "trajectory": {
-        "end_time": (Settings, "end_time"),
-        "step_size": (Settings, "step_size"),
-        "targetscore": (Settings, "target_score"),
-        "sparse_freq": (Storage, "sparse_freq"),
-    },
-    "runner": {
-        "type": (Runner, "type"),
-        "block_length": (Runner, "block_length"),
-        "nthreads": (Runner, "threads"),
-        "nworkers": (Runner, "n_workers"),
-        "batch": (Runner, "batch"),
-        "block_seconds": (Runner, "seconds"),
-        "block_timeout": (Runner, "timeout"),
-        "runs_at_once": (Runner, "runs_at_once"),
-    },
-    "states": {name: (States, name) for name in States.names()},
-    "dask": {name: (Cluster, name) for name in Cluster.names() if name != "options"},
-    "database": {
-        "url": (Storage, "database_url"),
-        "archive_discarded": (Storage, "archive_discarded"),
-        "checkpoint_interval": (Storage, "checkpoint_interval"),
-    },
-    "model": {"class": (ModelClass, "reference")},
-}
-"""Every key of every section, and the setting that it is."""
-
-TOML_NAMES = {name: f"[{section}] {key}" for section, keys in KEYS.items() for key, (_, name) in keys.items()} | {
-    "model": "[model] class",
-    "arguments": "[model]",
-}
-"""What a setting is called in the file."""
-
-
+_HOW = {"runner", "dask", "launch"}
+"""Sections that change no bit of the result, and stand in a run directory."""
 _SAID_AGAIN = {"database_url", "checkpoint_interval", "store", "local"}
 _DASK_FROM_STUDY = {"backend", "minimum"}
 """What is taken of ``[dask]`` from a run directory. The rest names commands, files and machines: a directory may come
@@ -126,19 +67,22 @@ class Config:
         self.cluster = self._make(Cluster, values)
         self.states = self._make(States, values)
         self._storage = self._make(Storage, values)
-        self._model = self._make(ModelClass, values)
+        self._model = self._make(ModelKind, values)
+        self._launch = self._make(Launch, values, "launch.")
         self._wrong += unknown
         self.model_arguments: dict[str, Any] = {
-            key: value for key, value in table.get("model", {}).items() if key not in KEYS["model"]
+            key: value for key, value in table.get("model", {}).items() if not is_ours(key, table["model"])
         }
         """What the model's constructor gets."""
+        if table.get("launch") and self._model is not None and self._model.kind == "class":
+            self._wrong.append(SettingsError("[launch]", "this is for programs, [model] type = 'program'"))
         if self._wrong:
             raise in_toml_names(joined(self._wrong))
 
-    def _make(self, group: type[Group], values: dict[type[Checked], dict[str, Any]]) -> Group:
-        made, wrong = group.check({name: v for name, v in values.get(group, {}).items() if v is not None})
-        self._wrong += wrong
-        return made  # type: ignore[return-value] # None only if something is wrong, which is raised at the end
+    def _make(self, group: type[Group], values: dict[type[Checked], dict[str, Any]], prefix: str = "") -> Group:
+        found, wrong = group.check({name: v for name, v in values.get(group, {}).items() if v is not None})
+        self._wrong += [error.renamed({}, lambda name: prefix + name) for error in wrong]
+        return found  # type: ignore[return-value] # None only if something is wrong, which is raised at the end
 
     @classmethod
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
@@ -149,11 +93,15 @@ class Config:
         return cls(table, path.absolute().parent)
 
     @classmethod
-    def of_study(cls, info: StudyInfo, overrides: Iterable[str] = (), settings_file: Path | None = None) -> Config:
+    def of_study(
+        cls, directory: Path, info: StudyInfo, overrides: Iterable[str] = (), settings_file: Path | None = None
+    ) -> Config:
         """Rebuild the settings of a study in a run directory; what may not change is refused when it is opened.
 
         Parameters
         ----------
+        directory
+            Where it is.
         info
             What the directory says.
         overrides
@@ -174,14 +122,13 @@ class Config:
             "seed": info.seed,
             "sparse_freq": info.sparse_freq,
             "archive_discarded": info.archive_discarded,
-            "reference": info.model.reference,
             **info.states.to_dict(),
         }
         table: dict[str, dict[str, Any]] = {
             section: {key: known[name] for key, (_, name) in keys.items() if name in known}
             for section, keys in KEYS.items()
         }
-        table["model"] = info.model.arguments | table["model"]
+        folder, table["model"] = of_study(info, directory)
         unsaid: set[str] = set()
         if settings_file is None:
             unsaid = _take_from_study(table, info.runner)
@@ -189,7 +136,7 @@ class Config:
             _take_from_file(table, _read(settings_file))
         for override in overrides:
             _override(table, override)
-        config = cls(table, Path())
+        config = cls(table, folder)
         unsaid -= table["dask"].keys()
         if unsaid and config.runner.type == "dask":
             names = sorted(unsaid)
@@ -208,15 +155,16 @@ class Config:
 
     def storage(self, path: Path, *, force: bool = False) -> Storage:
         """Say how the study is to be written."""
-        where, colon, name = self._model.reference.rpartition(":")
-        if where.endswith(".py"):
-            where = str((self._folder / where).resolve())
+        reference, arguments = as_written(self._model, self.model_arguments, self._folder, path)
+        how = {"runner": _changed("runner", self.runner), "dask": _dask(self.cluster)}
+        if self._model.kind == "program":
+            how["launch"] = _changed("launch", self._launch)
         return replace(
             self._storage,
             path=path,
-            model_reference=f"{where}{colon}{name}",
-            model_arguments=self.model_arguments,
-            runner={"runner": _changed("runner", self.runner), "dask": _dask(self.cluster)},
+            model_reference=reference,
+            model_arguments=arguments,
+            runner=how,
             runs_at_once=self.runner.runs_at_once,
             force=force,
         )
@@ -231,8 +179,8 @@ class Config:
             raise in_toml_names(error) from error
 
     def make_model(self) -> Steppable:
-        """Import the model's class and make the model from the other keys of ``[model]``."""
-        return make_model(self._model.reference, self.model_arguments, self._folder)
+        """Make the model, of its class or of the program, from the other keys of ``[model]``."""
+        return made(self._model, self.model_arguments, self._launch, self._folder)
 
     @property
     def engine(self) -> Callable[[Problem], Engine]:
@@ -251,7 +199,7 @@ def _sorted(table: dict[str, Any]) -> tuple[dict[type[Checked], dict[str, Any]],
         if not isinstance(keys, dict):
             raise SettingsError(f"[{section}]", f"{keys!r} is not a section")
         for key, value in keys.items():
-            if key in KEYS[section]:
+            if key in KEYS[section] and (section != "model" or is_ours(key, keys)):
                 group, name = KEYS[section][key]
                 values.setdefault(group, {})[name] = value
             elif section == "dask":
@@ -259,16 +207,6 @@ def _sorted(table: dict[str, Any]) -> tuple[dict[type[Checked], dict[str, Any]],
             elif section != "model":
                 unknown.append(SettingsError(f"[{section}] {key}", f"unknown key; {nearest(key, KEYS[section])}"))
     return values, unknown
-
-
-def in_toml_names(error: SettingsError) -> SettingsError:
-    """Name settings as they are named in the file: with its section first, without it in the text."""
-    return error.renamed({name: toml_name.split()[-1] for name, toml_name in TOML_NAMES.items()}, _toml_name)
-
-
-def _toml_name(setting: str) -> str:
-    of, dot, argument = setting.partition(".")
-    return f"[model] {argument}" if of == "arguments" and dot else TOML_NAMES.get(setting, setting)
 
 
 def _changed(section: str, group: Checked) -> dict[str, Any]:
@@ -295,7 +233,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _take_from_study(table: dict[str, dict[str, Any]], stored: dict[str, dict[str, Any]]) -> set[str]:
     """Take the settings of the engine from a run directory, and return the keys that its user has to say again."""
     for section, keys in stored.items():
-        if section not in {"runner", "dask"}:
+        if section not in _HOW:
             raise RunDirectoryError(
                 f"study.json: runner.{section} is nothing that a run directory may say: was it edited?"
             )
@@ -310,7 +248,7 @@ def _take_from_file(table: dict[str, dict[str, Any]], said: dict[str, Any]) -> N
     """Take what concerns no bit of the result from a file of the user's."""
     for section, keys in KEYS.items():
         theirs = said.get(section, {})
-        if section in {"runner", "dask"} or not isinstance(theirs, dict):
+        if section in _HOW or not isinstance(theirs, dict):
             table[section] = theirs
         else:
             mine = [key for key, (group, name) in keys.items() if group is Session or name in _SAID_AGAIN]

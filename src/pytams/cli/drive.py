@@ -105,7 +105,7 @@ def go_on(
 
     info = read_manifest(directory / "study.json")
     overrides = [*settings, *([] if url is None else [f"database.url={url}"])]
-    config = Config.of_study(info, overrides, settings_file)
+    config = Config.of_study(directory, info, overrides, settings_file)
     storage = config.storage(directory, force=force)
     RunDirectory(directory, storage.database_url)  # what is refused is refused before any of it is executed
     keeper_of(directory, info, config.states)

@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 import pytams
-from pytams.cli.config import Config, in_toml_names
+from pytams.cli.config import Config
 from pytams.cli.drive import InterruptError, drive, go_on
+from pytams.cli.keys import in_toml_names
 from pytams.cli.new import write_example
 from pytams.cli.output import STANDARD_ERROR, keep_from_models, open_standard_files, say, say_aside
 from pytams.core.errors import RunDirectoryError, SettingsError

@@ -32,6 +32,10 @@ def engine_maker(runner: Runner, cluster: Cluster) -> Callable[[Problem], Engine
         "seconds": runner.seconds,
         "timeout": runner.timeout,
     }
+    if runner.type == "launch":
+        from pytams.engine.launches import Launches  # noqa: PLC0415 - what only programs need
+
+        return partial(Launches, slots=runner.slots, seconds=runner.seconds)
     if runner.type == "process":
         from pytams.engine.processes import Processes  # noqa: PLC0415 - what only workers need
 

@@ -16,17 +16,26 @@ TASK_SECONDS = 0.5
 class Runner(Checked):
     """``[runner]``: which engine, and what it is given; each engine says what these mean."""
 
-    type: Literal["inprocess", "process", "dask"] = "inprocess"
+    type: Literal["inprocess", "process", "dask", "launch"] = "inprocess"
     block_length: Count | None = None
     threads: Count = 1
     n_workers: Count | None = None
+    slots: Count | None = None
     batch: Count = 1
     seconds: Positive = TASK_SECONDS
     timeout: Positive | None = None
     runs_at_once: Count | None = None
 
     def check_together(self) -> None:
-        """Refuse to end what cannot be ended."""
+        """Refuse to end what cannot be ended, and what means nothing."""
+        if self.type == "launch" and self.timeout is not None:
+            raise SettingsError("timeout", "this ends workers; launches are ended by [launch] timeout")
+        if self.type == "launch" and self.n_workers is not None:
+            raise SettingsError(
+                "n_workers", "this is for workers; say by ", Name("slots"), " how many launches there are at once"
+            )
+        if self.type != "launch" and self.slots is not None:
+            raise SettingsError("slots", "this is for ", Name("type"), " = 'launch'")
         if self.type == "inprocess" and self.timeout is not None:
             raise SettingsError(
                 "timeout",

@@ -81,6 +81,14 @@ def problem_of(name: str, packed: bytes) -> Problem:
     return _problems[name]
 
 
+def forget(name: str) -> None:
+    """Close what the threads of a problem have open."""
+    for own in [own for own in [*_problems] if own.startswith(f"{name} ")]:
+        _problems.pop(own, None)
+        if own in _open:
+            _open.pop(own).close()
+
+
 def begin_again(name: str, packed: bytes, beginnings: Sequence[Beginning]) -> list[Outline]:
     """Compute beginnings again, on the side."""
     return outlines(problem_of(name, packed), beginnings)

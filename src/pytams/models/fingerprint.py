@@ -53,7 +53,7 @@ def source_files(model: Any) -> list[Path]:
     equation = getattr(model, "equation", None)
     if isinstance(equation, Equation):
         found += files_of([equation.functions, equation.initial])
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *getattr(model, "made_of_files", [])]))
 
 
 def code_without_file(model: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytams.models.fingerprint import arguments_made_with, code_without_file, constructor
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Self
 
 
@@ -27,6 +28,11 @@ class Made:
     def name(self) -> str:
         """What messages and results call it."""
         return type(self).__name__
+
+    @property
+    def made_of_files(self) -> list[Path]:
+        """Files that it consists of, beside its code."""
+        return []
 
     @property
     def made_of(self) -> dict[str, str]:

@@ -32,7 +32,8 @@ def file_of(reference: str, folder: Path) -> Path | None:
         return path if path.is_file() else None
     importlib.invalidate_caches()
     specs = [*_specs(where, sys.path)]
-    return _origin(specs[-1]) if len(specs) == len(where.split(".")) else None
+    found = _origin(specs[-1]) if len(specs) == len(where.split(".")) else None
+    return None if found is None or found.is_relative_to(_PYTAMS) else found
 
 
 def source_hashes(files: Iterable[Path]) -> dict[str, str]:
@@ -49,11 +50,11 @@ def source_hashes(files: Iterable[Path]) -> dict[str, str]:
     importlib.invalidate_caches()
     roots = [path.resolve() for path in files]
     waiting = [*roots]
-    found: dict[Path, bytes] = {}
+    found: dict[Path, str] = {}
     while waiting:
         path = waiting.pop()
         if path not in found:
-            found[path], tree = _read(path)
+            found[path], tree = _hashed(path)
             waiting += [*_packages(path), *_imported(path, tree, roots)]
     hashes: dict[str, str] = {}
     n_of_name: Counter[str] = Counter()
@@ -61,7 +62,7 @@ def source_hashes(files: Iterable[Path]) -> dict[str, str]:
         name = _name(path)
         n_of_name[name] += 1
         key = name if n_of_name[name] == 1 else f"{name} ({n_of_name[name]})"
-        hashes[key] = hashlib.sha256(found[path]).hexdigest()
+        hashes[key] = found[path]
     return hashes
 
 
@@ -102,11 +103,17 @@ def _packages(path: Path) -> list[Path]:
     return [folder / "__init__.py" for folder in path.parents if folder.is_relative_to(top)]
 
 
+def _hashed(path: Path) -> tuple[str, ast.Module]:
+    """Hash what of a file is executed where it is imported, and parse it if it is Python."""
+    if path.suffix != ".py":  # and maybe large
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), ast.Module([], [])
+    content, tree = _read(path)
+    return hashlib.sha256(content).hexdigest(), tree
+
+
 def _read(path: Path) -> tuple[bytes, ast.Module]:
-    """Read what of a file is executed where it is imported, and parse it if it is Python."""
     content = path.read_bytes()
-    if path.suffix != ".py":
-        return content, ast.Module([], [])
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):  # the import will say so

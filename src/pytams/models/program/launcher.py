@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from pytams.models.program.names import as_environment, filled
@@ -74,10 +73,10 @@ class Launcher:
                 raise
             except (ProgramError, OSError) as error:
                 self.work.log(key, at)
-                if n_failed == launch.retries:
+                if n_failed == launch.retries or self._programs.stopped.is_set():
                     raise self._explained(error, command, values, (key, at)) from error
                 _logger.info("%s: run %d, slot %d, step %d: %s", command.words[0], *key[:2], at, error)
-                sleep(launch.backoff * 2**n_failed)
+                self._programs.stopped.wait(launch.backoff * 2**n_failed)
             else:
                 if launch.logs == "all":
                     self.work.log(key, at)

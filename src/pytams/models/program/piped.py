@@ -25,7 +25,7 @@ import select
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from pytams.models.program.launcher import emptied
@@ -141,11 +141,11 @@ class Piped:
             explained = self._explained(failed, line)
             self._leave()
             self._programs.end()
-            if n_failed == launch.retries:
+            if n_failed == launch.retries or self._programs.stopped.is_set():
                 raise explained from failed
             key, step = self._place()
             _logger.info("run %d, slot %d, step %d: %s", *key[:2], step, failed)
-            sleep(launch.backoff * 2**n_failed)
+            self._programs.stopped.wait(launch.backoff * 2**n_failed)
         raise AssertionError
 
     def _begin(self) -> None:

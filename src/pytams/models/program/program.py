@@ -43,7 +43,7 @@ class Program(Simulator):
         self.seeding, self.when = self.declared.seeding, self.declared.when
         self.steps_at_once = self.declared.steps_per_launch
         if noted is None:
-            noted = {str(path): note(str(path)) for path in self.files}
+            noted = {str(path): note(str(path)) for path in self.made_of_files}
         self._noted = noted
         self._arguments = (), {**self.declared.to_dict(), "noted": noted}  # so that workers compare with these
         self._way: Way | None = None
@@ -59,7 +59,7 @@ class Program(Simulator):
         return {name: described(value) for name, value in self.declared.made_of().items()}
 
     @property
-    def files(self) -> list[Path]:
+    def made_of_files(self) -> list[Path]:
         """The files that it consists of."""
         return self.declared.files()
 

@@ -13,13 +13,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Event, Lock, get_ident
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from pytams.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pytams.models.program.launch import Launch
 
@@ -71,6 +73,11 @@ class Programs:
         self._buffer = b""
         self._status: int | None = None
         self.is_running = False
+        self.stopped = Event()
+        """Set when nothing is to be started any more."""
+        self._saying = Lock()
+        self._thread = get_ident()
+        _ALL.add(self)
 
     def start(
         self, command: Command, *, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes] | int
@@ -82,17 +89,20 @@ class Programs:
         ProgramError
             If it cannot be started.
         """
-        link = self._link or self._open()
         message = {"start": command.words, "cwd": str(command.folder), "env": dict(command.variables)}
         descriptors = [one if isinstance(one, int) else one.fileno() for one in (stdin, stdout, stderr)]
         data = json.dumps(message).encode() + b"\n"
-        try:
-            n_sent = socket.send_fds(link, [data], descriptors)
-            link.sendall(data[n_sent:])
-        except OSError as error:
-            self.close()
-            raise ProgramError(f"its supervisor has ended ({error.strerror})") from error
-        self._status, self.is_running = None, True
+        with self._saying:
+            if self.stopped.is_set():
+                raise ProgramError("nothing is started any more: the study is being closed")
+            link = self._link or self._open()
+            try:
+                n_sent = socket.send_fds(link, [data], descriptors)
+                link.sendall(data[n_sent:])
+            except OSError as error:
+                self.close()
+                raise ProgramError(f"its supervisor has ended ({error.strerror})") from error
+            self._status, self.is_running = None, True
 
     def _open(self) -> socket.socket:
         """Start the supervisor."""
@@ -152,12 +162,20 @@ class Programs:
 
     def end(self) -> int | None:
         """End the program, and all that it has started: SIGTERM, and after a while SIGKILL."""
-        if self.is_running and self._link is not None:
-            with suppress(OSError):
-                self._link.sendall(json.dumps({"end": self._launch.patience}).encode() + b"\n")
-            with suppress(ProgramError):
-                return self.wait()
+        self._say_end()
+        with suppress(ProgramError):
+            return self.wait()
         return self._status
+
+    def stop(self) -> None:
+        """Let nothing be started any more, and end what runs; whoever waits for it is told. For another thread."""
+        self.stopped.set()
+        self._say_end()
+
+    def _say_end(self) -> None:
+        with self._saying, suppress(OSError):
+            if self.is_running and self._link is not None:
+                self._link.sendall(json.dumps({"end": self._launch.patience}).encode() + b"\n")
 
     def close(self) -> None:
         """End everything, the supervisor too."""
@@ -168,6 +186,16 @@ class Programs:
             link.close()
         if process is not None:
             process.wait()
+
+
+_ALL: WeakSet[Programs] = WeakSet()
+
+
+def stop_those_of(threads: Iterable[int | None]) -> None:
+    """Stop the programs that threads have started."""
+    idents = {*threads}
+    for programs in [one for one in _ALL if one._thread in idents]:  # noqa: SLF001 - of this module
+        programs.stop()
 
 
 def _environment(launch: Launch) -> dict[str, str]:

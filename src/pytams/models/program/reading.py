@@ -93,14 +93,14 @@ def read(reading: Reading, path: Path, n: int) -> list[float]:
                 size = n * np.dtype(reading.format).itemsize
                 data = file.read(size)
             if len(data) < size:
-                raise ProgramError(f"{_short(path)} is truncated: {reading.offset + size} bytes are needed")
+                raise ProgramError(f"{_called(reading, path)} is truncated: {reading.offset + size} bytes are needed")
             return list(map(float, np.frombuffer(data, reading.format)))
     except FileNotFoundError as error:
-        raise ProgramError(f"there is no {_short(path)} to read a score from") from error
+        raise ProgramError(f"there is no {_called(reading, path)} to read a score from") from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise ProgramError(f"{_short(path)} cannot be read as {reading.format}: {_said(error)}") from error
+        raise ProgramError(f"{_called(reading, path)} cannot be read as {reading.format}: {_said(error)}") from error
     if len(found) < n:
-        raise ProgramError(f"{_short(path)} has {len(found)} of the {n} numbers that should be there")
+        raise ProgramError(f"{_called(reading, path)} has {len(found)} of the {n} numbers that should be there")
     return found[len(found) - n :]
 
 
@@ -108,8 +108,8 @@ def _said(error: BaseException) -> str:
     return f"there is no {error}" if isinstance(error, KeyError) else str(error)
 
 
-def _short(path: Path) -> str:
-    return "/".join(path.parts[-2:])
+def _called(reading: Reading, path: Path) -> str:
+    return "what it printed" if reading.file is None else path.name
 
 
 def _from_text(reading: Reading, path: Path) -> list[float]:
