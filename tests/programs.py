@@ -20,8 +20,8 @@ EXAMPLES = ROOT / "examples" / "programs"
 WELL = ["--restart", "{restart}", "--seed", "{seed}", "--steps", "{steps}", "--inner", "{inner}", "--out", "{next}"]
 BY_BRANCH = [*WELL, "--branch", "{branch}"]
 IN_FORTRAN = ["./dw_fortran", "{restart}", "{seed}", "{branch}", "{steps}", "{inner}", "{next}"]
-PRINTED = {"score": {"format": "text"}, "initial_score": 0.0}
-AT_THE_END = {"score": {"file": "{next}", "format": "f8", "offset": 32}}
+PRINTED: dict[str, Any] = {"score": {"format": "text"}, "initial_score": 0.0}
+AT_THE_END: dict[str, Any] = {"score": {"file": "{next}", "format": "f8", "offset": 32}}
 
 FAULTY = r"""
 /* Does what ./dw does, but for accidents: which, and how likely each is, says the environment. */
@@ -55,7 +55,7 @@ int main(int argc, char **argv) {
 """
 
 
-def needs(*programs: str) -> Any:
+def needs(*programs: str) -> pytest.MarkDecorator:
     """Skip where a compiler is missing."""
     missing = [program for program in programs if shutil.which(program) is None]
     return pytest.mark.skipif(bool(missing), reason=f"there is no {', '.join(missing)} here")

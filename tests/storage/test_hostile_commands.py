@@ -350,7 +350,7 @@ def test_settings_that_are_not_taken(
 
 def test_arguments_do_not_choose_another_class(directory: Path, tmp_path: Path) -> None:
     edit_study(directory, lambda content: content["model"].update(arguments={"class": f"{tmp_path}/other.py:X"}))
-    config = Config.of_study(read_manifest(directory / "study.json"))
+    config = Config.of_study(directory, read_manifest(directory / "study.json"))
     assert config.storage(directory).model_reference == f"{directory}/model.py:Walk"
 
 
@@ -368,21 +368,21 @@ def test_settings_that_are_said_again(directory: Path, tmp_path: Path) -> None:
     edit_study(directory, lambda content: content.update(runner=stored))
     info = read_manifest(directory / "study.json")
     with pytest.raises(pytams.SettingsError, match=r"\[dask\] address, queue: said when"):
-        Config.of_study(info)
+        Config.of_study(directory, info)
     with pytest.raises(pytams.SettingsError, match=r"\[dask\] queue: said when .*--set dask.queue="):
-        Config.of_study(info, ["dask.address=tcp://new"])
-    config = Config.of_study(info, ["dask.address=tcp://new", "dask.queue=mine"])
+        Config.of_study(directory, info, ["dask.address=tcp://new"])
+    config = Config.of_study(directory, info, ["dask.address=tcp://new", "dask.queue=mine"])
     assert (config.cluster.address, config.cluster.options) == ("tcp://new", {"queue": "mine"})
     assert (config.cluster.minimum, config.runner.n_workers) == (2, 7)
     assert config.must_be_said_again
-    assert not Config.of_study(info, ["runner.type=process"]).must_be_said_again
+    assert not Config.of_study(directory, info, ["runner.type=process"]).must_be_said_again
     (tmp_path / "mine.toml").write_text(
         f'{INPUT}\n[runner]\ntype = "dask"\n[dask]\nqueue = "other"\n'
         "[database]\narchive_discarded = false\ncheckpoint_interval = 5\n"
     )
     text = (tmp_path / "mine.toml").read_text().replace("nruns = 2", 'nruns = 9\nlogfile = "mine.log"')
     (tmp_path / "mine.toml").write_text(text)
-    config = Config.of_study(info, settings_file=tmp_path / "mine.toml")
+    config = Config.of_study(directory, info, settings_file=tmp_path / "mine.toml")
     assert (config.cluster.address, config.cluster.options) == (None, {"queue": "other"})
     assert (config.runner.n_workers, config.session.logfile, config.arguments.n_runs) == (None, "mine.log", 2)
     storage = config.storage(directory)

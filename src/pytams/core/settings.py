@@ -233,12 +233,16 @@ _PROBLEMS = {
 def _explained(kind: type[Checked], details: Any) -> SettingsError:
     """Say in our words what Pydantic found."""
     name = ".".join(map(str, details["loc"]))
+    place = [*map(str, details["loc"])]
+    while len(place) > 1 and _is_checked(inner := _hints(kind).get(place[0], object)):  # type: ignore[arg-type] # classes
+        kind = inner
+        del place[0]
     problem, context = details["type"], details.get("ctx", {})
-    hint = get_type_hints(kind, include_extras=True).get(str(details["loc"][0]))
+    hint = get_type_hints(kind, include_extras=True).get(place[0])
     if SECRET in getattr(hint, "__metadata__", ()):
         return SettingsError(name, f"{details['msg'][0].lower()}{details['msg'][1:]}")
     if problem == "extra_forbidden":
-        return SettingsError(name, f"unknown key; {nearest(name, kind.names())}")
+        return SettingsError(name, f"unknown key; {nearest(place[0], kind.names())}")
     if problem == "greater_than":
         bound = f"above {context['gt']:g}" if context["gt"] else "positive"
         return SettingsError(name, f"{details['input']!r} must be {bound}")

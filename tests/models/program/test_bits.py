@@ -30,7 +30,7 @@ BY_SEGMENT: dict[str, dict[str, Any]] = {
 """One generator, seeded where a segment begins: these all are the same model."""
 BY_STEP = {"a step a launch": {}, "7 steps a launch": {"steps_per_launch": 7}}
 STRETCHED = {"steps_per_launch": 7}
-ENGINES = {
+ENGINES: dict[str, Any] = {
     "blocks of 3": partial(InProcess, block_length=3),
     "processes": partial(Processes, n_workers=2, seconds=0.02),
     "launches": partial(Launches, slots=2, seconds=0.02),

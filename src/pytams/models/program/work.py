@@ -77,11 +77,11 @@ class Work:
 
     def log(self, key: SegmentKey, step: int) -> Path | None:
         """Keep the output: ``.out`` and ``.err``; where it is kept."""
-        if self._logs is None or not self.err.exists():
+        if self._logs is None:
             return None
         kept = self._kept(key, step)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        for file in (self.out, self.err):
+        for file in filter(Path.exists, (self.out, self.err)):
             shutil.copyfile(file, kept.with_name(f"{kept.name}.{file.name}"))
         return kept
 

@@ -1,0 +1,317 @@
+"""Programs that crash, hang, or write half of it: a clear error or the same bits, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytams
+from programs import PRINTED, WELL, built, needs, script, tams, well
+from pytams.engine import Processes
+from pytams.engine.launches import Launches
+
+pytestmark = needs("gcc")
+
+COPY = 'cp "$1" "$2"; echo 0.5'
+"""A program that does nothing, and does it well."""
+
+
+def told(folder: Path, text: str, **more: Any) -> pytams.Program:
+    (folder / "init").write_bytes(b"12345678")
+    command = [script(folder, text), "{restart}", "{next}"]
+    launch = {"retries": 1, "backoff": 0.0, "patience": 0.5, **more.pop("launch", {})}
+    return pytams.Program(command=command, initial="init", folder=str(folder), launch=launch, **{**PRINTED, **more})
+
+
+def run(model: pytams.Program, **more: Any) -> pytams.Result:
+    target_score = more.pop("target_score", 0.7)
+    return tams(model, end_time=0.2, target_score=target_score).run(1, seed=1, verify=False, **more)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("echo so it goes >&2; exit 3", "it ended with exit code 3 (2 times)"),
+        ("echo so it goes; kill -SEGV $$", "it was ended by SIGSEGV (2 times)"),
+        ("echo so it goes", "it ended with exit code 0, and has not written restart ({next}) (2 times)"),
+        ("echo so it goes >&2; cp $1 $2", "what it printed has 0 of the 1 numbers that should be there (2 times)"),
+        ("echo so it goes >&2; sleep 60", "it has not ended within 0.3 s ([launch] timeout) (2 times)"),
+    ],
+)
+def test_what_fails_is_told_with_all_that_there_is_to_know(text: str, said: str, tmp_path: Path) -> None:
+    model = told(tmp_path, text, launch={"timeout": 0.3})
+    with pytest.raises(pytams.ModelError) as error:
+        run(model, out=tmp_path / "out")
+    text = str(error.value)
+    assert text.startswith("model.sh.step raised ProgramError at run 0, slot 0, step 0 (t = 0): ")
+    assert said in text
+    assert text.endswith("Its output ends with:\nso it goes")
+    found = re.search("To try it by hand: (.*)\nIts logs: (.*).out, (.*).err", text)
+    assert found is not None
+    assert found[2] == str(tmp_path / "out" / "logs" / "0" / "0" / "0" / "0")
+    assert "so it goes\n" in Path(f"{found[2]}.out").read_text() + Path(f"{found[3]}.err").read_text()
+    if "sleep" not in said and "timeout" not in said:  # what is to be pasted does what it did
+        done = subprocess.run(found[1], shell=True, check=False, capture_output=True, text=True)
+        assert "so it goes\n" in done.stdout + done.stderr
+        assert Path(found[2], "work").samefile(re.search("cd (\\S+)", found[1])[1])  # type: ignore[index] # it is there
+    assert nothing_is_left(tmp_path)
+
+
+def nothing_is_left(folder: Path) -> bool:
+    """Whether no process has to do with a folder; for a while it may."""
+    for _ in range(100):
+        if not [
+            process for process in Path("/proc").iterdir() if process.name.isdecimal() and _mentions(process, folder)
+        ]:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _mentions(process: Path, folder: Path) -> bool:
+    try:
+        return str(folder).encode() in (process / "cmdline").read_bytes() and int(process.name) != os.getpid()
+    except OSError:
+        return False
+
+
+def test_without_a_run_directory_it_says_what_would_be_kept(tmp_path: Path) -> None:
+    with pytest.raises(pytams.ModelError, match=r"\(with a run directory, .* kept\)\nIt has printed nothing\.$"):
+        run(told(tmp_path, "exit 1"))
+
+
+def test_what_cannot_be_started(tmp_path: Path) -> None:
+    model = told(tmp_path, COPY)
+    (tmp_path / "model.sh").chmod(0o644)
+    with pytest.raises(pytams.ModelError, match="it cannot be started: Permission denied"):
+        run(model)
+
+
+def test_a_truncated_restart_is_made_again(tmp_path: Path) -> None:
+    """Fewer bytes than ever before are believed only if they come out again and again."""
+    once = f"if [ -e {tmp_path}/done ]; then cp $1 $2; else touch {tmp_path}/done; head -c 3 $1 > $2; fi; echo 0.5"
+    assert run(told(tmp_path, f"[ -e {tmp_path}/first ] || {{ touch {tmp_path}/first; {COPY}; exit; }}; {once}"))
+    shrinks = 'head -c $(($(stat -c %s "$1") - 1)) "$1" > "$2"; echo 0.5'
+    assert run(told(tmp_path, shrinks)).n_steps > 0
+
+
+def test_what_a_program_leaves_running_is_ended(tmp_path: Path) -> None:
+    """Also in a session of its own."""
+    leaves = f"(setsid sleep 987 {tmp_path} &) ; sleep 986 & {COPY}"
+    assert run(told(tmp_path, leaves)).n_steps > 0
+    assert not re.search(
+        "sleep 98[67]", subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
+    )
+
+
+def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    hangs = f"trap '' TERM; while :; do sleep 0.05; done {tmp_path}"
+    with pytest.raises(pytams.ModelError, match="it has not ended within"):
+        run(told(tmp_path, hangs.replace(f" {tmp_path}", ""), launch={"timeout": 0.2, "patience": 0.2}))
+    assert nothing_is_left(tmp_path)
+
+
+DRIVER = """
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path[:0] = [{tests!r}]
+from programs import tams
+from test_failures import told
+import pytams
+from pytams.engine import InProcess, Processes
+from pytams.engine.launches import Launches
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    engines = dict(inprocess=InProcess, process=partial(Processes, n_workers=2), launch=partial(Launches, slots=2))
+    model = told(folder, f'echo $$ >> {{folder}}/pids; trap "" TERM; sleep 988 & sleep 989')
+    states = pytams.States(local=folder / "scratch")
+    tams(model).run(1, seed=1, engine=engines[sys.argv[2]], states=states, verify=False)
+"""
+
+
+@pytest.mark.parametrize("engine", ["inprocess", "process", "launch"])
+def test_a_killed_driver_leaves_nothing_running(engine: str, tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    (tmp_path / "driver.py").write_text(
+        DRIVER.format(tests=str(here)).replace("[:0] = [", f"[:0] = [{str(here.parents[1])!r}, ")
+    )
+    driver = subprocess.Popen([sys.executable, str(tmp_path / "driver.py"), str(tmp_path), engine])
+    wanted = 1 if engine == "inprocess" else 2
+    pids: list[str] = []
+    for _ in range(300):
+        pids = (tmp_path / "pids").read_text().split() if (tmp_path / "pids").exists() else []
+        if len(pids) >= wanted:
+            break
+        time.sleep(0.1)
+    driver.kill()
+    driver.wait()
+    for _ in range(150):
+        groups = subprocess.run(["ps", "axo", "pgid,args"], capture_output=True, text=True, check=True).stdout
+        running = [line for line in groups.splitlines() if line.split()[0] in pids]
+        if not running and not list((tmp_path / "scratch").glob("pytams-*/")):
+            break
+        time.sleep(0.1)
+    assert running == []
+    assert len(pids) == wanted
+    assert not list((tmp_path / "scratch").glob("pytams-*/"))
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_killed_supervisor_takes_the_program_along_and_is_replaced(tmp_path: Path) -> None:
+    kills = f"if [ -e {tmp_path}/done ]; then {COPY}; else touch {tmp_path}/done; kill -KILL $PPID; sleep 985; fi"
+    assert run(told(tmp_path, kills)).n_steps > 0
+    assert nothing_is_left(tmp_path)
+
+
+# --- files that change ----------------------------------------------------------------------------------------------
+
+
+def test_a_program_that_is_exchanged_meanwhile_is_noticed(tmp_path: Path) -> None:
+    model = told(tmp_path, COPY)
+    with (
+        tams(model).study(1, seed=1, verify=False) as study,
+        pytest.raises(pytams.ModelError, match="model.sh has changed"),
+    ):
+        for _ in study:
+            script(tmp_path, f"{COPY} # another")
+
+
+@pytest.mark.parametrize("name", ["dw", "namelist", "forcing", "init.bin"])
+def test_a_file_that_was_changed_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    for file in ("dw", "init.bin"):
+        shutil.copy(built() / file, tmp_path)
+    (tmp_path / "namelist").write_text("seed = {seed}\n")
+    (tmp_path / "forcing").write_text("1 2 3\n")
+    more: dict[str, Any] = {"templates": ["namelist"], "inputs": ["forcing"]}
+    tams(well(tmp_path, **more)).run(1, seed=1, out=tmp_path / "out")
+    assert tams(well(tmp_path, **more)).run(2, out=tmp_path / "out").n_unfinished == 0
+    with (tmp_path / name).open("ab") as changed:
+        changed.write(b"\n")
+    with pytest.raises(pytams.RunDirectoryError, match=rf"the source of dw has changed .*\({name} has changed\)"):
+        tams(well(tmp_path, **more)).run(3, out=tmp_path / "out")
+
+
+def test_what_is_said_of_it_is_compared_too(tmp_path: Path) -> None:
+    tams(well(launch={"ranks": 2})).run(1, seed=1, out=tmp_path / "out")
+    tams(well(launch={"ranks": 2, "retries": 7})).run(1, out=tmp_path / "out")
+    with pytest.raises(pytams.RunDirectoryError, match="model.ranks is 4, but the study was made with 2"):
+        tams(well(launch={"ranks": 4})).run(1, out=tmp_path / "out")
+    with pytest.raises(pytams.RunDirectoryError, match="model.inner_step is 0.02, but the study was made with 0.01"):
+        tams(well(launch={"ranks": 2}, inner_step=0.02)).run(1, out=tmp_path / "out")
+
+
+# --- accidents ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def expected(**more: Any) -> Any:
+    return tams(well(**more)).run(2, seed=3).runs
+
+
+def with_accidents(monkeypatch: pytest.MonkeyPatch, accidents: dict[str, int], **more: Any) -> pytams.Program:
+    for name, often in accidents.items():
+        monkeypatch.setenv(name, str(often))
+    monkeypatch.setenv("DW", str(built() / "dw"))
+    launch = {"timeout": 1.0, "backoff": 0.0, "retries": 9, "patience": 1.0}
+    return well(command=["./faulty", *WELL], launch=launch, **more)
+
+
+@pytest.mark.parametrize("accidents", [{"CRASH": 10}, {"HANG": 60}, {"NOTHING": 10}, {"TRUNCATE": 10}], ids=str)
+def test_accidents_change_no_bit(accidents: dict[str, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = with_accidents(monkeypatch, accidents, steps_per_launch=4)
+    scratch = pytams.States(local=tmp_path / "scratch")
+    engine = partial(Launches, slots=2)
+    result = tams(model).run(2, seed=3, engine=engine, out=tmp_path / "out", states=scratch)
+    assert result.runs == expected(steps_per_launch=4)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "engine", [partial(Launches, slots=2), partial(Processes, n_workers=2)], ids=["launch", "process"]
+)
+def test_all_accidents_together(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    accidents = {"CRASH": 50, "HANG": 500, "NOTHING": 50, "TRUNCATE": 50}
+    model = with_accidents(monkeypatch, accidents)
+    result = tams(model, n_trajectories=20).run(4, seed=5, engine=engine, out=tmp_path / "out")
+    monkeypatch.undo()
+    assert result.runs == tams(well(), n_trajectories=20).run(4, seed=5).runs
+    assert nothing_is_left(built() / "faulty")
+
+
+STAYS = r"""
+while read -r word a b; do
+  case $word in
+    load) x=$(cat "$a") ;;
+    save) echo "$x" > "$a" ;;
+    step) x=$(( (x * 5 + ${a#"${a%?}"}) % 1000 ))
+      [ $((x % %EVERY%)) -eq 0 ] && [ ! -e %FOLDER%/$x ] && { touch %FOLDER%/$x; echo oh dear >&2; %DOES%; } ;;
+    score) echo "ok $x"; continue ;;
+  esac
+  echo ok
+done
+"""
+
+
+@pytest.mark.parametrize("does", ["kill -KILL $$", "exit 5", "sleep 60", "echo what", "exec 1>&-; sleep 60"])
+def test_one_that_stays_and_fails_is_told_again(does: str, tmp_path: Path) -> None:
+    (tmp_path / "init").write_text("1\n")
+
+    def model(every: int) -> pytams.Program:
+        text = STAYS.replace("%EVERY%", str(every)).replace("%FOLDER%", str(tmp_path)).replace("%DOES%", does)
+        launch = {"timeout": 0.5, "backoff": 0.0, "patience": 0.3}
+        return pytams.Program(
+            command=[script(tmp_path, text)], protocol="pipe", initial="init", folder=str(tmp_path), launch=launch
+        )
+
+    want = tams(model(10**6), target_score=900.0).run(1, seed=2).runs
+    assert tams(model(7), target_score=900.0).run(1, seed=2).runs == want
+    assert len([path for path in tmp_path.iterdir() if path.name.isdecimal()]) > 0
+
+
+def test_one_that_stays_and_fails_for_good(tmp_path: Path) -> None:
+    (tmp_path / "init").write_text("1\n")
+    text = (
+        STAYS.replace("%EVERY%", "1")
+        .replace("! -e %FOLDER%/$x", "1")
+        .replace("touch %FOLDER%/$x;", "")
+        .replace("%DOES%", "exit 5")
+    )
+    model = pytams.Program(
+        command=[script(tmp_path, text)],
+        protocol="pipe",
+        initial="init",
+        folder=str(tmp_path),
+        launch={"backoff": 0.0, "retries": 1},
+    )
+    with pytest.raises(pytams.ModelError) as error:
+        run(model, target_score=2000.0, out=tmp_path / "out")
+    text = str(error.value)
+    assert "no answer to 'step " in text
+    assert "it ended with exit code 5" in text
+    assert "Its standard error ends with:\noh dear" in text
+    found = re.search("To try it by hand: (.*)\n", text)
+    assert found is not None
+    done = subprocess.run(found[1], shell=True, check=False, capture_output=True, text=True)
+    assert done.returncode == 5
+    assert done.stderr.endswith("oh dear\n")
+
+
+def test_logs_of_all_launches(tmp_path: Path) -> None:
+    model = told(tmp_path, f"echo heard >&2; {COPY}", launch={"logs": "all"})
+    run(model, out=tmp_path / "out")
+    logs = tmp_path / "out" / "logs" / "0" / "2" / "0"
+    assert (logs / "1.err").read_text() == "heard\n"
+    assert (logs / "1.out").read_text() == "0.5\n"
