@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,37 @@ def test_new_then_run(tmp_path: Path) -> None:
     again = command("new", "my_model", cwd=tmp_path)
     assert again.returncode == 2
     assert "is there already" in again.stderr
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
+def test_new_program_then_run(tmp_path: Path) -> None:
+    done = command("new", "--program", "well", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "try:  make -C well && pytams run well/input.toml"
+    subprocess.run(["make", "-s", "-C", "well"], cwd=tmp_path, check=True)
+    checked = command("check", "well/input.toml", cwd=tmp_path)
+    assert (checked.returncode, checked.stdout.count("yes ")) == (0, 9), checked.stdout + checked.stderr
+    short = ["--set", "tams.ntrajectories=8", "--set", "trajectory.end_time=2", "--set", "tams.seed=1"]
+    run = ["run", "well/input.toml", "--out", "well/out", "--runs", "1", *short]
+    assert command(*run, cwd=tmp_path).returncode == 0
+    logs = ["--set", "launch.logs=all", "--set", "runner.slots=2", "--set", "launch.backoff=0.5"]
+    resumed = command("resume", "well/out", "--runs", "2", *logs, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (tmp_path / "well" / "out" / "logs" / "1" / "0" / "0" / "0.out").read_text().count("\n") == 20
+    (tmp_path / "well").rename(tmp_path / "moved")  # all of it
+    assert command("resume", "moved/out", "--runs", "3", cwd=tmp_path).returncode == 0
+    (tmp_path / "moved" / "out").rename(tmp_path / "out")  # the run directory alone: the other is where it was
+    gone = command("resume", "out", "--runs", "4", cwd=tmp_path)
+    assert "[model] folder: there is no folder" in gone.stderr
+    assert command("resume", "out", "--runs", "4", "--set", "model.folder=moved", cwd=tmp_path).returncode == 0
+    with (tmp_path / "moved" / "dw").open("ab") as program:
+        program.write(b"rebuilt")
+    refused = command("resume", "out", "--runs", "5", "--set", "model.folder=moved", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "the source of dw has changed" in refused.stderr
+    assert "(dw has changed)" in refused.stderr
+    again = command("new", "--program", "moved", cwd=tmp_path)
+    assert "is there already, and nothing is overwritten" in again.stderr
 
 
 def test_new_with_a_name_that_is_none(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import slurm
+
+import programs
 
 pytestmark = [
     pytest.mark.slurm,
@@ -106,3 +110,75 @@ def test_study_on_slurm_with_jobs_cancelled(tmp_path: Path) -> None:
     ours, theirs = json.loads(stdout), json.loads(serial.stdout)
     assert ours | {"wall_time": 0} == theirs | {"wall_time": 0}
     assert "Dask dashboard" in stderr
+
+
+PROGRAM = """
+[tams]
+ntrajectories = 8
+seed = 5
+nruns = 2
+
+[trajectory]
+end_time = 2.0
+step_size = 0.1
+targetscore = 0.7
+
+[model]
+type = "program"
+command = [
+    "./dw", "--restart", "{restart}", "--seed", "{seed}", "--steps", "{steps}",
+    "--inner", "{inner}", "--out", "{next}",
+]
+initial = "init.bin"
+initial_score = 0.0
+inner_step = 0.01
+steps_per_launch = 5
+score = { format = "text" }
+
+[launch]
+command = "srun --exact --overlap -n {ranks} -c 1 --kill-on-bad-exit"
+backoff = 0.2
+
+[runner]
+type = "launch"
+"""
+
+
+def test_one_driver_in_an_allocation_cancelled_and_resubmitted(tmp_path: Path) -> None:
+    """Steps of srun, as many at once as there are tasks; the answer is that without Slurm."""
+    folder = programs.built()
+    for name in ("dw", "init.bin"):
+        shutil.copy(folder / name, tmp_path)
+    (tmp_path / "input.toml").write_text(PROGRAM)
+    pytams = [sys.executable, "-m", "pytams"]
+    alone = [*pytams, "run", "input.toml", "--json", "--set", "launch.command=", "--set", "runner.type=inprocess"]
+    wanted = json.loads(subprocess.run(alone, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
+    (tmp_path / "slurm").mkdir()
+    with slurm.cluster(tmp_path / "slurm") as environment:
+
+        def submit(*command: str) -> str:
+            words = ["sbatch", "--parsable", "--ntasks=4", "--output=job-%j.out", "--wrap", shlex.join(command)]
+            done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+            return done.stdout.strip()
+
+        job = submit(*pytams, "run", "input.toml", "--out", "run.tams")
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "run.tams").glob("segments/*")):
+            assert time.monotonic() < deadline, (tmp_path / f"job-{job}.out").read_text()
+            time.sleep(0.2)
+        subprocess.run(["scancel", job], env=environment, check=True)
+        while slurm.jobs(environment, "all"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        again = submit(*pytams, "resume", "run.tams", "--json")
+        deadline = time.monotonic() + 300
+        while slurm.jobs(environment, "all"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        found = json.loads((tmp_path / f"job-{again}.out").read_text().splitlines()[-1])
+    assert found["estimates"] == wanted["estimates"]
+    assert found["n_steps"] == wanted["n_steps"]
+    assert (
+        "/dw --restart"
+        not in subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
+    )

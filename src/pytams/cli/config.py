@@ -128,7 +128,7 @@ class Config:
             section: {key: known[name] for key, (_, name) in keys.items() if name in known}
             for section, keys in KEYS.items()
         }
-        folder, table["model"] = of_study(info, directory)
+        table["model"] = of_study(info, directory)
         unsaid: set[str] = set()
         if settings_file is None:
             unsaid = _take_from_study(table, info.runner)
@@ -136,7 +136,7 @@ class Config:
             _take_from_file(table, _read(settings_file))
         for override in overrides:
             _override(table, override)
-        config = cls(table, folder)
+        config = cls(table, Path())
         unsaid -= table["dask"].keys()
         if unsaid and config.runner.type == "dask":
             names = sorted(unsaid)

@@ -15,7 +15,7 @@ import pytams
 from pytams.cli.config import Config
 from pytams.cli.drive import InterruptError, drive, go_on
 from pytams.cli.keys import in_toml_names
-from pytams.cli.new import write_example
+from pytams.cli.new import write_example, write_program
 from pytams.cli.output import STANDARD_ERROR, keep_from_models, open_standard_files, say, say_aside
 from pytams.core.errors import RunDirectoryError, SettingsError
 
@@ -311,9 +311,14 @@ def _print_result(result: pytams.Result, *, as_json: bool) -> None:
 @app.command()
 def new(
     name: Annotated[Path, typer.Argument(metavar="NAME", help="Folder to make, named like a Python module.")],
+    *,
+    program: Annotated[
+        bool, typer.Option("--program", help="A program in C, with its Makefile, not a class.")
+    ] = False,
 ) -> None:
     """Write a model and an input file to start from."""
-    paths = write_example(name)
+    paths = write_program(name) if program else write_example(name)
     for path in paths:
         say(f"wrote {path}")
-    say(f"try:  pytams run {paths[-1]}")
+    build = f"make -C {name} && " if program else ""
+    say(f"try:  {build}pytams run {paths[-1]}")

@@ -68,14 +68,15 @@ def as_written(kind: ModelKind, arguments: dict[str, Any], folder: Path, path: P
     return f"{where}{colon}{name}", arguments
 
 
-def of_study(info: StudyInfo, directory: Path) -> tuple[Path, dict[str, Any]]:
-    """Give what a path is relative to, and ``[model]``, of a study.
+def of_study(info: StudyInfo, directory: Path) -> dict[str, Any]:
+    """Give ``[model]`` of a study.
 
     A program that is not where it was may have moved along with the run directory.
     """
     arguments = dict(info.model.arguments)
     if info.model.reference != PROGRAM:
-        return Path(), arguments | {"class": info.model.reference}
+        return arguments | {"class": info.model.reference}
     near = directory / str(arguments.pop(_FROM_STUDY, "."))
     folder = Path(str(arguments.pop("folder", ".")))
-    return folder if folder.is_dir() or not near.is_dir() else near, arguments | {"type": "program"}
+    has_moved = not folder.is_dir() and (near / str(arguments["command"][0])).is_file()
+    return arguments | {"type": "program", "folder": str(near.resolve() if has_moved else folder)}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import keyword
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytams.core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MODEL = '''"""A model to start from: a particle in a double well, kicked by noise."""
 
@@ -87,6 +84,26 @@ def write_example(folder: Path) -> list[Path]:
         folder / f"{module}.py": _MODEL.format(class_name=class_name),
         folder / "input.toml": _INPUT.format(folder=folder, module=module, class_name=class_name),
     }
+    return _written(folder, texts)
+
+
+def write_program(folder: Path) -> list[Path]:
+    """Write a program in C, its Makefile and an input file into a new folder, and return their paths.
+
+    Raises
+    ------
+    SettingsError
+        If a file is there already.
+    """
+    names = ("dw.c", "Makefile", "input.toml")
+    templates = Path(__file__).parent / "templates" / "program"
+    texts = {folder / name: (templates / name).read_text(encoding="utf-8") for name in names}
+    path = folder / "input.toml"
+    texts[path] = texts[path].replace("{folder}", str(folder), 3)
+    return _written(folder, texts)
+
+
+def _written(folder: Path, texts: dict[Path, str]) -> list[Path]:
     for path in texts:
         if path.exists():
             raise SettingsError("NAME", f"{path} is there already, and nothing is overwritten")
