@@ -10,7 +10,7 @@
     score                         ok 0.25         say the score
     save PATH                     ok              write the state to this file
     perturb SEED                  ok              change the state a little (asked if `perturb` is true)
-    ended T, reached T            ok 0 or ok 1    (asked if `ended`, `reached` are true)
+    ended, reached                ok 0 or ok 1    (asked if `ended`, `reached` are true)
 
 Any other answer than one that begins with ``ok`` is an error, and told. It must flush what it has answered, and end
 when its standard input ends. A program that dies or hangs is started again and told the same again, from the last
