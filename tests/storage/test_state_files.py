@@ -211,6 +211,41 @@ def test_only_what_is_not_reproducible_is_not_verified(tmp_path: Path) -> None:
     assert tams(Irreproducible()).run(2, 4, out=tmp_path / "out").n_unfinished == 0
 
 
+@pytest.mark.parametrize("kind", [InFolders, WellByBranch])
+def test_what_was_read_last_is_nearby(kind: Any, tmp_path: Path) -> None:
+    states, local = States(local=tmp_path / "node"), tmp_path / "node"
+    content: Any = tmp_path / "state" if kind is InFolders else b"a state"
+    if kind is InFolders:
+        (content / "inner").mkdir(parents=True)
+        (content / "inner" / "file").write_bytes(b"a state")
+    files = StateFiles(tmp_path / "states", states)
+    reference = files.put(0, content)
+    assert isinstance(reference, Reference)
+    for _ in range(2):
+        found = files.get(0, reference)
+    copies = [path for path in local.rglob("*") if path.name == reference.sha256]
+    assert len(copies) == 1
+    if kind is InFolders:
+        assert found == copies[0]
+    damaged = copies[0] / "inner" / "file" if kind is InFolders else copies[0]
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"damaged")
+    found = files.get(0, reference)
+    assert found == (files.file(0, reference.sha256) if kind is InFolders else b"a state")
+    for i in range(20):
+        more = files.put(0, b"%d" % i)
+        assert isinstance(more, Reference)
+        assert files.get(0, more) == b"%d" % i
+    [scratch] = [path for path in local.iterdir() if path.is_dir()]
+    assert len(list(scratch.iterdir())) == 8
+    files.nearby.close()
+    assert list(local.iterdir()) == []
+    expected = tams(kind()).run(2, 4).runs
+    assert tams(kind()).run(2, 4, states=states, out=tmp_path / "out").runs == expected
+    assert tams(kind()).run(2, 4, states=States(local=local, every=5), engine=ENGINES["processes"]).runs == expected
+    assert list(local.iterdir()) == []
+
+
 def test_simulators_work_where_they_are_told_to(tmp_path: Path) -> None:
     class Looks(InFolders):
         def open(self, place: Any) -> None:

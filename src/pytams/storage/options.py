@@ -42,7 +42,8 @@ class States(Checked):
     place: Literal["copy", "reflink", "hardlink"] = "copy"
     """How a folder is put where a simulator loads it. A hard link must not be written to: it is hashed again."""
     local: str | Path | None = None
-    """A folder on a disk of each node's own: for the simulators' scratch folders; None: where temporary files go."""
+    """A folder on a disk of each node's own, for the simulators' scratch folders and for copies of the states that a
+    worker has read last; None: scratch folders are where temporary files go, and nothing is copied."""
     max_size: Count | str | None = None
     """Stop when the states take more: bytes, or text such as ``"500 GB"``."""
     larger_than: NotNegative = LARGE

@@ -18,6 +18,7 @@ from pytams.core.states import n_bytes
 from pytams.core.stored import Reference, inline
 from pytams.core.text import size_text
 from pytams.storage.files import REPAIR, cannot_be_written, why_not
+from pytams.storage.nearby import Nearby
 from pytams.storage.placing import Placing, copied
 from pytams.storage.state_content import decoded, encoded, files_of, folder_hash, folders_of, hash_of
 
@@ -54,6 +55,8 @@ class StateFiles:
         self.path, self.options = path, options
         self._in_memory = in_memory
         self._placing = Placing(options.place)
+        self.nearby = Nearby(None if options.local is None else Path(options.local))
+        """Copies of what was read last."""
 
     def file(self, run: int, sha256: str) -> Path:
         """Say where a state is, or would be."""
@@ -186,8 +189,19 @@ class StateFiles:
             If the one that was placed last by hard links has been written to.
         """
         self._placing.check()
-        path, is_folder = self.file(run, reference.sha256), reference.kind == "folder"
+        path = self.file(run, reference.sha256)
         self.check(path)
+        try:
+            return self._read(self.nearby.copy_of(path), reference)
+        except StoreError:
+            self.nearby.forget(path)
+        except OSError:  # no room there, or nothing to copy
+            pass
+        return self._read(path, reference)
+
+    def _read(self, path: Path, reference: Reference) -> Content:
+        """Read a state, or see that a folder is what it should be."""
+        is_folder = reference.kind == "folder"
         try:
             if not is_folder and path.stat().st_size != reference.size:
                 raise DamagedFileError(f"{path} is damaged: it has not the size that was written; {REPAIR}")

@@ -65,11 +65,10 @@ class StateKeeper:
         """Files of which a reference was let go of."""
         self._sizes: dict[tuple[int, str], int] = {}
         """Of the files that were ever held, and are still there."""
-        self._n_bytes = 0
         self._left: set[int] = set()
         """Runs that others see to."""
-        self._seconds = 0.0
-        """As `sweep` was told last."""
+        self._n_bytes, self._seconds = 0, 0.0
+        """Bytes of these files; and as `sweep` was told last."""
         self.seconds_synced = 0.0
         """Time that `sync` took."""
 
@@ -113,8 +112,6 @@ class StateKeeper:
     def on_trial(self) -> StateStore:
         """Give one that finds what is here, and forgets what is put there when nobody has it any more."""
         return _OnTrial(self, replace(self.options, store=None, max_size=None), in_memory=self._in_memory)
-
-    # --- what stays ---------------------------------------------------------------------------------------------
 
     def hold(self, run: int, state: State) -> State:
         """Keep a state's content here as long as anybody in this process has what this returns.
@@ -192,6 +189,8 @@ class StateKeeper:
         """Remove what nobody has, if it is of a study in memory: else its journal sees to it."""
         if self._in_memory:
             self.sweep(0.0)
+        if "_files" in vars(self):  # it was made
+            self._files.nearby.close()
 
     def sync(self, run: int, references: Iterable[Reference]) -> None:
         """See that states last, before anything that is to last says that they are here.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytams.models.program.programs import Programs
     from pytams.models.program.work import Work
 
-_NOTE, _BEFORE = "pytams.json", "before"
+_NOTE, _BEFORE = "note.json", "before"
 """In the folder of a state that is in the middle of a stretch: what there is to know, and the state it began from."""
 
 
