@@ -39,7 +39,8 @@ def main(file: str = "burgers.png") -> None:
     left.set(xlabel="time", ylabel="energy", title="Reactive trajectories")
     left.legend(frameon=False)
     x = 2 * np.pi * np.arange(1, N + 1) / N
-    mesh = middle.pcolormesh(x, times, u, cmap="RdBu_r", vmin=-np.abs(u).max(), vmax=np.abs(u).max(), shading="nearest")
+    most = np.abs(u).max()
+    mesh = middle.pcolormesh(x, times, u, cmap="RdBu_r", vmin=-most, vmax=most, shading="nearest")
     figure.colorbar(mesh, ax=middle, label="u")
     middle.set(xlabel="x", ylabel="time", title="One of them")
     plot.exceedance(result, right)

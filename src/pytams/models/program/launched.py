@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -142,6 +143,12 @@ class Launched:
         shutil.rmtree(self._work.state / _BEFORE, ignore_errors=True)
 
     def _take_next(self) -> None:
+        """Put the folder that was written in the place of the state, or the file, if both have nothing else."""
+        restart = [self._declared.restart]
+        new, old = self._work.next / restart[0], self._work.state / restart[0]
+        if os.listdir(self._work.next) == restart == _entries(self._work.state) and new.is_file():
+            new.replace(old)
+            return
         shutil.rmtree(self._work.state, ignore_errors=True)
         self._work.next.rename(self._work.state)
 
@@ -212,6 +219,10 @@ class Launched:
             "inner": declared.inner_steps(dt),
             **declared.lasting,
         }
+
+
+def _entries(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.exists() else []
 
 
 def _copied(path: Path, where: Path) -> None:

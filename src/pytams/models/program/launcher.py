@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytams.models.program.names import as_environment, filled
@@ -15,6 +15,7 @@ from pytams.models.program.work import InputChangedError, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from pytams.core.segments import SegmentKey
     from pytams.models.answers import Where
@@ -91,12 +92,8 @@ class Launcher:
 
     def _execute(self, command: Command, out: Path) -> None:
         timeout = self._declared.launch.timeout
-        with (
-            out.open("wb") as stdout,
-            self.work.err.open("wb") as stderr,
-            Path(os.devnull).open("rb") as nothing,
-        ):
-            self._programs.start(command, stdin=nothing, stdout=stdout, stderr=stderr)
+        with out.open("wb") as stdout, self.work.err.open("wb") as stderr:
+            self._programs.start(command, stdin=None, stdout=stdout, stderr=stderr)
             status = self._programs.wait(timeout)
         if status is None:
             self._programs.end()
@@ -145,7 +142,10 @@ class Launcher:
 
 
 def emptied(folder: Path) -> Path:
-    """Make a folder anew."""
+    """Make a folder anew; one that is empty stays."""
+    with suppress(OSError):
+        if not os.listdir(folder):
+            return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder

@@ -71,18 +71,19 @@ class Programs:
         self._link: socket.socket | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._group = 0
+        """Process group of the program; 0 if it is not known to run."""
         self._status: int | None = None
         self.is_running = False
         self.stopped = Event()
         """Set when nothing is to be started any more."""
         self._saying = Lock()
+        self._nothing = Path(os.devnull).open("rb")  # noqa: SIM115 - for all that is started
         self._thread = get_ident()
         _ALL.add(self)
 
-    def start(
-        self, command: Command, *, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes] | int
-    ) -> None:
-        """Start a program.
+    def start(self, command: Command, *, stdin: int | None, stdout: IO[bytes] | int, stderr: IO[bytes] | int) -> None:
+        """Start a program; without standard input, it finds that empty.
 
         Raises
         ------
@@ -90,7 +91,9 @@ class Programs:
             If it cannot be started.
         """
         message = {"start": command.words, "cwd": str(command.folder), "env": dict(command.variables)}
-        descriptors = [one if isinstance(one, int) else one.fileno() for one in (stdin, stdout, stderr)]
+        if stdin is None:
+            stdin = self._nothing.fileno()
+        descriptors = [stdin, *(one if isinstance(one, int) else one.fileno() for one in (stdout, stderr))]
         data = json.dumps(message).encode() + b"\n"
         with self._saying:
             if self.stopped.is_set():
@@ -137,7 +140,10 @@ class Programs:
             message = self._receive(None if deadline is None else max(0.0, deadline - monotonic()))
             if message is None:
                 return None
-            self.is_running = False
+            if "group" in message:
+                self._group = message["group"]
+                continue
+            self.is_running, self._group = False, 0
             if "failed" in message:
                 raise ProgramError(f"it cannot be started: {message['failed']}")
             self._status = message["status"]
@@ -153,6 +159,9 @@ class Programs:
             except OSError:
                 text = b""
             if not text:
+                if self._group:
+                    with suppress(OSError):
+                        os.killpg(self._group, signal.SIGKILL)
                 self.close()
                 raise ProgramError("its supervisor has ended, and with it the program: was it killed?")
             self._buffer += text
@@ -181,7 +190,7 @@ class Programs:
         """End everything, the supervisor too."""
         link, self._link = self._link, None
         process, self._supervisor = self._supervisor, None
-        self.is_running = False
+        self.is_running, self._group = False, 0
         if link is not None:
             link.close()
         if process is not None:

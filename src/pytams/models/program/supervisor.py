@@ -2,12 +2,12 @@
 
 A process of its own, executed as a script: it imports nothing of pytams. The worker is at the other end of a socket;
 when that is closed, by a worker that ends or is killed, whatever still runs is ended, and the worker's scratch folder
-removed. Programs die with this process, too. On Linux that goes for all that a program has started, also in process
-groups and sessions of their own, as the ranks of an MPI program.
+removed. On Linux that goes for all that a program has started, also in process groups and sessions of their own: ranks
+of MPI have such. If it is this process that is killed, the worker ends the program's group.
 
 Messages are lines of JSON. The worker says ``{"start": command, "cwd": folder, "env": variables}``, along with the
-program's standard input, output and error, or ``{"end": seconds}``. The answers are ``{"failed": why}``, if it cannot
-be started, and ``{"status": code}``, once it has ended, where minus n stands for signal n.
+program's standard input, output and error, or ``{"end": seconds}``. The answers are ``{"group": number}`` or
+``{"failed": why}``, and ``{"status": code}`` once it has ended, where minus n stands for signal n.
 """
 
 from __future__ import annotations
@@ -27,23 +27,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_CHILD_SUBREAPER = 36
 _LOOK_SECONDS = 0.05
 _LEFT_SECONDS = 1.0
 """What a program leaves running when it ends has so long to end by itself."""
-_IS_LINUX = sys.platform == "linux"
-
-
-def _prctl(option: int, value: int) -> None:
-    if _IS_LINUX:
-        _LIBC.prctl(option, value, 0, 0, 0)
-
-
-_LIBC = ctypes.CDLL(None)
-
-
-def _die_with_supervisor() -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Supervisor:
@@ -118,12 +105,12 @@ class Supervisor:
                 stdout=stdout,
                 stderr=stderr,
                 process_group=0,
-                preexec_fn=_die_with_supervisor if _IS_LINUX else None,  # noqa: PLW1509 - there is one thread
             )
         except OSError as error:
             self._say(failed=f"{error.strerror} ({error.filename})")
         else:
             self._group, process.returncode = process.pid, 0  # it is waited for in `_look`
+            self._say(group=process.pid)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -197,7 +184,8 @@ def _descendants(pid: int) -> Iterator[int]:
 def main() -> None:
     """Serve one worker."""
     link, scratch, patience = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]), float(sys.argv[3])
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Supervisor(link, patience).run()
     shutil.rmtree(scratch, ignore_errors=True)
 

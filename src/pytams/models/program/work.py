@@ -45,6 +45,7 @@ class Work:
         self.state, self.next = scratch / "state", scratch / "next"
         """Folders of the state, and of the one that is being written."""
         self.out, self.err = scratch / "out", scratch / "err"
+        self._links = {self.folder / _inside(path): declared.at(path) for path in declared.inputs}
         self._templates = {
             name: declared.at(path).read_text(encoding="utf-8") for path, name in _named(declared.templates).items()
         }
@@ -52,14 +53,23 @@ class Work:
     def make_ready(self, values: Mapping[str, Any]) -> None:
         """Empty the folder, and fill it: with links to inputs, and templates with these values."""
         self._check_files()
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir()
-        for path in self._declared.inputs:
-            link = self.folder / _inside(path)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(self._declared.at(path))
+        if not self._is_as_made():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            for link, path in self._links.items():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path)
         self._fill(self.folder, values)
+
+    def _is_as_made(self) -> bool:
+        """Whether there is nothing in the folder but links to inputs: most programs write nothing there."""
+        try:
+            names = os.listdir(self.folder)
+        except OSError:
+            return False
+        return len(names) == len(self._links) and all(
+            link.parent == self.folder and link.is_symlink() for link in self._links
+        )
 
     def _fill(self, folder: Path, values: Mapping[str, Any]) -> None:
         for name, text in self._templates.items():
