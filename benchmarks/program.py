@@ -1,7 +1,7 @@
 """What pytams adds to a program: to each launch, over `subprocess`, and to each step of one that stays.
 
-The double well in C, in turn with what it is compared with, medians of several rounds. The program's own time is that of
-ten steps of its own, a microsecond; what is left is the price of talking to it.
+The double well in C, in turn with what it is compared with, medians of several rounds. The program's own time is a
+microsecond, for ten steps of its own; what is left is the price of talking to it.
 """
 
 from __future__ import annotations

@@ -78,7 +78,6 @@ class Programs:
         self.stopped = Event()
         """Set when nothing is to be started any more."""
         self._saying = Lock()
-        self._nothing = Path(os.devnull).open("rb")  # noqa: SIM115 - for all that is started
         self._thread = get_ident()
         _ALL.add(self)
 
@@ -91,9 +90,8 @@ class Programs:
             If it cannot be started.
         """
         message = {"start": command.words, "cwd": str(command.folder), "env": dict(command.variables)}
-        if stdin is None:
-            stdin = self._nothing.fileno()
-        descriptors = [stdin, *(one if isinstance(one, int) else one.fileno() for one in (stdout, stderr))]
+        files = [stdout, stderr] if stdin is None else [stdin, stdout, stderr]
+        descriptors = [one if isinstance(one, int) else one.fileno() for one in files]
         data = json.dumps(message).encode() + b"\n"
         with self._saying:
             if self.stopped.is_set():

@@ -2,11 +2,11 @@
 
 A process of its own, executed as a script: it imports nothing of pytams. The worker is at the other end of a socket;
 when that is closed, by a worker that ends or is killed, whatever still runs is ended, and the worker's scratch folder
-removed. On Linux that goes for all that a program has started, also in process groups and sessions of their own: ranks
-of MPI have such. If it is this process that is killed, the worker ends the program's group.
+removed. On Linux that goes for all that a program has started, also in process groups and sessions of their own, as
+ranks of MPI. If it is this process that is killed, the worker ends the program's group.
 
 Messages are lines of JSON. The worker says ``{"start": command, "cwd": folder, "env": variables}``, along with the
-program's standard input, output and error, or ``{"end": seconds}``. The answers are ``{"group": number}`` or
+program's standard input, if any, output and error, or ``{"end": seconds}``. The answers are ``{"group": number}`` or
 ``{"failed": why}``, and ``{"status": code}`` once it has ended, where minus n stands for signal n.
 """
 
@@ -47,6 +47,7 @@ class Supervisor:
     def __init__(self, link: socket.socket, patience: float) -> None:
         self._link, self._patience = link, patience
         self._buffer = b""
+        self._descriptors: list[int] = []
         self._group = 0
         """Process group of the program; 0: none is running."""
         self._status: int | None = None
@@ -84,7 +85,7 @@ class Supervisor:
         except OSError:
             return False
         self._buffer += text
-        self._descriptors = descriptors or getattr(self, "_descriptors", [])
+        self._descriptors = descriptors or self._descriptors
         while b"\n" in self._buffer:
             line, _, self._buffer = self._buffer.partition(b"\n")
             message = json.loads(line)
@@ -95,13 +96,13 @@ class Supervisor:
         return bool(text)
 
     def _start(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        stdin, stdout, stderr = descriptors
+        *stdin, stdout, stderr = descriptors
         try:
             process = subprocess.Popen(
                 message["start"],
                 cwd=message["cwd"],
                 env=os.environ | message["env"],
-                stdin=stdin,
+                stdin=stdin[0] if stdin else None,  # ours is empty
                 stdout=stdout,
                 stderr=stderr,
                 process_group=0,
