@@ -315,3 +315,67 @@ def test_logs_of_all_launches(tmp_path: Path) -> None:
     logs = tmp_path / "out" / "logs" / "0" / "2" / "0"
     assert (logs / "1.err").read_text() == "heard\n"
     assert (logs / "1.out").read_text() == "0.5\n"
+
+
+@pytest.mark.parametrize("protocol", ["launch", "pipe"])
+def test_a_killed_worker_is_replaced_and_leaves_nothing(protocol: str, tmp_path: Path) -> None:
+    """The program kills the worker, which is its supervisor's parent, once."""
+    once = f"if mkdir {tmp_path}/done 2> /dev/null; then kill -KILL $(ps -o ppid= -p $PPID); sleep 983; fi"
+    (tmp_path / "init").write_text("1\n")
+    does = '[ "$word" = step ] && x=$(( (x * 5 + ${a#"${a%?}"}) % 1000 )) ; case $word in load) x=$(cat "$a");; '
+    does += 'save) echo "$x" > "$a";; score) echo "ok $x"; continue;; esac; echo ok'
+    texts = {
+        "launch": f'{once}; x=$(( ($(cat "$1") * 5 + ${{3#"${{3%?}}"}}) % 1000 )); echo $x > "$2"; echo $x',
+        "pipe": f'while read -r word a b; do [ "$word" = step ] && {{ {once}; }}; {does}; done',
+    }
+
+    def model() -> pytams.Program:
+        command = [script(tmp_path, texts[protocol])]
+        more: dict[str, Any] = {"protocol": "pipe"}
+        if protocol == "launch":
+            command, more = [*command, "{restart}", "{next}", "{seed}"], {"score": {}, "initial_score": 1.0}
+        return pytams.Program(command=command, initial="init", folder=str(tmp_path), launch={"patience": 0.5}, **more)
+
+    states = pytams.States(local=tmp_path / "scratch")
+    engine = partial(Processes, n_workers=2, seconds=0.1)
+    found = tams(model(), target_score=950.0).run(1, seed=2, engine=engine, states=states, verify=False).runs
+    assert (tmp_path / "done").exists()
+    assert found == tams(model(), target_score=950.0).run(1, seed=2).runs
+    for _ in range(100):
+        if not list((tmp_path / "scratch").glob("pytams-*/")):
+            break
+        time.sleep(0.1)
+    assert not list((tmp_path / "scratch").glob("pytams-*/"))
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Any:
+    """A disk of one megabyte."""
+    (tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path / "disk")]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield tmp_path / "disk"
+    subprocess.run(["umount", "--lazy", str(tmp_path / "disk")], check=True)
+
+
+def test_a_full_disk_is_said_and_the_study_goes_on_when_there_is_room(small_disk: Path, tmp_path: Path) -> None:
+    ballast = small_disk / "ballast"
+    grows = 'head -c 100000 /dev/zero > "$2" || { echo no room >&2; exit 4; }; echo 0.$3'
+    (tmp_path / "init").write_bytes(b"12345678")
+    model = pytams.Program(
+        command=[script(tmp_path, grows), "{restart}", "{next}", "{seed31}"],
+        initial="init",
+        folder=str(tmp_path),
+        launch={"retries": 1, "backoff": 0.0},
+        **PRINTED,
+    )
+    states = pytams.States(local=small_disk)
+    want = tams(model).run(1, seed=1, verify=False).runs
+    ballast.write_bytes(bytes(900_000))
+    with pytest.raises(pytams.ModelError, match=r"exit code 4 \(2 times\) \(its disk is full: .* has .* left\)"):
+        tams(model).run(1, seed=1, out=tmp_path / "out", states=states, verify=False)
+    ballast.unlink()
+    assert tams(model).run(1, out=tmp_path / "out", states=states).runs == want
+    assert list(small_disk.iterdir()) == []

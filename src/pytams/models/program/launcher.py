@@ -125,7 +125,7 @@ class Launcher:
         self, error: Exception, command: Command, values: Mapping[str, Any], where: tuple[SegmentKey, int]
     ) -> ProgramError:
         """Say what failed, with what to paste to try it by hand, and the end of what it printed."""
-        n_tries = self._declared.launch.retries + 1
+        n_tries, room = self._declared.launch.retries + 1, self.work.lack_of_room()
         kept = self.work.keep(*where, values)
         if kept is None:
             folder = "(with a run directory, its working folder and logs would have been kept)"
@@ -133,7 +133,7 @@ class Launcher:
             command, folder = command.moved(self.work.scratch, kept), f"Its logs: {kept}.out, {kept}.err"
         said = last_lines(self.work.err, self.work.out)
         lines = [
-            f"{error}{f' ({n_tries} times)' if n_tries > 1 else ''}",
+            f"{error}{f' ({n_tries} times)' if n_tries > 1 else ''}{room}",
             f"To try it by hand: {command}",
             folder,
             f"Its output ends with:\n{said}" if said else "It has printed nothing.",

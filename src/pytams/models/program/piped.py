@@ -210,7 +210,7 @@ class Piped:
             (kept / "told").write_text(f"{told}\n", encoding="utf-8")
         said = last_lines(self._work.err)
         lines = [
-            str(error),
+            f"{error}{self._work.lack_of_room()}",
             f"To try it by hand: {command}{'' if kept is None else f' < {kept}/told'}",
             f"Its log: {kept}.err" if kept else "(with a run directory, its folder and log would have been kept)",
             f"Its standard error ends with:\n{said}" if said else "It has written nothing to its standard error.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytams.core.text import size_text
 from pytams.models.program.names import filled_template
 from pytams.models.program.programs import ProgramError
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
     from pytams.core.segments import SegmentKey
     from pytams.models.program.declaration import Declaration
+
+
+_RESERVE = 2**20
+"""Bytes: with less, a disk is full."""
 
 
 class InputChangedError(ProgramError):
@@ -90,9 +96,10 @@ class Work:
         if self._logs is None:
             return None
         kept = self._kept(key, step)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        for file in filter(Path.exists, (self.out, self.err)):
-            shutil.copyfile(file, kept.with_name(f"{kept.name}.{file.name}"))
+        with suppress(OSError):  # a full disk is told of what is to last, and not of this
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            for file in filter(Path.exists, (self.out, self.err)):
+                shutil.copyfile(file, kept.with_name(f"{kept.name}.{file.name}"))
         return kept
 
     def _kept(self, key: SegmentKey, step: int) -> Path:
@@ -104,11 +111,19 @@ class Work:
         if self._logs is None:
             return None
         kept = self._kept(key, step)
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self.scratch, kept, symlinks=True)
         moved = {name: str(value).replace(str(self.scratch), str(kept)) for name, value in values.items()}
-        self._fill(kept / self.folder.name, moved)
+        shutil.rmtree(kept, ignore_errors=True)
+        try:
+            shutil.copytree(self.scratch, kept, symlinks=True)
+            self._fill(kept / self.folder.name, moved)
+        except OSError:  # there is no room, or something still writes there
+            return None
         return kept
+
+    def lack_of_room(self) -> str:
+        """Say that the disk is full, if it is: a program may not have been able to."""
+        free = shutil.disk_usage(self.scratch).free
+        return f" (its disk is full: {self.scratch} has {size_text(free)} left)" if free < _RESERVE else ""
 
 
 def note(path: str) -> tuple[int, int]:
