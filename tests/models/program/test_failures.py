@@ -98,8 +98,12 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
 
 def test_a_truncated_restart_is_made_again(tmp_path: Path) -> None:
     """Fewer bytes than ever before are believed only if they come out again and again."""
-    once = f"if [ -e {tmp_path}/done ]; then cp $1 $2; else touch {tmp_path}/done; head -c 3 $1 > $2; fi; echo 0.5"
-    assert run(told(tmp_path, f"[ -e {tmp_path}/first ] || {{ touch {tmp_path}/first; {COPY}; exit; }}; {once}"))
+    once = f"if mkdir {tmp_path}/done 2> /dev/null; then head -c 3 $1 > $2; else cp $1 $2; fi; echo 0.5"
+    assert run(told(tmp_path, once, launch={"retries": 2})).n_steps > 0
+    (tmp_path / "count").touch()
+    differs = f"n=$(wc -c < {tmp_path}/count); printf x >> {tmp_path}/count; head -c $((3 + n % 2)) $1 > $2; echo 0.5"
+    with pytest.raises(pytams.ModelError, match="it has written 4 bytes to restart .*: .* fewer than 8"):
+        run(told(tmp_path, differs))
     shrinks = 'head -c $(($(stat -c %s "$1") - 1)) "$1" > "$2"; echo 0.5'
     assert run(told(tmp_path, shrinks)).n_steps > 0
 

@@ -96,7 +96,7 @@ class Launched:
         if declared.initial is None:
             assert declared.initial_command is not None
             values = self._values(seed, 0, 0.0, 0.0, 0, is_seeded=True)
-            self._launcher.launch([*declared.prefix, *declared.initial_command], values, {})
+            self._launcher.launch(declared.initial_command, values, {}, prefix=declared.prefix)
             self._take_next()
         else:
             emptied(self._work.state)
@@ -174,7 +174,7 @@ class Launched:
         values = self._values(stretch.seed, begin, begin * dt, dt, n_all, is_seeded=is_seeded)
         values["restart"] = begun_from / self._declared.restart
         found = self._launcher.launch(
-            [*self._declared.prefix, *self._declared.command], values, self._readings, n_all, step=step
+            self._declared.command, values, self._readings, n_all, step=step, prefix=self._declared.prefix
         )
         is_cut = seed is not None and (step + n) % self._declared.steps_per_launch != 0
         if is_cut:

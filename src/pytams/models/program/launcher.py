@@ -56,19 +56,20 @@ class Launcher:
         n: int = 0,
         *,
         step: int | None = None,
+        prefix: Sequence[str] = (),
     ) -> dict[str, list[float]]:
         """Launch a command that writes the next state, and again if it fails; give what is read."""
         launch = self._declared.launch
         key, at = self._place()
         at = at if step is None else step
-        command = self._command(words, values)
+        command = command_of(self._declared, words, self.work.folder, values, prefix)
         self._sizes.clear()
         for n_failed in range(launch.retries + 1):
             try:
                 self.work.make_ready(values)
                 emptied(self.work.next)
                 self._execute(command, self.work.out)
-                self._check_next(values["next"])
+                self._check_next(values["restart"], values["next"])
                 found = {name: self.read(reading, values, n) for name, reading in readings.items()}
             except InputChangedError:
                 raise
@@ -84,12 +85,6 @@ class Launcher:
                 return found
         raise AssertionError
 
-    def _command(self, words: Sequence[str], values: Mapping[str, Any]) -> Command:
-        """Fill in names; a path of a program is relative to the study's folder, not to the working folder."""
-        program, *arguments = [filled(word, values) for word in words]
-        found = str(self._declared.at(program)) if "/" in program else program
-        return Command([found, *arguments], self.work.folder, as_environment(values))
-
     def _execute(self, command: Command, out: Path) -> None:
         timeout = self._declared.launch.timeout
         with out.open("wb") as stdout, self.work.err.open("wb") as stderr:
@@ -100,17 +95,19 @@ class Launcher:
         if status != 0:
             raise ProgramError(outcome(status, timeout))
 
-    def _check_next(self, path: Path) -> None:
+    def _check_next(self, restart: Path, path: Path) -> None:
         """See that there is a state, and not fewer bytes of it than ever before, unless that is so time and again."""
         if not path.exists():
             raise ProgramError(f"it ended with exit code 0, and has not written {path.name} ({{next}})")
-        size = path.stat().st_size if path.is_file() else 0
+        size, least = _size_of(path), self._least_size or _size_of(restart)
         self._sizes.append(size)
         is_sure = len(self._sizes) > self._declared.launch.retries and len({*self._sizes}) == 1
-        if size < self._least_size and not is_sure:
-            text = f"it has written {size} bytes to {path.name} ({{next}}): is it truncated? Before, there were never"
-            raise ProgramError(f"{text} fewer than {self._least_size}")
-        self._least_size = min(size, self._least_size) or size
+        if size < least and not is_sure:
+            raise ProgramError(
+                f"it has written {size} bytes to {path.name} ({{next}}): is it truncated? Before, there were never "
+                f"fewer than {least}"
+            )
+        self._least_size = min(size, self._least_size or size)
 
     def read(self, reading: Reading, values: Mapping[str, Any], n: int) -> list[float]:
         """Read n numbers that a launch has written."""
@@ -118,7 +115,7 @@ class Launcher:
             path = self.work.out if reading.file is None else self.work.folder / filled(reading.file, values)
         else:
             path = self.work.out.with_name("score")
-            self._execute(self._command(reading.command, values), path)
+            self._execute(command_of(self._declared, reading.command, self.work.folder, values), path)
         return read(reading, path, n)
 
     def _explained(
@@ -139,6 +136,24 @@ class Launcher:
             f"Its output ends with:\n{said}" if said else "It has printed nothing.",
         ]
         return ProgramError("\n".join(lines))
+
+
+def command_of(
+    declared: Declaration,
+    words: Sequence[str],
+    folder: Path,
+    values: Mapping[str, Any],
+    prefix: Sequence[str] = (),
+) -> Command:
+    """Fill in names; a path of a program is relative to the study's folder, not to the working folder."""
+    program, *arguments = [filled(word, values) for word in words]
+    found = str(declared.at(program)) if "/" in program else program
+    before = [filled(word, values) for word in prefix]
+    return Command([*before, found, *arguments], folder, as_environment(values))
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
 
 
 def emptied(folder: Path) -> Path:

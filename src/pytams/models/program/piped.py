@@ -28,8 +28,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pytams.models.program.launcher import emptied
-from pytams.models.program.names import as_environment, filled
+from pytams.models.program.launcher import command_of, emptied
 from pytams.models.program.programs import Command, ProgramError, Programs, last_lines, outcome
 
 if TYPE_CHECKING:
@@ -164,11 +163,8 @@ class Piped:
             self._answer(line)
 
     def _command(self) -> Command:
-        lasting = self._declared.lasting
-        prefix = [filled(word, lasting) for word in self._declared.prefix]
-        program, *arguments = [filled(word, lasting) for word in self._declared.command]
-        found = str(self._declared.at(program)) if "/" in program else program
-        return Command([*prefix, found, *arguments], self._work.folder, as_environment(lasting))
+        declared = self._declared
+        return command_of(declared, declared.command, self._work.folder, declared.lasting, declared.prefix)
 
     def _answer(self, line: str) -> str:
         """Say a line, and give what follows ``ok`` in the answer."""
