@@ -81,6 +81,14 @@ def test_report_in_a_browser(directory: Path, tmp_path: Path, browser: Browser, 
     page.close()
 
 
+def test_a_report_says_where_it_is_from(directory: Path, tmp_path: Path) -> None:
+    with pytams.load(directory) as saved:
+        write_report(saved.result, tmp_path / "report.html", provenance=saved.provenance)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for name in ("seed", "runs", "n_trajectories", "report written"):
+        assert re.search(rf"<t[hd][^>]*>{name}</t[hd]>", text), name
+
+
 def test_report_is_escaped(directory: Path, tmp_path: Path) -> None:
     moved = tmp_path / "<img src=x onerror=alert(1)>.tams"
     shutil.copytree(directory, moved)
