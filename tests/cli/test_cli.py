@@ -94,6 +94,9 @@ def test_new_program_then_run(tmp_path: Path) -> None:
     resumed = command("resume", "well/out", "--runs", "2", *logs, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert (tmp_path / "well" / "out" / "logs" / "1" / "0" / "0" / "0.out").read_text().count("\n") == 20
+    with pytams.load(tmp_path / "well" / "out") as saved:
+        trajectory = saved.trajectory(0, 3)
+        assert len(trajectory.replay()) == len(trajectory.scores)
     (tmp_path / "well").rename(tmp_path / "moved")  # all of it
     assert command("resume", "moved/out", "--runs", "3", cwd=tmp_path).returncode == 0
     (tmp_path / "moved" / "out").rename(tmp_path / "out")  # the run directory alone: the other is where it was

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytams.core.errors import SettingsError
@@ -12,14 +10,11 @@ from pytams.core.settings import Checked
 from pytams.models.loading import make_model
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytams.core.ports import Steppable
     from pytams.models.program.launch import Launch
     from pytams.storage.manifest import StudyInfo
-
-PROGRAM = "pytams:Program"
-"""How a run directory refers to a model that is a program."""
-_FROM_STUDY = "folder_from_study"
-"""Where the program's files are, as seen from the run directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +55,9 @@ def _of_model(name: str) -> str:
 def as_written(kind: ModelKind, arguments: dict[str, Any], folder: Path, path: Path) -> tuple[str, dict[str, Any]]:
     """Give the reference and the arguments that a run directory, at a path, is to have."""
     if kind.reference is None:
-        folder = (folder / arguments.get("folder", ".")).resolve()
-        return PROGRAM, arguments | {"folder": str(folder), _FROM_STUDY: os.path.relpath(folder, path.resolve())}
+        from pytams.models.program.stored import REFERENCE, as_stored  # noqa: PLC0415 - as above
+
+        return REFERENCE, as_stored(arguments, folder, path)
     where, colon, name = kind.reference.rpartition(":")
     if where.endswith(".py"):
         where = str((folder / where).resolve())
@@ -69,14 +65,9 @@ def as_written(kind: ModelKind, arguments: dict[str, Any], folder: Path, path: P
 
 
 def of_study(info: StudyInfo, directory: Path) -> dict[str, Any]:
-    """Give ``[model]`` of a study.
+    """Give ``[model]`` of a study."""
+    from pytams.models.program.stored import REFERENCE, from_stored  # noqa: PLC0415 - as above
 
-    A program that is not where it was may have moved along with the run directory.
-    """
-    arguments = dict(info.model.arguments)
-    if info.model.reference != PROGRAM:
-        return arguments | {"class": info.model.reference}
-    near = directory / str(arguments.pop(_FROM_STUDY, "."))
-    folder = Path(str(arguments.pop("folder", ".")))
-    has_moved = not folder.is_dir() and (near / str(arguments["command"][0])).is_file()
-    return arguments | {"type": "program", "folder": str(near.resolve() if has_moved else folder)}
+    if info.model.reference == REFERENCE:
+        return from_stored(info.model.arguments, directory) | {"type": "program"}
+    return info.model.arguments | {"class": info.model.reference}

@@ -20,6 +20,7 @@ from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.engine.replay import Replay
 from pytams.models.loading import make_model
+from pytams.models.program.stored import REFERENCE, made_again
 from pytams.storage.agreement import check_variant
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
@@ -221,7 +222,11 @@ class SavedStudy:
         if source.reference is None:
             raise RunDirectoryError(f"{printable(source.name)} was made in Python: pass the model")
         check_sources(self.directory.path, source)
-        model = make_model(source.reference, source.arguments, Path())
+        launch = self.directory.info.runner.get("launch", {})
+        if source.reference == REFERENCE:
+            model: Steppable = made_again(source.arguments, launch, self.directory.path)
+        else:
+            model = make_model(source.reference, source.arguments, Path())
         check_model(self.directory.path, source, model, source.reference)
         return model
 

@@ -1,0 +1,38 @@
+"""What a run directory says of a program, so that it can be made again, also if it has moved along with that."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytams.models.program.program import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REFERENCE = "pytams:Program"
+"""How a run directory refers to a model that is a program."""
+_FROM_STUDY = "folder_from_study"
+"""Where the program's files are, as seen from the run directory."""
+
+
+def as_stored(arguments: Mapping[str, Any], folder: Path, directory: Path) -> dict[str, Any]:
+    """Add to the arguments of a program where its files are, by themselves and as seen from a run directory."""
+    folder = (folder / arguments.get("folder", ".")).resolve()
+    near = os.path.relpath(folder, directory.resolve())
+    return {**arguments, "folder": str(folder), _FROM_STUDY: near}
+
+
+def from_stored(arguments: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Give the arguments of a program, with the folder where its files are now."""
+    told = dict(arguments)
+    near = directory / str(told.pop(_FROM_STUDY, "."))
+    folder = Path(str(told.get("folder", ".")))
+    has_moved = not folder.is_dir() and (near / str(told["command"][0])).is_file()
+    return told | {"folder": str(near.resolve() if has_moved else folder)}
+
+
+def made_again(arguments: Mapping[str, Any], launch: Mapping[str, Any], directory: Path) -> Program:
+    """Make the program of a study again."""
+    return Program(**from_stored(arguments, directory), launch=dict(launch))
