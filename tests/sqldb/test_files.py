@@ -55,7 +55,7 @@ def test_replaced_while_open(path: Path, tmp_path: Path) -> None:
         ledger.add_trajectory("ours", "{}")
         os.replace(tmp_path / "other.db", path)
         for write in (lambda: ledger.add_trajectory("b", "{}"), lambda: ledger.lock_trajectory(0)):
-            with pytest.raises(SQLAlchemyError):
+            with pytest.raises(SQLAlchemyError, match="was replaced by another file while it was open"):
                 write()
     with SQLFile(str(path)) as ledger:
         assert ledger.get_trajectory_count() == 1

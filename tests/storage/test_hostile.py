@@ -194,11 +194,14 @@ def test_scores_that_are_no_numbers(directory: Path, score: float) -> None:
     )
 
 
-def test_a_piece_that_is_not_there(directory: Path) -> None:
+@pytest.mark.parametrize("beyond", [0, 1, 12345])
+def test_a_piece_that_is_not_there(directory: Path, beyond: int) -> None:
     name = f"segments/{some_segment(directory).name}"
-    change = f"SET t_metadata = replace(t_metadata, '[\"{name}\", 0]', '[\"{name}\", 12345]')"
+    with h5py.File(directory / name, "r") as file:
+        row = len(file["row_size"]) + beyond
+    change = f"SET t_metadata = replace(t_metadata, '[\"{name}\", 0]', '[\"{name}\", {row}]')"
     edit_ledger(directory, f"UPDATE trajectories {change}", f"UPDATE archived_trajectories {change}")
-    refused(directory, pytams.StoreError, f"{Path(name).name} has no piece 12345")
+    refused(directory, pytams.StoreError, f"{Path(name).name} has no piece {row}")
 
 
 def test_a_pipe_as_a_segment_file(directory: Path) -> None:
