@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
     from pytams.core.errors import (
+        CannotLearnError,
         ModelError,
         PytamsError,
         RunDirectoryError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pytams.core.ports import Engine, Journal, Source, Stepper
     from pytams.core.selection import Variant
     from pytams.core.settings import Settings
+    from pytams.models.learned.score import LearnedScore
     from pytams.models.plain.model import Model
     from pytams.models.program.launch import Launch
     from pytams.models.program.program import Program
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from pytams.sqldb.errors import LedgerError, NoIterationError, NoLedgerError, NoTrajectoryError
     from pytams.storage.options import States, Storage
     from pytams.storage.reader import SavedStudy
+    from pytams.tams.learning import learn_score
     from pytams.tams.study import Study
     from pytams.tams.tams import TAMS
 
@@ -44,6 +47,7 @@ _HOMES = {
     "pytams.analysis.result": ["Result"],
     "pytams.analysis.runs": ["RunResult"],
     "pytams.core.errors": [
+        "CannotLearnError",
         "ModelError",
         "PytamsError",
         "RunDirectoryError",
@@ -55,6 +59,7 @@ _HOMES = {
     "pytams.core.ports": ["Engine", "Journal", "Source", "Stepper"],
     "pytams.core.selection": ["Variant"],
     "pytams.core.settings": ["Settings"],
+    "pytams.models.learned.score": ["LearnedScore"],
     "pytams.models.plain.model": ["Model"],
     "pytams.models.program.launch": ["Launch"],
     "pytams.models.program.program": ["Program"],
@@ -62,6 +67,7 @@ _HOMES = {
     "pytams.models.simulator.simulator": ["Simulator"],
     "pytams.sqldb.errors": ["LedgerError", "NoIterationError", "NoLedgerError", "NoTrajectoryError"],
     "pytams.storage.options": ["States", "Storage"],
+    "pytams.tams.learning": ["learn_score"],
     "pytams.tams.study": ["Study"],
     "pytams.tams.tams": ["TAMS"],
 }
@@ -73,9 +79,11 @@ _MODULES = {"plot": "pytams.analysis.plot", "migrate": "pytams.models.simulator.
 __all__ = [
     "SDE",
     "TAMS",
+    "CannotLearnError",
     "Engine",
     "Journal",
     "Launch",
+    "LearnedScore",
     "LedgerError",
     "Model",
     "ModelError",
@@ -99,6 +107,7 @@ __all__ = [
     "Study",
     "Variant",
     "WorkersLostError",
+    "learn_score",
     "load",
 ]  # and the modules, of which `plot` needs an extra
 

@@ -7,6 +7,7 @@
     ├── ModelError             the user's model broke its contract (also a RuntimeError)
     ├── RunDirectoryError      a run directory is missing, damaged or in use
     ├── StoreError             a segment file cannot be read or written, or is damaged (also an OSError)
+    ├── CannotLearnError       a pilot study does not tell enough to learn a score from it
     ├── WorkersLostError       the workers break down again and again, or cannot be started
     └── LedgerError            a ledger is missing, foreign or replaced (also a SQLAlchemyError); see `pytams.sqldb`
         ├── NoLedgerError          there is a database, and no ledger in it
@@ -87,6 +88,10 @@ class StoreError(PytamsError, OSError):
 
 class DamagedFileError(StoreError):
     """A segment file is missing, or not what was written: `pytams repair` computes it again."""
+
+
+class CannotLearnError(PytamsError):
+    """A pilot study does not tell enough to learn a score from it."""
 
 
 class WorkersLostError(PytamsError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytams.analysis.result import Result
     from pytams.core.ports import Engine, Journal, Steppable
     from pytams.core.selection import Variant
+    from pytams.models.learned.score import LearnedScore
     from pytams.storage.options import Storage
 
 
@@ -88,6 +90,34 @@ class TAMS:
             }
         )
 
+    def with_score(self, score: LearnedScore) -> TAMS:
+        """Pose the same problem with a learned score: the same event, and the same settings.
+
+        Parameters
+        ----------
+        score
+            From `pytams.learn_score`.
+
+        Raises
+        ------
+        SettingsError
+            If it was learned for another target, or for less time.
+        """
+        from pytams.models.learned.model import improved  # noqa: PLC0415 - what only learned scores need
+
+        if score.target_score != self.settings.target_score:
+            raise SettingsError(
+                "score", f"it was learned for the target {score.target_score:g}, not {self.settings.target_score:g}"
+            )
+        if score.end_time < self.settings.end_time * (1.0 - 1e-9):
+            raise SettingsError(
+                "score", f"it was learned for times up to {score.end_time:g}, not {self.settings.end_time:g}"
+            )
+        settings = self.settings.to_dict()
+        del settings["variant"]
+        learned = replace(score, end_time=self.settings.end_time)  # what counts is the time to go
+        return TAMS(improved(self.model, learned), **settings, variant=self.variant)
+
     def study(
         self,
         n_runs: int = 1,
@@ -135,6 +165,9 @@ class TAMS:
             If `out` holds another study, or is in use.
         """
         arguments = RunArguments.checked({"n_runs": n_runs, "seed": seed, "first_run": first_run})
+        taught = getattr(self.model, "taught_by", ())
+        if any((arguments.seed, run) in taught for run in arguments.runs):
+            raise SettingsError("seed", "these runs taught the score: take another seed, or another first_run")
         following = Observers(observers)
         if out is None:
             seed = draw_seed() if arguments.seed is None else arguments.seed

@@ -1,0 +1,1 @@
+"""A score learned from a pilot study: an estimate of the committor."""
