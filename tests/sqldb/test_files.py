@@ -22,6 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pytams.sqldb import SQLFile
 from pytams.sqldb import sqlite as sqlite_module
 from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.opening import open_database
+from pytams.sqldb.sqlite import File
 
 fork = multiprocessing.get_context("fork")
 
@@ -70,6 +72,16 @@ def test_deleted_in_the_middle_of_a_transaction(path: Path) -> None:
         path.unlink()
         with pytest.raises(SQLAlchemyError, match="gone"):
             transaction.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [("", 1), ("?synchronous=full", 2), ("?synchronous=EXTRA", 3)])
+def test_how_often_the_disk_is_waited_for(asked: str, wanted: int, tmp_path: Path) -> None:
+    """NORMAL unless another is asked for; numbers are SQLite's."""
+    database = open_database(f"sqlite:///{tmp_path}/ledger.db{asked}", in_memory=False, read_only=False)
+    assert isinstance(database, File)
+    connection = database._connect("rw")
+    assert connection.execute("PRAGMA synchronous").fetchone() == (wanted,)
+    connection.close()
 
 
 @pytest.mark.parametrize("content", [b"not a database, but long enough to be looked at " * 50, None])
