@@ -167,12 +167,12 @@ def test_one_driver_in_an_allocation_cancelled_and_resubmitted(tmp_path: Path) -
             assert time.monotonic() < deadline, (tmp_path / f"job-{job}.out").read_text()
             time.sleep(0.2)
         subprocess.run(["scancel", job], env=environment, check=True)
-        while slurm.jobs(environment, "all"):
+        while slurm.jobs(environment, "PENDING,RUNNING,COMPLETING"):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         again = submit(*pytams, "resume", "run.tams", "--json")
         deadline = time.monotonic() + 300
-        while slurm.jobs(environment, "all"):
+        while slurm.jobs(environment, "PENDING,RUNNING,COMPLETING"):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         found = json.loads((tmp_path / f"job-{again}.out").read_text().splitlines()[-1])
