@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +102,10 @@ def dataset(
         "generation": ("trajectory", np.array([final.generation for final in finals], dtype=np.int64)),
         "score": (("trajectory", "time"), _padded([course.scores for course in courses])),
     }
+    if any(isinstance(course.states[0], bytes | Path) for course in courses if len(course.states)):
+        raise ValueError(
+            "the states are bytes or folders of a simulator, and no arrays: nothing can be made of them here"
+        )
     columns = [state_columns(course.states) for course in courses]
     for name in columns[0] if columns else ():
         column = _padded([of_course[name] for of_course in columns])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -320,5 +321,5 @@ def new(
     paths = write_program(name) if program else write_example(name)
     for path in paths:
         say(f"wrote {path}")
-    build = f"make -C {name} && " if program else ""
-    say(f"try:  {build}pytams run {paths[-1]}")
+    build = f"make -C {shlex.quote(str(name))} && " if program else ""
+    say(f"try:  {build}pytams run {shlex.quote(str(paths[-1]))}")

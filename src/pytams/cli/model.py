@@ -41,6 +41,10 @@ def made(kind: ModelKind, arguments: dict[str, Any], launch: Launch, folder: Pat
         return make_model(kind.reference, arguments, folder)
     from pytams.models.program.program import Program  # noqa: PLC0415 - what only programs need
 
+    if "launch" in arguments:
+        raise SettingsError("arguments.launch", "this is a section of its own, [launch]")
+    if "noted" in arguments:
+        raise SettingsError("arguments.noted", "unknown key")
     told = arguments | {"folder": str(folder / arguments.get("folder", ".")), "launch": launch.to_dict()}
     try:
         return Program(**told)

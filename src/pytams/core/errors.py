@@ -123,10 +123,15 @@ class ModelError(PytamsError, RuntimeError):
         Name of the method at fault, if it is one.
     place
         Where the trajectory was, if it was anywhere.
+    was_tried
+        Whether it was tried again already, so that nobody else needs to.
     """
 
-    def __init__(self, message: str, method: str | None = None, place: Place | None = None) -> None:
+    def __init__(
+        self, message: str, method: str | None = None, place: Place | None = None, *, was_tried: bool = False
+    ) -> None:
         super().__init__(message, method, place)
+        self.was_tried = was_tried
         self.method = method
         self.place = place
 

@@ -233,7 +233,7 @@ class TaskQueue:
     def _try_again(self, task: _Task, error: BaseException) -> None:
         """Send a task out again that raised; give up after some tries."""
         n_tries = self._trouble.failed(task.points)
-        if n_tries >= MAX_TRIES and isinstance(error, PytamsError):
+        if isinstance(error, PytamsError) and (n_tries >= MAX_TRIES or getattr(error, "was_tried", False)):
             raise error
         what = f"{type(error).__name__}: {error}"
         if n_tries >= MAX_TRIES:

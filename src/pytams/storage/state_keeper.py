@@ -281,7 +281,7 @@ class _OnTrial(StateKeeper):
     """What is computed on the side goes to a temporary folder, and only for as long as it is needed."""
 
     def __init__(self, study: StateStore, options: States, *, in_memory: bool) -> None:
-        super().__init__(options, in_memory=in_memory)
+        super().__init__(options, in_memory=in_memory, logs=study.logs)
         self._study = study
 
     def put(self, run: int, content: Content) -> State:

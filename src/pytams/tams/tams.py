@@ -185,6 +185,13 @@ class TAMS:
             problem, runs, journal = open_study(self.model, self.settings, self.variant, arguments, out, states)
         else:
             raise SettingsError("journal", "give either a journal or out")
+        is_reproducible = problem.store is None or problem.store.reproducible
+        if not is_reproducible and not getattr(self.model, "stores_records", True):
+            raise SettingsError(
+                "reproducible",
+                f"{self.model.name} makes several steps at once, and the states in between cannot be computed again: "
+                "one step at a time, then (steps_per_launch = 1)",
+            )
         return Study(self.settings, self.variant, problem, runs, engine, journal, following, verify=verify)
 
     def run(

@@ -18,13 +18,15 @@ TOLD: dict[str, Any] = {
     "score": {"format": "text"},
     "initial_score": 0.0,
 }
-PIPE: dict[str, Any] = {"command": ["sh"], "protocol": "pipe"}
+PIPE: dict[str, Any] = {"command": ["sh"], "protocol": "pipe", "initial_score": None}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "init").write_bytes(b"12345678")
     (tmp_path / "name.list").write_text("{seed} {branch}")
+    (tmp_path / "sub").mkdir(exist_ok=True)
+    (tmp_path / "sub" / "nml").write_text("{seed}")
     return tmp_path
 
 
@@ -45,6 +47,18 @@ def folder(tmp_path: Path) -> Path:
         ({"templates": ["no"]}, "templates: there is no .*/no$"),
         ({"folder": "/no/such"}, "folder: there is no folder /no/such"),
         ({"restart": "a/b"}, "restart: 'a/b' must be a name of a file"),
+        ({"restart": "before"}, "restart: 'before' must be a name of a file, and none of"),
+        ({"inputs": ["init", "{folder}/init"]}, "inputs: two of them have one name in the working folder"),
+        ({"inputs": ["sub"], "templates": ["sub/nml"]}, "templates: sub/nml would be in or in the place of"),
+        ({"inputs": ["init"], "templates": {"name.list": "init"}}, "templates: init would be in or in the place of"),
+        ({"templates": {"name.list": "../x"}}, "templates: ../x would be outside the working folder"),
+        ({"templates": ["sub"]}, "templates: .*/sub is no file of text"),
+        ({"score": {"command": ["./no"]}}, "score.command: there is no program .*/no$"),
+        ({"launch": {"command": "./no -n 2"}}, "launch.command: there is no program .*/no$"),
+        ({"launch": {"timeout": 1e18}}, "launch.timeout: 1e.18 is too large"),
+        ({"perturb": ["sh", "{t}"]}, r"perturb: \{t\} stands for nothing"),
+        ({**PIPE, "score": None, "initial_score": 1.0}, "initial_score: a program that stays says itself"),
+        ({**PIPE, "score": None, "launch": {"logs": "all"}}, 'launch.logs: "all" is for launches'),
         ({"score": None}, "score: missing: where is the score"),
         ({"score": {"format": "f9"}}, "score.format: 'f9' is none of text, json, netcdf"),
         ({"score": {"format": "f8"}}, "score.file: missing: format = 'f8' is read from a file"),
@@ -57,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
         ({"reached": True}, "reached: say where it is to be read"),
         ({"perturb": True}, "perturb: say the command"),
         ({"steps_per_launch": 0}, "steps_per_launch: 0 is too small"),
-        ({"steps_per_launch": 2, "ended": {"pattern": "(.)"}}, "defines steps, .*, and ended, which is asked at"),
+        ({"steps_per_launch": 2, "ended": {"pattern": "(.)"}}, "steps_per_launch: with ended, .* it must be 1"),
         ({"launch": {"command": "a 'b"}}, "launch.command: .* cannot be read as a command"),
         ({"launch": {"retry": 1}}, "launch.retry: unknown key; did you mean retries?"),
         ({"launch": {"command": "run {rank}"}}, r"launch.command: \{rank\} stands for nothing"),
@@ -69,8 +83,9 @@ def folder(tmp_path: Path) -> Path:
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_by_name(changed: dict[str, Any], said: str, folder: Path) -> None:
+    inputs = [path.replace("{folder}", f"{folder}/sub/..") for path in changed.get("inputs", [])]
     with pytest.raises(pytams.SettingsError, match=said):
-        tams(pytams.Program(**{**TOLD, "folder": str(folder), **changed}))
+        tams(pytams.Program(**{**TOLD, "folder": str(folder), **changed, "inputs": inputs}))
 
 
 def test_a_step_must_be_a_multiple_of_the_programs_own(folder: Path) -> None:
@@ -101,7 +116,6 @@ def test_what_a_program_finds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Templates and inputs in its working folder, the same values in the environment, and no MPI's of ours."""
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "3")
     monkeypatch.setenv("MINE_TOO", "mine")
-    (folder / "sub").mkdir()
     (folder / "sub" / "forcing").write_text("forced\n")
     (folder / "nml.in").write_text("n = {steps}, {unknown}\n")
     model = pytams.Program(

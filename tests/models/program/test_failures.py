@@ -25,11 +25,12 @@ COPY = 'cp "$1" "$2"; echo 0.5'
 """A program that does nothing, and does it well."""
 
 
-def told(folder: Path, text: str, **more: Any) -> pytams.Program:
+def told(folder: Path, text: str, *, initial_folder: bool = False, **more: Any) -> pytams.Program:
     (folder / "init").write_bytes(b"12345678")
     command = [script(folder, text), "{restart}", "{next}"]
     launch = {"retries": 1, "backoff": 0.0, "patience": 0.5, **more.pop("launch", {})}
-    return pytams.Program(command=command, initial="init", folder=str(folder), launch=launch, **{**PRINTED, **more})
+    initial = "init.d" if initial_folder else "init"
+    return pytams.Program(command=command, initial=initial, folder=str(folder), launch=launch, **{**PRINTED, **more})
 
 
 def run(model: pytams.Program, **more: Any) -> pytams.Result:
@@ -102,10 +103,96 @@ def test_a_truncated_restart_is_made_again(tmp_path: Path) -> None:
     assert run(told(tmp_path, once, launch={"retries": 2})).n_steps > 0
     (tmp_path / "count").touch()
     differs = f"n=$(wc -c < {tmp_path}/count); printf x >> {tmp_path}/count; head -c $((3 + n % 2)) $1 > $2; echo 0.5"
-    with pytest.raises(pytams.ModelError, match="it has written 4 bytes to restart .*: .* fewer than 8"):
+    with pytest.raises(pytams.ModelError, match="it has written 4 bytes to restart .*, and before 8: is it"):
         run(told(tmp_path, differs))
     shrinks = 'head -c $(($(stat -c %s "$1") - 1)) "$1" > "$2"; echo 0.5'
     assert run(told(tmp_path, shrinks)).n_steps > 0
+
+
+def test_without_a_second_try_no_short_restart_is_believed(tmp_path: Path) -> None:
+    with pytest.raises(pytams.ModelError, match="it has written 3 bytes to restart"):
+        run(told(tmp_path, "head -c 3 $1 > $2; echo 0.5", launch={"retries": 0}))
+
+
+def test_a_truncated_folder_is_noticed_too(tmp_path: Path) -> None:
+    (tmp_path / "init.d").mkdir()
+    (tmp_path / "init.d" / "a").write_bytes(b"12345678")
+    once = (
+        f"if mkdir {tmp_path}/done 2> /dev/null; then mkdir $2; head -c 3 $1/a > $2/a; else cp -r $1 $2; fi; echo 0.5"
+    )
+    model = told(tmp_path, once, initial_folder=True)
+    assert run(model).n_steps > 0
+
+
+def test_a_short_restart_on_a_full_disk_is_not_believed(small_disk: Path, tmp_path: Path) -> None:
+    """Though it comes out alike at each try, and the program notices nothing."""
+    (tmp_path / "init").write_bytes(bytes(200_000))
+    (tmp_path / "score").write_text("0.5\n")
+    model = pytams.Program(
+        command=[script(tmp_path, 'cat "$1" > "$2" 2> /dev/null; true'), "{restart}", "{next}"],
+        initial="init",
+        initial_score=0.0,
+        score={"file": "{folder}/score"},
+        folder=str(tmp_path),
+        launch={"retries": 2, "backoff": 0.0},
+    )
+    (small_disk / "ballast").write_bytes(bytes(700_000))
+    with pytest.raises(pytams.ModelError, match="is it truncated.*its disk is full"):
+        run(model, states=pytams.States(local=small_disk), out=tmp_path / "out")
+
+
+def test_what_is_written_beside_a_state_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(pytams.ModelError, match=r"it has written restart.mom beside restart \(\{next\}\)"):
+        run(told(tmp_path, f"{COPY}; cp $1 $2.mom"))
+    with pytest.raises(pytams.ModelError, match=r"restart \(\{next\}\) is a link"):
+        run(told(tmp_path, "ln -s $1 $2; echo 0.5"))
+
+
+def test_a_link_that_was_changed_is_put_right(tmp_path: Path) -> None:
+    for name in ("a", "winter"):
+        (tmp_path / name).write_text(name)
+    text = f'cat a >> "$PYTAMS_FOLDER/seen"; ln -sf "$PYTAMS_FOLDER/winter" a; {COPY}'
+    run(told(tmp_path, text, inputs=["a", "winter"]))
+    assert set((tmp_path / "seen").read_text()) == {"a"}
+
+
+def test_a_score_command_that_fails_says_so(tmp_path: Path) -> None:
+    score = {"command": [script(tmp_path, "echo why not >&2; exit 7", "score.sh")]}
+    with pytest.raises(pytams.ModelError, match=r"what it is to be read by, .*score.sh: .* code 7; it said: why not"):
+        run(told(tmp_path, COPY, score=score))
+    model = told(tmp_path, COPY, score=score)
+    script(tmp_path, "echo 0.7", "score.sh")
+    with pytest.raises(pytams.ModelError, match="score.sh has changed since this study"):
+        run(model)
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"), [("7\n***", "cannot be read as text"), ("nan", "it gave nan: numbers must")]
+)
+def test_what_is_no_number_is_no_score(printed: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(pytams.ModelError, match=said):
+        run(told(tmp_path, f"cp $1 $2; printf '{printed}\n'"))
+    with pytest.raises(pytams.ModelError, match=said):
+        run(told(tmp_path, f"{COPY}; printf 'event={printed}\n'", reached={"pattern": r"(?s)event=(\S+)\s*$"}))
+
+
+def test_it_is_launched_no_more_often_than_is_said(tmp_path: Path) -> None:
+    """With one driver and slots, too, whose tasks are tried again as well."""
+    model = told(tmp_path, f"echo x >> {tmp_path}/launches; exit 1")
+    with pytest.raises(pytams.ModelError, match=r"exit code 1 \(2 times\)"):
+        run(model, engine=partial(Launches, slots=1))
+    assert len((tmp_path / "launches").read_text().split()) == 2
+
+
+def test_also_what_fails_while_it_is_verified_is_kept(tmp_path: Path) -> None:
+    model = told(tmp_path, "echo so it goes >&2; exit 1")
+    with pytest.raises(pytams.ModelError, match="Its logs: .*/out/logs/0/0/0/0.out"):
+        tams(model).run(1, seed=1, out=tmp_path / "out")
+
+
+def test_several_steps_at_once_cannot_be_irreproducible() -> None:
+    with pytest.raises(pytams.SettingsError, match="reproducible: dw makes several steps at once.*"):
+        tams(well(steps_per_launch=4)).run(1, seed=1, states=pytams.States(reproducible=False))
 
 
 def test_what_a_program_leaves_running_is_ended(tmp_path: Path) -> None:
@@ -283,6 +370,27 @@ def test_one_that_stays_and_fails_is_told_again(does: str, tmp_path: Path) -> No
     want = tams(model(10**6), target_score=900.0).run(1, seed=2).runs
     assert tams(model(7), target_score=900.0).run(1, seed=2).runs == want
     assert len([path for path in tmp_path.iterdir() if path.name.isdecimal()]) > 0
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [("save) echo 12345678 > $a; head -c 3 $a > $a.; mv $a. $a;;", "it has written 3 bytes to restart"),
+     ("save) ;;", "has not written restart"),
+     ("load) x=1; echo ok;;", "it said b'ok\\\\n' unasked"),
+     ("score) echo ok nan; continue;;", "answered 'nan' to 'score', where a number")],
+)  # fmt: skip
+def test_what_one_that_stays_may_do_wrong(does: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "init").write_text("12345678")
+    text = f'while read -r word a b; do case $word in {does} score) echo "ok 0.5"; continue;; esac; echo ok; done'
+    model = pytams.Program(
+        command=[script(tmp_path, text)],
+        protocol="pipe",
+        initial="init",
+        folder=str(tmp_path),
+        launch={"retries": 0, "patience": 0.5},
+    )
+    with pytest.raises(pytams.ModelError, match=said):
+        run(model)
 
 
 def test_one_that_stays_and_fails_for_good(tmp_path: Path) -> None:

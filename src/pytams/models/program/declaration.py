@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import re
 import shlex
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pytams.core.errors import SettingsError
 from pytams.core.settings import Checked, Count, Positive
+from pytams.models.program.files import check_files, templates_of
 from pytams.models.program.launch import Launch
 from pytams.models.program.names import NAMES, check_names
 from pytams.models.program.reading import Reading
 
+RESERVED = ("note.json", "before")
+"""What else there may be in the folder of a state."""
+_OF_STEPS = {"step", "steps", "t", "dt", "inner"}
+_UNKNOWN = {"perturb": {*_OF_STEPS, "branch"}, "initial_command": {*_OF_STEPS, "branch", "restart"}}
+"""Names that stand for nothing in some commands."""
 LASTING = {"folder", "ranks", "threads"}
 """Names whose values a program that stays can be told."""
 
@@ -73,24 +78,16 @@ class Declaration(Checked):
         self._check_readings()
         self._check_protocol()
         for name, texts in self.texts().items():
-            check_names(name, texts)
+            check_names(name, texts, NAMES.keys() - _UNKNOWN.get(name, set()))
             if self.inner_step is None and any("{inner}" in text for text in texts):
                 raise SettingsError("inner_step", f"missing: {name} has {{inner}}, which is step_size / inner_step")
 
     def _check_files(self) -> None:
-        for name, paths in {
-            "inputs": self.inputs,
-            "templates": self.templates,
-            "initial": [] if self.initial is None else [self.initial],
-        }.items():
-            for path in paths:
-                if not self.at(path).exists():
-                    raise SettingsError(name, f"there is no {self.at(path)}")
-        self.program  # noqa: B018 - it is looked for
+        check_files(self)
         if self.initial is not None and self.initial_command is not None:
             raise SettingsError("initial_command", "either `initial` or `initial_command`, not both")
-        if Path(self.restart).name != self.restart:
-            raise SettingsError("restart", f"{self.restart!r} must be a name of a file, without a folder")
+        if Path(self.restart).name != self.restart or self.restart in {"", "..", *RESERVED}:
+            raise SettingsError("restart", f"{self.restart!r} must be a name of a file, and none of {RESERVED}")
 
     def _check_readings(self) -> None:
         for name in ("score", "ended", "reached"):
@@ -105,7 +102,16 @@ class Declaration(Checked):
             raise SettingsError("score", 'missing: where is the score, as in { file = "{next}", format = "f8" }?')
 
     def _check_protocol(self) -> None:
-        if self.stays and self.steps_per_launch > 1:
+        for name in ("initial_command", "initial_score") if self.stays else ():
+            if getattr(self, name) is not None:
+                raise SettingsError(name, "a program that stays says itself what there is at t = 0: start, score")
+        if self.stays and self.launch.logs == "all":
+            raise SettingsError("launch.logs", '"all" is for launches; a program that stays has one log')
+        many = self.steps_per_launch > 1
+        for name in ("ended", "reached", "perturb") if many else ():
+            if getattr(self, name) is not False and (name != "perturb" or self.when == "step"):
+                raise SettingsError("steps_per_launch", f"with {name}, which is for each step, it must be 1")
+        if self.stays and many:
             raise SettingsError("steps_per_launch", 'a program that stays (protocol = "pipe") makes each by itself')
         if not self.stays and self.initial is None and self.initial_command is None:
             raise SettingsError("initial", "missing: which file is the state at t = 0? Or which initial_command?")
@@ -115,7 +121,8 @@ class Declaration(Checked):
             raise SettingsError("perturb", "true, for a program that stays: it is asked to")
         if self.stays:
             passing = {name for name in NAMES if name not in LASTING}
-            for name, texts in {"command": self.command, "templates": self._template_texts()}.items():
+            filled = [path.read_text(encoding="utf-8") for path in templates_of(self).values()]
+            for name, texts in {"command": self.command, "templates": filled}.items():
                 used = {word for text in texts for word in re.findall(r"\{(\w+)\}", text)} & passing
                 if used:
                     said = ", ".join(f"{{{word}}}" for word in sorted(used))
@@ -149,24 +156,6 @@ class Declaration(Checked):
         """Whether the program stays, and is told what to do."""
         return self.protocol == "pipe"
 
-    @property
-    def program(self) -> Path:
-        """The file that is executed."""
-        return self.executable(self.command[0], "command")
-
-    def executable(self, word: str, setting: str) -> Path:
-        """Find a program: by its path, or where programs are."""
-        if "/" in word:
-            found = self.at(word)
-            if not found.exists():
-                raise SettingsError(setting, f"there is no {found}")
-        else:
-            path = shutil.which(word)
-            if path is None:
-                raise SettingsError(setting, f"{word} is no program that can be found (./{word}, if it is a file)")
-            found = Path(path)
-        return found
-
     def reading(self, name: str) -> Reading:
         """Say where a number is to be read."""
         try:
@@ -186,22 +175,8 @@ class Declaration(Checked):
         names = ("score", "ended", "reached")
         return {name: self.reading(name) for name in names if isinstance(getattr(self, name), dict)}
 
-    def _template_texts(self) -> list[str]:
-        return [self.at(path).read_text(encoding="utf-8") for path in self.templates]
-
-    def files(self) -> list[Path]:
-        """Find all files that the model consists of: a change of one is a change of the model."""
-        paths = [self.program, *map(self.at, [*self.inputs, *self.templates])]
-        for name, words in {"initial_command": self.initial_command, "perturb": self.perturb}.items():
-            if isinstance(words, list):
-                paths.append(self.executable(words[0], name))
-        if self.initial is not None:
-            paths.append(self.at(self.initial))
-        found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-        return list(dict.fromkeys(path.resolve() for path in found if path.is_file()))
-
     def made_of(self) -> dict[str, Any]:
-        """Give all that may change a bit of the result, by name; files are `files`."""
+        """Give all that may change a bit of the result, by name; files are `files.files_of`."""
         values = self.to_dict()
         launch = values.pop("launch")
         del values["folder"]

@@ -6,10 +6,10 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Lt
 
 from pytams.core.errors import SettingsError
-from pytams.core.settings import Checked, Count, NotNegative, Positive
+from pytams.core.settings import Checked, Count, NotNegative
 
 MPI = ("OMPI_*", "PMIX_*", "PMI_*")
 
@@ -27,9 +27,9 @@ class Launch(Checked):
     clear_env: list[str] = field(default_factory=lambda: list(MPI))
     """Environment variables that the program does not get, with wildcards. Those of an MPI that pytams itself runs
     under would have it take part in that."""
-    timeout: Positive | None = None
+    timeout: Annotated[float, Gt(0), Lt(1e7)] | None = None
     """Seconds after which a launch is ended, or a program that stays and does not answer; None: never."""
-    patience: Positive = 5.0
+    patience: Annotated[float, Gt(0), Lt(1e7)] = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     retries: NotNegative = 3
     """Times that a launch is tried again that has failed."""

@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from pytams.models.program.declaration import RESERVED
 from pytams.models.program.launcher import Launcher, emptied
 from pytams.models.program.programs import ProgramError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pytams.models.program.programs import Programs
     from pytams.models.program.work import Work
 
-_NOTE, _BEFORE = "note.json", "before"
+_NOTE, _BEFORE = RESERVED
 """In the folder of a state that is in the middle of a stretch: what there is to know, and the state it began from."""
 
 

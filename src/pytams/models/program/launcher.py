@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytams.models.program.names import as_environment, filled
 from pytams.models.program.programs import Command, ProgramError, Programs, last_lines, outcome
 from pytams.models.program.reading import read
+from pytams.models.program.sizes import Sizes
 from pytams.models.program.work import InputChangedError, Work
 
 if TYPE_CHECKING:
@@ -43,10 +45,7 @@ class Launcher:
     def __init__(self, declared: Declaration, work: Work, programs: Programs, place: Callable[[], Where]) -> None:
         self._declared, self._programs, self._place = declared, programs, place
         self.work = work
-        self._least_size = 0
-        """Bytes of the smallest restart so far."""
-        self._sizes: list[int] = []
-        """Those of the restarts that one launch has written, at each try."""
+        self._sizes = Sizes(work, declared.launch.retries + 1)
 
     def launch(
         self,
@@ -63,13 +62,13 @@ class Launcher:
         key, at = self._place()
         at = at if step is None else step
         command = command_of(self._declared, words, self.work.folder, values, prefix)
-        self._sizes.clear()
+        self._sizes.begin(values["restart"])
         for n_failed in range(launch.retries + 1):
             try:
                 self.work.make_ready(values)
                 emptied(self.work.next)
-                self._execute(command, self.work.out)
-                self._check_next(values["restart"], values["next"])
+                self._execute(command, self.work.out, self.work.err)
+                self._sizes.check(values["next"])
                 found = {name: self.read(reading, values, n) for name, reading in readings.items()}
             except InputChangedError:
                 raise
@@ -85,9 +84,9 @@ class Launcher:
                 return found
         raise AssertionError
 
-    def _execute(self, command: Command, out: Path) -> None:
+    def _execute(self, command: Command, out: Path, err: Path) -> None:
         timeout = self._declared.launch.timeout
-        with out.open("wb") as stdout, self.work.err.open("wb") as stderr:
+        with out.open("wb") as stdout, err.open("wb") as stderr:
             self._programs.start(command, stdin=None, stdout=stdout, stderr=stderr)
             status = self._programs.wait(timeout)
         if status is None:
@@ -95,28 +94,27 @@ class Launcher:
         if status != 0:
             raise ProgramError(outcome(status, timeout))
 
-    def _check_next(self, restart: Path, path: Path) -> None:
-        """See that there is a state, and not fewer bytes of it than ever before, unless that is so time and again."""
-        if not path.exists():
-            raise ProgramError(f"it ended with exit code 0, and has not written {path.name} ({{next}})")
-        size, least = _size_of(path), self._least_size or _size_of(restart)
-        self._sizes.append(size)
-        is_sure = len(self._sizes) > self._declared.launch.retries and len({*self._sizes}) == 1
-        if size < least and not is_sure:
-            raise ProgramError(
-                f"it has written {size} bytes to {path.name} ({{next}}): is it truncated? Before, there were never "
-                f"fewer than {least}"
-            )
-        self._least_size = min(size, self._least_size or size)
-
     def read(self, reading: Reading, values: Mapping[str, Any], n: int) -> list[float]:
         """Read n numbers that a launch has written."""
         if reading.command is None:
             path = self.work.out if reading.file is None else self.work.folder / filled(reading.file, values)
         else:
             path = self.work.out.with_name("score")
-            self._execute(command_of(self._declared, reading.command, self.work.folder, values), path)
-        return read(reading, path, n)
+            self._read_by(command_of(self._declared, reading.command, self.work.folder, values), path)
+        numbers = read(reading, path, n, is_one=self._declared.steps_per_launch == 1)
+        if not all(map(math.isfinite, numbers)):
+            raise ProgramError(f"it gave {', '.join(map(repr, numbers))}: numbers must be finite")
+        return numbers
+
+    def _read_by(self, command: Command, out: Path) -> None:
+        """Execute a command that prints a score."""
+        err = out.with_name("score.err")
+        try:
+            self._execute(command, out, err)
+        except ProgramError as error:
+            said = last_lines(err, out)
+            quoted = f"; it said: {said}" if said else ""
+            raise ProgramError(f"what it is to be read by, {command}: {error}{quoted}") from error
 
     def _explained(
         self, error: Exception, command: Command, values: Mapping[str, Any], where: tuple[SegmentKey, int]
@@ -149,11 +147,9 @@ def command_of(
     program, *arguments = [filled(word, values) for word in words]
     found = str(declared.at(program)) if "/" in program else program
     before = [filled(word, values) for word in prefix]
+    if before and "/" in before[0]:
+        before[0] = str(declared.at(before[0]))
     return Command([*before, found, *arguments], folder, as_environment(values))
-
-
-def _size_of(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
 
 
 def emptied(folder: Path) -> Path:

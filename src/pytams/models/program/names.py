@@ -9,7 +9,7 @@ from pytams.core.errors import SettingsError
 from pytams.core.settings import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 NAMES = {
     "seed": "0 <= seed < 2**64, of the step, or of the segment where seeding is by branch",
@@ -30,12 +30,12 @@ NAMES = {
 _NAME = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*)\}")
 
 
-def check_names(setting: str, texts: Iterable[str]) -> None:
+def check_names(setting: str, texts: Iterable[str], known: Collection[str] = tuple(NAMES)) -> None:
     """Make sure that every name in braces is known; braces that are meant are written twice."""
     for text in texts:
         for name in filter(None, _NAME.findall(text)):
-            if name not in NAMES:
-                hint = nearest(name, NAMES)
+            if name not in known:
+                hint = nearest(name, sorted(known))
                 raise SettingsError(setting, f"{{{name}}} stands for nothing ({{{{...}}}} are braces); {hint}")
 
 

@@ -20,6 +20,7 @@ state that it loaded or saved.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import shutil
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from pytams.models.program.launcher import command_of, emptied
 from pytams.models.program.programs import Command, ProgramError, Programs, last_lines, outcome
+from pytams.models.program.sizes import Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +51,9 @@ class Piped:
         self._to, self._from = -1, -1
         """Ends of the pipes to and from it."""
         self._buffer = b""
+        self._sizes = Sizes(work, declared.launch.retries + 1)
+        self._loaded = None if declared.initial is None else declared.at(declared.initial)
+        """The state that it has loaded or saved last."""
         self._told: list[str] = []
         """What it was told since it loaded or saved a state, that first."""
 
@@ -65,17 +70,18 @@ class Piped:
     def load(self, folder: Path) -> None:
         """Take a state."""
         self._told.clear()
-        self._tell(f"load {folder / self._declared.restart}")
+        self._loaded = folder / self._declared.restart
+        self._tell(f"load {self._loaded}")
 
     def save(self) -> Path:
         """Have it write the state into a folder."""
-        file = emptied(self._work.next) / self._declared.restart
-        self._ask(f"save {file}")
-        if not file.exists():
-            raise ProgramError(f"it has answered ok, and not written {file.name}")
+        file = self._work.next / self._declared.restart
+        self._sizes.begin(self._loaded)
+        self._ask(f"save {file}", lambda: emptied(self._work.next), lambda: self._sizes.check(file))
         shutil.rmtree(self._work.state, ignore_errors=True)
         self._work.next.rename(self._work.state)
-        self._told[:] = [f"load {self._work.state / self._declared.restart}"]
+        self._loaded = self._work.state / self._declared.restart
+        self._told[:] = [f"load {self._loaded}"]
         return self._work.state
 
     def branch(self, seed: int) -> None:
@@ -115,28 +121,33 @@ class Piped:
 
     def _number(self, line: str) -> float:
         answer = self._ask(line)
-        try:
-            return float(answer)
-        except ValueError:
-            raise ProgramError(f"it answered {answer!r} to {line!r}, where a number should follow ok") from None
+        with suppress(ValueError):
+            number = float(answer)
+            if math.isfinite(number):
+                return number
+        raise ProgramError(f"it answered {answer!r} to {line!r}, where a number should follow ok")
 
     def _tell(self, line: str) -> None:
         """Tell it what changes its state."""
         self._ask(line)
         self._told.append(line)
 
-    def _ask(self, line: str) -> str:
-        """Ask, and again from the last state if it does not answer."""
+    def _ask(self, line: str, prepare: Callable[[], object] = str, check: Callable[[], object] = str) -> str:
+        """Ask, and again from the last state if it does not answer, or what it has done is not right."""
         launch = self._declared.launch
         for n_failed in range(launch.retries + 1):
             try:
                 if self._from < 0:
                     self._begin()
-                return self._answer(line)
+                prepare()
+                answer = self._answer(line)
+                check()
             except OSError as error:
                 failed: Exception = error
             except ProgramError as error:
                 failed = error
+            else:
+                return answer
             explained = self._explained(failed, line)
             self._leave()
             self._programs.end()
@@ -168,6 +179,10 @@ class Piped:
 
     def _answer(self, line: str) -> str:
         """Say a line, and give what follows ``ok`` in the answer."""
+        if self._buffer or select.select([self._from], [], [], 0.0)[0]:
+            unasked = self._buffer or os.read(self._from, 2**16)
+            if unasked:
+                raise ProgramError(f"it said {unasked[:80]!r} unasked: it must answer each line by one")
         with suppress(BrokenPipeError):  # it has ended: that is seen below
             os.write(self._to, f"{line}\n".encode())
         timeout = self._declared.launch.timeout

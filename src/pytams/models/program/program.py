@@ -9,6 +9,7 @@ import numpy as np
 
 from pytams.models.described import described
 from pytams.models.program.declaration import Declaration
+from pytams.models.program.files import files_of
 from pytams.models.program.launched import Launched
 from pytams.models.program.piped import Piped
 from pytams.models.program.programs import Programs
@@ -43,7 +44,7 @@ class Program(Simulator):
         self.seeding, self.when = self.declared.seeding, self.declared.when
         self.steps_at_once = self.declared.steps_per_launch
         if noted is None:
-            noted = {str(path): note(str(path)) for path in self.made_of_files}
+            noted = {str(path): note(str(path)) for path in files_of(self.declared)}
         self._noted = noted
         self._arguments = (), {**self.declared.to_dict(), "noted": noted}  # so that workers compare with these
         self._way: Way | None = None
@@ -61,7 +62,7 @@ class Program(Simulator):
     @property
     def made_of_files(self) -> list[Path]:
         """The files that it consists of."""
-        return self.declared.files()
+        return [path.resolve() for path in files_of(self.declared) if path.is_file()]
 
     def defines(self, method: str) -> bool:
         """Whether it was said that it has something that it may have."""

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _LAST_LINES = 20
-_LOG_BYTES = 2**14
+_LOG_BYTES = 2**16
 
 
 class ProgramError(Exception):
-    """A program could not be started, failed, or did not do what it should."""
+    """A program could not be started, failed, or did not do what it should, time and again."""
+
+    was_tried = True
 
 
 class Command(NamedTuple):
@@ -232,7 +234,9 @@ def last_lines(*logs: Path) -> str:
     """Quote the end of the first log that has anything in it."""
     for log in logs:
         with suppress(OSError):
-            text = log.read_bytes()[-_LOG_BYTES:].decode(errors="replace").rstrip()
+            with log.open("rb") as file:
+                file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+                text = file.read(_LOG_BYTES).decode(errors="replace").rstrip()
             if text:
                 return "\n".join(text.splitlines()[-_LAST_LINES:])
     return ""

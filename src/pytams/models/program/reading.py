@@ -14,8 +14,8 @@ from pytams.core.errors import SettingsError
 from pytams.core.settings import Checked, NotNegative
 from pytams.models.program.programs import ProgramError
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?|[-+]?(?:inf(?:inity)?|nan)"
-_A_LINE = rf"(?im)^[ \t]*({_NUMBER})[ \t]*\r?$"
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[ed][-+]?\d+|[-+]\d{3})?|[-+]?(?:inf(?:inity)?|nan)|\*+"
+_A_LINE = rf"(?im)^[ \t]*({_NUMBER})[ \t]*\r?$"  # stars are what Fortran writes of a number that does not fit
 _REDUCTIONS = {"mean": np.mean, "max": np.max, "min": np.min, "sum": np.sum}
 
 
@@ -72,8 +72,17 @@ def _is_number_type(name: str) -> bool:
         return False
 
 
-def read(reading: Reading, path: Path, n: int) -> list[float]:
-    """Read n numbers, the last ones of a file.
+def read(reading: Reading, path: Path, n: int, *, is_one: bool) -> list[float]:
+    """Read n numbers: of a binary file, those at its offset, of others the last ones.
+
+    Parameters
+    ----------
+    reading, path
+        Where they are.
+    n
+        How many.
+    is_one
+        Whether it is one number always, so that all of a NetCDF variable becomes one.
 
     Raises
     ------
@@ -86,7 +95,7 @@ def read(reading: Reading, path: Path, n: int) -> list[float]:
         elif reading.format == "json":
             found = _from_json(reading, path)
         elif reading.format == "netcdf":
-            found = _from_netcdf(reading, path, n)
+            found = _from_netcdf(reading, path, is_one=is_one)
         else:
             with path.open("rb") as file:
                 file.seek(reading.offset)
@@ -114,7 +123,13 @@ def _called(reading: Reading, path: Path) -> str:
 
 def _from_text(reading: Reading, path: Path) -> list[float]:
     text = path.read_text(encoding="utf-8", errors="replace")
-    return [float(found.lower().replace("d", "e")) for found in re.findall(reading.pattern, text)]
+    return [_parsed(found) for found in re.findall(reading.pattern, text)]
+
+
+def _parsed(text: str) -> float:
+    """Make a number of what C or Fortran writes: 1.5D-4, 1.5-104."""
+    text = text.strip().lower().replace("d", "e")
+    return float(re.sub(r"(?<=[\d.])([-+]\d{3})$", r"e\1", text))
 
 
 def _from_json(reading: Reading, path: Path) -> list[float]:
@@ -130,11 +145,11 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _from_netcdf(reading: Reading, path: Path, n: int) -> list[float]:
+def _from_netcdf(reading: Reading, path: Path, *, is_one: bool) -> list[float]:
     values = _variable(path, str(reading.variable))
     if reading.reduction is not None:
         reduce: Any = _REDUCTIONS[reading.reduction]
-        axes = tuple(range(1 if n > 1 else 0, values.ndim))
+        axes = tuple(range(0 if is_one else 1, values.ndim))
         values = reduce(values, axis=axes) if axes else values
     if values.ndim > 1:
         raise ValueError(f"{reading.variable} has shape {values.shape}: say by a reduction how it becomes a number")

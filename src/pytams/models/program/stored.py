@@ -29,8 +29,18 @@ def from_stored(arguments: Mapping[str, Any], directory: Path) -> dict[str, Any]
     told = dict(arguments)
     near = directory / str(told.pop(_FROM_STUDY, "."))
     folder = Path(str(told.get("folder", ".")))
-    has_moved = not folder.is_dir() and (near / str(told["command"][0])).is_file()
+    has_moved = not folder.is_dir() and near.is_dir() and _has_files(near, told)
     return told | {"folder": str(near.resolve() if has_moved else folder)}
+
+
+def _has_files(folder: Path, told: Mapping[str, Any]) -> bool:
+    """Whether what the program needs is in a folder: not just any that happens to be there."""
+    names = [*told.get("inputs", ()), *told.get("templates", ()), told.get("initial")]
+    names += [word.replace("{folder}/", "") for word in told["command"] if "{folder}/" in word]
+    program = str(told["command"][0])
+    names += [program] if "/" in program and "{" not in program else []
+    named = [str(name) for name in names if name]
+    return bool(named) and all((folder / name).exists() for name in named)
 
 
 def made_again(arguments: Mapping[str, Any], launch: Mapping[str, Any], directory: Path) -> Program:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.text import size_text
+from pytams.models.program.files import links_of, templates_of
 from pytams.models.program.names import filled_template
 from pytams.models.program.programs import ProgramError
 
@@ -51,10 +52,8 @@ class Work:
         self.state, self.next = scratch / "state", scratch / "next"
         """Folders of the state, and of the one that is being written."""
         self.out, self.err = scratch / "out", scratch / "err"
-        self._links = {self.folder / _inside(path): declared.at(path) for path in declared.inputs}
-        self._templates = {
-            name: declared.at(path).read_text(encoding="utf-8") for path, name in _named(declared.templates).items()
-        }
+        self._links = {self.folder / name: path for name, path in links_of(declared).items()}
+        self._templates = {name: path.read_text(encoding="utf-8") for name, path in templates_of(declared).items()}
 
     def make_ready(self, values: Mapping[str, Any]) -> None:
         """Empty the folder, and fill it: with links to inputs, and templates with these values."""
@@ -74,7 +73,8 @@ class Work:
         except OSError:
             return False
         return len(names) == len(self._links) and all(
-            link.parent == self.folder and link.is_symlink() for link in self._links
+            link.parent == self.folder and link.is_symlink() and link.readlink() == path
+            for link, path in self._links.items()
         )
 
     def _fill(self, folder: Path, values: Mapping[str, Any]) -> None:
@@ -133,13 +133,3 @@ def note(path: str) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_size, found.st_mtime_ns
-
-
-def _named(templates: list[str] | dict[str, str]) -> dict[str, str]:
-    return templates if isinstance(templates, dict) else {path: _inside(path) for path in templates}
-
-
-def _inside(path: str) -> str:
-    """Say what a file is called in the working folder: as it is in the study's, or its name if it is elsewhere."""
-    is_inside = not Path(path).is_absolute() and ".." not in Path(path).parts
-    return path if is_inside else Path(path).name

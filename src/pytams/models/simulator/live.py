@@ -274,7 +274,8 @@ class CheckedSimulator:
             said = self._live.place.last_words() if self._live.place else ""
             self._live.close()  # who knows what is left of it
             raised = self._answers.raised(method, error, where)
-            raise ModelError(f"{raised}{said}", raised.method, raised.place) from error
+            was_tried = getattr(error, "was_tried", False)
+            raise ModelError(f"{raised}{said}", raised.method, raised.place, was_tried=was_tried) from error
 
 
 def starts(simulator: Simulator, seed: int) -> list[State]:
