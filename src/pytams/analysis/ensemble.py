@@ -104,7 +104,7 @@ def dataset(
     }
     if any(isinstance(course.states[0], bytes | Path) for course in courses if len(course.states)):
         raise ValueError(
-            "the states are bytes or folders of a simulator, and no arrays: nothing can be made of them here"
+            "the states are bytes or folders of a simulator, and no arrays: they cannot be put together"
         )
     columns = [state_columns(course.states) for course in courses]
     for name in columns[0] if columns else ():
