@@ -103,9 +103,7 @@ def dataset(
         "score": (("trajectory", "time"), _padded([course.scores for course in courses])),
     }
     if any(isinstance(course.states[0], bytes | Path) for course in courses if len(course.states)):
-        raise ValueError(
-            "the states are bytes or folders of a simulator, and no arrays: they cannot be put together"
-        )
+        raise ValueError("the states are bytes or folders of a simulator, and no arrays: they cannot be put together")
     columns = [state_columns(course.states) for course in courses]
     for name in columns[0] if columns else ():
         column = _padded([of_course[name] for of_course in columns])
