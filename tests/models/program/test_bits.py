@@ -132,32 +132,21 @@ def test_it_says_whether_it_has_ended_or_reached_the_event(tmp_path: Path) -> No
     assert result.n_steps < 8 * 30 * 10
 
 
+EXACTLY = {
+    "a step a launch": ({}, 8),
+    "20 steps a launch": ({"steps_per_launch": 20}, 16),
+    "C, pipe": (BY_SEGMENT["C, by pipe"] | {"seeding": "branch"}, 16),
+    "Fortran, pipe": (BY_SEGMENT["Fortran, by pipe"] | {"seeding": "branch"}, 16),
+    "Fortran, 20 steps a launch": ({"command": FORTRAN, "steps_per_launch": 20, "seeding": "branch"}, 16),
+}
+
+
 @pytest.mark.slow
-@needs("gfortran")
-@pytest.mark.parametrize(
-    ("told", "n"),
-    [
-        ({"command": C, "seeding": "branch"}, 8),
-        ({}, 8),
-        ({"steps_per_launch": 20}, 16),
-        ({"command": C, "seeding": "branch", "steps_per_launch": 20}, 16),
-        ({"command": FORTRAN, "seeding": "branch", "steps_per_launch": 20}, 16),
-        ({"command": ["./dw_pipe"], "protocol": "pipe", "seeding": "branch"}, 16),
-        ({"command": ["./dw_pipe_fortran"], "protocol": "pipe", "seeding": "branch"}, 16),
-    ],
-    ids=[
-        "C",
-        "C, seeded by step",
-        "C, 20 steps, by step",
-        "C, 20 steps",
-        "Fortran, 20 steps",
-        "C, pipe",
-        "Fortran, pipe",
-    ],
-)
-def test_the_exact_probability(told: dict[str, Any], n: int) -> None:
+@pytest.mark.parametrize("name", [named(name) for name in EXACTLY])
+def test_the_exact_probability(name: str) -> None:
     """Of the chain of 0.01 that is looked at every 0.1; few states are stored, since that takes most of the time."""
-    problem = tams(well(**told), end_time=4.0, target_score=0.95, n_trajectories=n)
-    result = problem.run(64, seed=1, states=pytams.States(every=10))
-    assert abs(result.probability - DOUBLE_WELL_2D_COUPLED[4]) < 3 * result.standard_error
-    assert result.standard_error < 0.4 * result.probability
+    told, n = EXACTLY[name]
+    problem = tams(well(**told), end_time=10.0, target_score=0.95, n_trajectories=n)
+    result = problem.run(64, seed=1, states=pytams.States(every=20), engine=partial(Launches, slots=2))
+    assert abs(result.probability - DOUBLE_WELL_2D_COUPLED[10]) < 3 * result.standard_error
+    assert result.standard_error < 0.35 * result.probability
