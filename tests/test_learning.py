@@ -91,6 +91,7 @@ def test_the_same_bits_compiled_or_not_and_with_any_engine() -> None:
     assert better[0].run(2, seed=2, engine=lambda of: Processes(of, 2, seconds=0.05)).runs == expected.runs
 
 
+@pytest.mark.slow
 def test_one_member_or_many_scalar_or_not() -> None:
     class OneByOne(DoubleWell2DSingle):
         autonomous = True
@@ -132,6 +133,7 @@ def test_from_a_run_directory_and_to_one(tmp_path: Path) -> None:
         tams(model, **small).with_score(other).run(2, out=tmp_path / "better")
 
 
+@pytest.mark.slow
 def test_shorter_times_and_other_ensembles_may_use_it() -> None:
     _, score = learned()
     result = tams(promising(double_well_2d()), end_time=2.0, n_trajectories=50, n_discard=1).with_score(score).run(
@@ -201,6 +203,7 @@ class Large(DoubleWell2D):
         return super().score(state[:, :2], t)
 
 
+@pytest.mark.slow
 def test_a_better_study_teaches_again() -> None:
     """And the runs that taught before must not estimate either."""
     pilot, score = learned()

@@ -47,6 +47,7 @@ class Purpose(IntEnum):
     ANCESTORS = 2
     BRANCH = 3
     PERTURBATION = 4
+    LEARNING = 5
 
 
 def member_word(run: Any, slot: Any) -> Any:
@@ -113,6 +114,10 @@ class Streams:
     def ancestors(self, run: int, iteration: int) -> np.random.Generator:
         """Stream that draws the ancestors of one splitting iteration."""
         return self._at(Purpose.ANCESTORS, member_word(run, 0), iteration)
+
+    def learning(self) -> np.random.Generator:
+        """Stream for what is drawn to learn a score."""
+        return self._at(Purpose.LEARNING, 0)
 
     def _at(self, purpose: Purpose, member: int, branch: int = 0, chunk: int = 0) -> np.random.Generator:
         self._key[PURPOSE] = purpose

@@ -19,7 +19,7 @@ from pytams.storage.state_keeper import StateKeeper
 from pytams.tams.study import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytams.analysis.result import Result
     from pytams.core.ports import Engine, Journal, Steppable
@@ -165,8 +165,8 @@ class TAMS:
             If `out` holds another study, or is in use.
         """
         arguments = RunArguments.checked({"n_runs": n_runs, "seed": seed, "first_run": first_run})
-        taught = getattr(self.model, "taught_by", ())
-        if any((arguments.seed, run) in taught for run in arguments.runs):
+        taught: Iterable[tuple[int, int]] = getattr(self.model, "taught_by", ())
+        if any(seed_then == arguments.seed and run in arguments.runs for seed_then, run in taught):
             raise SettingsError("seed", "these runs taught the score: take another seed, or another first_run")
         following = Observers(observers)
         if out is None:

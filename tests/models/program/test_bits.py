@@ -36,6 +36,8 @@ ENGINES: dict[str, Any] = {
     "launches": partial(Launches, slots=2, seconds=0.02),
 }
 
+REST, OTHERS = (sorted(ENGINES.keys() - {name}) for name in ("blocks of 3", "launches"))
+
 
 def named(name: str) -> Any:
     return pytest.param(name, marks=needs("gfortran") if "Fortran" in name else ())
@@ -57,14 +59,14 @@ def test_one_model_however_it_is_written(name: str) -> None:
     assert tams(well(seeding="branch", **BY_SEGMENT[name])).run(2, seed=3).runs == by_segment()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["launches", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 @pytest.mark.parametrize("name", ["C, 7 steps a launch", "C, by pipe"])
 def test_on_every_engine(name: str, engine: str) -> None:
     model = well(seeding="branch", **BY_SEGMENT[name])
     assert tams(model).run(2, seed=3, engine=ENGINES[engine]).runs == by_segment()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["blocks of 3", *(pytest.param(name, marks=pytest.mark.slow) for name in REST)])
 @pytest.mark.parametrize("told", BY_STEP.values(), ids=BY_STEP)
 def test_a_seed_for_each_launch(told: dict[str, Any], engine: str) -> None:
     """A launch that is cut short is begun again where it began, with the seed that it had."""
@@ -72,7 +74,13 @@ def test_a_seed_for_each_launch(told: dict[str, Any], engine: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [{"states": pytams.States(every=5)}, {"sparse_freq": 3}, {"checkpoint_interval": 1e-9}], ids=str
+    "how",
+    [
+        {"states": pytams.States(every=5)},
+        {"sparse_freq": 3},
+        pytest.param({"checkpoint_interval": 1e-9}, marks=pytest.mark.slow),
+    ],
+    ids=["every", "sparse", "checkpoints"],
 )
 @pytest.mark.parametrize("told", BY_STEP.values(), ids=BY_STEP)
 def test_whatever_is_stored(told: dict[str, Any], how: dict[str, Any], tmp_path: Path) -> None:

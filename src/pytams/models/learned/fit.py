@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from pytams.core.errors import CannotLearnError
+from pytams.core.streams import Streams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def fit(transitions: Transitions, interval: float, n_slices: int, probability: f
     CannotLearnError
         If there are too few transitions, or none has a hit.
     """
-    rng = np.random.default_rng(seed)
+    rng = Streams(seed).learning()
     chosen = _chosen(transitions, rng)
     if len(chosen.hits) < 4 * _NEAR_START or not chosen.hits.any():
         n_hits = int(transitions.hits.sum())

@@ -218,7 +218,7 @@ from pathlib import Path
 
 sys.path[:0] = [{tests!r}]
 from programs import tams
-from test_failures import told
+from test_program_failures import told
 import pytams
 from pytams.engine import InProcess, Processes
 from pytams.engine.launches import Launches
@@ -279,7 +279,9 @@ def test_a_program_that_is_exchanged_meanwhile_is_noticed(tmp_path: Path) -> Non
             script(tmp_path, f"{COPY} # another")
 
 
-@pytest.mark.parametrize("name", ["dw", "namelist", "forcing", "init.bin"])
+@pytest.mark.parametrize(
+    "name", ["dw", "namelist", *(pytest.param(one, marks=pytest.mark.slow) for one in ("forcing", "init.bin"))]
+)
 def test_a_file_that_was_changed_is_refused_by_name(name: str, tmp_path: Path) -> None:
     for file in ("dw", "init.bin"):
         shutil.copy(built() / file, tmp_path)
@@ -319,7 +321,14 @@ def with_accidents(monkeypatch: pytest.MonkeyPatch, accidents: dict[str, int], *
     return well(command=["./faulty", *WELL], launch=launch, **more)
 
 
-@pytest.mark.parametrize("accidents", [{"CRASH": 10}, {"HANG": 60}, {"NOTHING": 10}, {"TRUNCATE": 10}], ids=str)
+@pytest.mark.parametrize(
+    "accidents",
+    [
+        {"CRASH": 10},
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ({"HANG": 60}, {"NOTHING": 10}, {"TRUNCATE": 10})),
+    ],
+    ids=str,
+)
 def test_accidents_change_no_bit(accidents: dict[str, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = with_accidents(monkeypatch, accidents, steps_per_launch=4)
     scratch = pytams.States(local=tmp_path / "scratch")
@@ -356,7 +365,14 @@ done
 """
 
 
-@pytest.mark.parametrize("does", ["kill -KILL $$", "exit 5", "sleep 60", "echo what", "exec 1>&-; sleep 60"])
+@pytest.mark.parametrize(
+    "does",
+    [
+        "kill -KILL $$",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("exit 5", "sleep 60", "exec 1>&-; sleep 60")),
+        "echo what",
+    ],
+)
 def test_one_that_stays_and_fails_is_told_again(does: str, tmp_path: Path) -> None:
     (tmp_path / "init").write_text("1\n")
 
