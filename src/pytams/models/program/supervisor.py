@@ -189,6 +189,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Supervisor(link, patience).run()
     shutil.rmtree(scratch, ignore_errors=True)
+    Path(f"{scratch}.lock").unlink(missing_ok=True)  # of `pytams.core.scratch`
 
 
 if __name__ == "__main__":
