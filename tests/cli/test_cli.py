@@ -113,6 +113,31 @@ def test_new_program_then_run(tmp_path: Path) -> None:
     assert "is there already, and nothing is overwritten" in again.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("runner", ["inprocess", "launch"])
+def test_stopped_while_it_is_verified(runner: str, number: signal.Signals, tmp_path: Path) -> None:
+    """Before anything is recorded, one signal is enough, however long a step takes."""
+    (tmp_path / "init").write_text("12345678")
+    (tmp_path / "input.toml").write_text(
+        "[tams]\nntrajectories = 4\nseed = 1\n[trajectory]\nend_time = 1.0\nstep_size = 0.1\ntargetscore = 1.0\n"
+        '[model]\ntype = "program"\ncommand = ["sh", "-c", "touch {folder}/begun; exec sleep 982"]\n'
+        'initial = "init"\ninitial_score = 0.0\nscore = {}\n' + f'[runner]\ntype = "{runner}"\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytams", "run", "input.toml", "--out", "out"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.05)
+    process.send_signal(number)
+    stderr = process.communicate(timeout=60)[1]
+    assert f"stopped by {number.name}, 0 of 1 runs finished" in stderr
+    assert "Traceback" not in stderr
+    assert "sleep 982" not in subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
+
+
 def test_new_with_a_name_that_is_none(tmp_path: Path) -> None:
     done = command("new", "3 wells", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

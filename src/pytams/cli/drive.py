@@ -58,11 +58,14 @@ def drive(
             if study.note:
                 say_aside(study.note)
             with progress:
+                stop.is_at_once = True  # until it is verified
                 for _ in study:
+                    stop.is_at_once = False
                     if stop.reason:
                         break
     except KeyboardInterrupt:
-        raise InterruptError from None
+        if not stop.is_at_once:
+            raise InterruptError from None
     if stop.reason and study.n_finished < len(study.runs):
         file = settings_file if config.must_be_said_again else None
         _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, config.states, file, directory))

@@ -24,6 +24,8 @@ class Stop:
         self._deadline = None if walltime is None else perf_counter() + walltime
         self.signal: signal.Signals | None = None
         """The signal that asked to stop."""
+        self.is_at_once = False
+        """Whether the first signal stops at once: while there is nothing to lose, as when a study is verified."""
 
     @property
     def reason(self) -> str | None:
@@ -39,9 +41,9 @@ class Stop:
         """Take SIGINT and SIGTERM as a wish to stop; a second one stops at once, by `KeyboardInterrupt`."""
 
         def listen(number: int, frame: Any) -> None:  # noqa: ARG001 - Python's signature
-            if self.signal is not None:
+            is_second, self.signal = self.signal is not None, self.signal or signal.Signals(number)
+            if is_second or self.is_at_once:
                 raise KeyboardInterrupt
-            self.signal = signal.Signals(number)
 
         before = {number: signal.signal(number, listen) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
