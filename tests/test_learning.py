@@ -54,16 +54,18 @@ def test_it_scatters_less_and_is_unbiased() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 11, 21])
-def test_close_to_the_ideal_variance_whatever_the_pilot(seed: int) -> None:
-    pilot, score = learned(seed)
-    result = tams(promising(double_well_2d())).with_score(score).run(300, seed=2)
-    assert abs(result.probability - EXACT) < 3 * result.standard_error
-    assert relative_variance(result) < 1.5 * -math.log(EXACT) / 100
+def test_close_to_the_ideal_variance_over_five_pilots() -> None:
     hers = tams(double_well_2d()).run(300, seed=3)
-    work = [relative_variance(one) * one.n_steps for one in (hers, result)]
-    assert work[0] / work[1] > 1.7
-    assert pilot.n_steps < 0.05 * result.n_steps
+    variances, works = [], []
+    for seed in (1, 11, 21, 31, 41):
+        pilot, score = learned(seed)
+        result = tams(promising(double_well_2d())).with_score(score).run(100, seed=2)
+        assert abs(result.probability - EXACT) < 3.5 * result.standard_error
+        assert pilot.n_steps < 0.05 * result.n_steps
+        variances.append(relative_variance(result))
+        works.append(relative_variance(result) * result.n_steps / 100)
+    assert np.mean(variances) < 1.5 * -math.log(EXACT) / 100
+    assert relative_variance(hers) * hers.n_steps / 300 / np.mean(works) > 1.7
 
 
 def test_the_same_bits_compiled_or_not_and_with_any_engine() -> None:

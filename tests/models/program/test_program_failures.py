@@ -313,12 +313,11 @@ def expected(**more: Any) -> Any:
     return tams(well(**more)).run(2, seed=3).runs
 
 
-def with_accidents(monkeypatch: pytest.MonkeyPatch, accidents: dict[str, int], **more: Any) -> pytams.Program:
-    for name, often in accidents.items():
-        monkeypatch.setenv(name, str(often))
-    monkeypatch.setenv("DW", str(built() / "dw"))
+def with_accidents(accidents: dict[str, int], **more: Any) -> pytams.Program:
+    chances = [f"{name}={often}" for name, often in accidents.items()]
     launch = {"timeout": 1.0, "backoff": 0.0, "retries": 9, "patience": 1.0}
-    return well(command=["./faulty", *WELL], launch=launch, **more)
+    command = ["env", f"DW={built()}/dw", *chances, f"{built()}/faulty", *WELL]
+    return well(command=command, launch=launch, **more)
 
 
 @pytest.mark.parametrize(
@@ -329,8 +328,8 @@ def with_accidents(monkeypatch: pytest.MonkeyPatch, accidents: dict[str, int], *
     ],
     ids=str,
 )
-def test_accidents_change_no_bit(accidents: dict[str, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    model = with_accidents(monkeypatch, accidents, steps_per_launch=4)
+def test_accidents_change_no_bit(accidents: dict[str, int], tmp_path: Path) -> None:
+    model = with_accidents(accidents, steps_per_launch=4)
     scratch = pytams.States(local=tmp_path / "scratch")
     engine = partial(Launches, slots=2)
     result = tams(model).run(2, seed=3, engine=engine, out=tmp_path / "out", states=scratch)
@@ -342,11 +341,10 @@ def test_accidents_change_no_bit(accidents: dict[str, int], monkeypatch: pytest.
 @pytest.mark.parametrize(
     "engine", [partial(Launches, slots=2), partial(Processes, n_workers=2)], ids=["launch", "process"]
 )
-def test_all_accidents_together(engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_all_accidents_together(engine: Any, tmp_path: Path) -> None:
     accidents = {"CRASH": 50, "HANG": 500, "NOTHING": 50, "TRUNCATE": 50}
-    model = with_accidents(monkeypatch, accidents)
+    model = with_accidents(accidents)
     result = tams(model, n_trajectories=20).run(4, seed=5, engine=engine, out=tmp_path / "out")
-    monkeypatch.undo()
     assert result.runs == tams(well(), n_trajectories=20).run(4, seed=5).runs
     assert nothing_is_left(built() / "faulty")
 
