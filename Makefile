@@ -38,6 +38,8 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/simulator.py
 	$(BIN)/python benchmarks/states.py --megabytes 10
 	$(BIN)/python benchmarks/durability.py
+	$(BIN)/python benchmarks/program.py
+	$(BIN)/python benchmarks/learned.py
 	$(BIN)/python benchmarks/parallel.py
 
 validation: $(READY)  ## estimates beside exact values: writes docs/validation.md
