@@ -13,26 +13,10 @@ from typing import Any
 import numpy as np
 
 import pytams
+from speed import diffusion, drift, score
 
 EXACT = 1.213e-4
 N = 100
-
-
-def drift(x: Any, t: Any, p: Any) -> Any:
-    """Of the double well."""
-    return x[0] - x[0] * x[0] * x[0], -2.0 * x[1]
-
-
-def diffusion(x: Any, t: Any, p: Any) -> Any:
-    """Of the double well."""
-    return p.sigma, p.sigma
-
-
-def usual(x: Any, t: Any, p: Any) -> Any:
-    """Score by the distances from both wells."""
-    to_a = (x[0] + 1.0) * (x[0] + 1.0) + x[1] * x[1]
-    to_b = (x[0] - 1.0) * (x[0] - 1.0) + x[1] * x[1]
-    return 0.5 - 0.5 * np.exp(-8.0 * to_a) + 0.5 * np.exp(-8.0 * to_b)
 
 
 def wide_drift(x: Any, t: Any, p: Any) -> Any:
@@ -53,7 +37,7 @@ def case(name: str) -> pytams.SDE:
     model = pytams.SDE(
         wide_drift if wide else drift,
         wide_diffusion if wide else diffusion,
-        usual,
+        score,
         initial=[-1.0, *[0.0] * (11 if wide else 1)],
         sigma=math.sqrt(0.1),
     )
@@ -72,12 +56,12 @@ def main() -> None:
         tams = pytams.TAMS(case(name), end_time=3.0, step_size=0.01, target_score=0.95, n_trajectories=N, n_discard=5)
         rows = []
         for seed in range(1, arguments.pilots + 1):
-            score = pytams.learn_score(tams.run(4, seed=seed))
+            learned = pytams.learn_score(tams.run(4, seed=seed))
             if name == "10 more":
-                score = pytams.learn_score(tams.with_score(score).run(4, seed=50 + seed))
+                learned = pytams.learn_score(tams.with_score(learned).run(4, seed=50 + seed))
             studies = [
                 tams.run(arguments.runs, seed=100 + seed),
-                tams.with_score(score).run(arguments.runs, seed=200 + seed),
+                tams.with_score(learned).run(arguments.runs, seed=200 + seed),
             ]
             relative = [np.array(study.estimates) / EXACT for study in studies]
             variance = [float(np.var(one, ddof=1)) for one in relative]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytams.core.errors import SettingsError
 from pytams.core.settings import Checked
 from pytams.models.loading import make_model
+from pytams.models.program.stored import REFERENCE, as_stored, from_stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +60,6 @@ def _of_model(name: str) -> str:
 def as_written(kind: ModelKind, arguments: dict[str, Any], folder: Path, path: Path) -> tuple[str, dict[str, Any]]:
     """Give the reference and the arguments that a run directory, at a path, is to have."""
     if kind.reference is None:
-        from pytams.models.program.stored import REFERENCE, as_stored  # noqa: PLC0415 - as above
-
         return REFERENCE, as_stored(arguments, folder, path)
     where, colon, name = kind.reference.rpartition(":")
     if where.endswith(".py"):
@@ -70,8 +69,6 @@ def as_written(kind: ModelKind, arguments: dict[str, Any], folder: Path, path: P
 
 def of_study(info: StudyInfo, directory: Path) -> dict[str, Any]:
     """Give ``[model]`` of a study."""
-    from pytams.models.program.stored import REFERENCE, from_stored  # noqa: PLC0415 - as above
-
     if info.model.reference == REFERENCE:
         return from_stored(info.model.arguments, directory) | {"type": "program"}
     return info.model.arguments | {"class": info.model.reference}

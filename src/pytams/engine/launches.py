@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytams.core.errors import SettingsError
 from pytams.engine.options import TASK_SECONDS, Runner
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pytams.core.segments import Problem
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 

@@ -222,8 +222,8 @@ class SavedStudy:
         if source.reference is None:
             raise RunDirectoryError(f"{printable(source.name)} was made in Python: pass the model")
         check_sources(self.directory.path, source)
-        launch = self.directory.info.runner.get("launch", {})
         if source.reference == REFERENCE:
+            launch = self.directory.info.runner.get("launch", {})
             model: Steppable = made_again(source.arguments, launch, self.directory.path)
         else:
             model = make_model(source.reference, source.arguments, Path())

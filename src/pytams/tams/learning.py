@@ -13,12 +13,13 @@ from pytams.core.segments import Problem, chain
 from pytams.core.splitting import all_starts
 from pytams.engine.replay import Replay
 from pytams.models.learned.fit import Transitions, fit
-from pytams.models.learned.model import features_of, stacked, taught_by
+from pytams.models.learned.model import features_of, stacked
 from pytams.models.learned.score import LearnedScore
 from pytams.storage.options import States
 from pytams.storage.reader import SavedStudy
 from pytams.storage.state_keeper import StateKeeper
 from pytams.tams.study import Study
+from pytams.tams.tams import taught_by
 
 if TYPE_CHECKING:
     from pytams.core.ports import Steppable

@@ -19,7 +19,7 @@ from pytams.storage.state_keeper import StateKeeper
 from pytams.tams.study import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from pytams.analysis.result import Result
     from pytams.core.ports import Engine, Journal, Steppable
@@ -165,7 +165,7 @@ class TAMS:
             If `out` holds another study, or is in use.
         """
         arguments = RunArguments.checked({"n_runs": n_runs, "seed": seed, "first_run": first_run})
-        taught: Iterable[tuple[int, int]] = getattr(self.model, "taught_by", ())
+        taught = taught_by(self.model)
         if any(seed_then == arguments.seed and run in arguments.runs for seed_then, run in taught):
             raise SettingsError("seed", "these runs taught the score: take another seed, or another first_run")
         following = Observers(observers)
@@ -222,3 +222,9 @@ class TAMS:
             for _ in study:
                 pass
             return study.result()
+
+
+def taught_by(model: Steppable) -> frozenset[tuple[int, int]]:
+    """Say which runs taught a model's score, by seed and number: they must not estimate."""
+    found: frozenset[tuple[int, int]] = getattr(model, "taught_by", frozenset())
+    return found

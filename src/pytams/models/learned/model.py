@@ -44,12 +44,6 @@ def improved(model: Steppable, score: LearnedScore) -> Steppable:
     return Improved(model, score)
 
 
-def taught_by(model: Steppable) -> frozenset[tuple[int, int]]:
-    """Say which runs taught a model's score, by seed and number: they must not estimate."""
-    found: frozenset[tuple[int, int]] = getattr(model, "taught_by", frozenset())
-    return found
-
-
 def features_of(model: Any, state: Any, t: Any) -> NDArray[np.float64]:
     """Find what a learned score looks at: ``features(state, t)``, or the state itself if it is small.
 
@@ -157,10 +151,7 @@ class Improved(Model):
         """Score by what was learned."""
         if self.vectorized:
             return self.learned(features_of(self.model, state, t), t)
-        one = (
-            {name: part[None] for name, part in state.items()} if isinstance(state, dict) else np.asarray(state)[None]
-        )
-        return float(self.learned(features_of(self.model, one, np.array([t])), t)[0])
+        return float(self.learned(features_of(self.model, stacked([state]), np.array([t])), t)[0])
 
     def stopped(self, state: Any, t: Any) -> Any:
         """Whether the trajectory ends here."""

@@ -21,8 +21,6 @@ RESERVED = ("note.json", "before")
 _OF_STEPS = {"step", "steps", "t", "dt", "inner"}
 _UNKNOWN = {"perturb": {*_OF_STEPS, "branch"}, "initial_command": {*_OF_STEPS, "branch", "restart"}}
 """Names that stand for nothing in some commands."""
-LASTING = {"folder", "ranks", "threads"}
-"""Names whose values a program that stays can be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +118,7 @@ class Declaration(Checked):
         if self.stays and not isinstance(self.perturb, bool):
             raise SettingsError("perturb", "true, for a program that stays: it is asked to")
         if self.stays:
-            passing = {name for name in NAMES if name not in LASTING}
+            passing = NAMES.keys() - self.lasting.keys()
             filled = [path.read_text(encoding="utf-8") for path in templates_of(self).values()]
             for name, texts in {"command": self.command, "templates": filled}.items():
                 used = {word for text in texts for word in re.findall(r"\{(\w+)\}", text)} & passing

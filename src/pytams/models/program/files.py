@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,9 +75,8 @@ def commands_of(declared: Declaration) -> Iterator[tuple[str, list[str]]]:
     for name, reading in declared.readings().items():
         if reading.command:
             yield f"{name}.command", reading.command
-    before = shlex.split(declared.launch.command)
-    if before and "/" in before[0]:
-        yield "launch.command", before
+    if declared.prefix and "/" in declared.prefix[0]:
+        yield "launch.command", declared.prefix
 
 
 def executable(declared: Declaration, word: str, setting: str) -> Path:

@@ -94,15 +94,14 @@ class Launched:
         """Take the state at t = 0."""
         declared = self._declared
         self._branch_seed, self._stretch = None, None
+        values = self._values(seed, 0, 0.0, 0.0, 0, is_seeded=True)
         if declared.initial is None:
             assert declared.initial_command is not None
-            values = self._values(seed, 0, 0.0, 0.0, 0, is_seeded=True)
             self._launcher.launch(declared.initial_command, values, {}, prefix=declared.prefix)
             self._take_next()
         else:
             emptied(self._work.state)
             _copied(declared.at(declared.initial), self._work.state / declared.restart)
-            values = self._values(seed, 0, 0.0, 0.0, 0, is_seeded=True)
         if declared.initial_score is not None:
             self._numbers = {"score": declared.initial_score}
             return

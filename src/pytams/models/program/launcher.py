@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import shutil
@@ -13,18 +12,15 @@ from pytams.models.program.names import as_environment, filled
 from pytams.models.program.programs import Command, ProgramError, Programs, last_lines, outcome
 from pytams.models.program.reading import read
 from pytams.models.program.sizes import Sizes
-from pytams.models.program.work import InputChangedError, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from pytams.core.segments import SegmentKey
     from pytams.models.answers import Where
     from pytams.models.program.declaration import Declaration
     from pytams.models.program.reading import Reading
-
-_logger = logging.getLogger("pytams")
+    from pytams.models.program.work import Work
 
 
 class Launcher:
@@ -58,31 +54,27 @@ class Launcher:
         prefix: Sequence[str] = (),
     ) -> dict[str, list[float]]:
         """Launch a command that writes the next state, and again if it fails; give what is read."""
-        launch = self._declared.launch
         key, at = self._place()
-        at = at if step is None else step
+        where = key, at if step is None else step
         command = command_of(self._declared, words, self.work.folder, values, prefix)
         self._sizes.begin(values["restart"])
-        for n_failed in range(launch.retries + 1):
-            try:
-                self.work.make_ready(values)
-                emptied(self.work.next)
-                self._execute(command, self.work.out, self.work.err)
-                self._sizes.check(values["next"])
-                found = {name: self.read(reading, values, n) for name, reading in readings.items()}
-            except InputChangedError:
-                raise
-            except (ProgramError, OSError) as error:
-                self.work.log(key, at)
-                if n_failed == launch.retries or self._programs.stopped.is_set():
-                    raise self._explained(error, command, values, (key, at)) from error
-                _logger.info("%s: run %d, slot %d, step %d: %s", command.words[0], *key[:2], at, error)
-                self._programs.stopped.wait(launch.backoff * 2**n_failed)
-            else:
-                if launch.logs == "all":
-                    self.work.log(key, at)
-                return found
-        raise AssertionError
+
+        def attempt() -> dict[str, list[float]]:
+            self.work.make_ready(values)
+            emptied(self.work.next)
+            self._execute(command, self.work.out, self.work.err)
+            self._sizes.check(values["next"])
+            return {name: self.read(reading, values, n) for name, reading in readings.items()}
+
+        found = self._programs.tried(
+            attempt,
+            where,
+            failed=lambda: self.work.log(*where),
+            explained=lambda error: self._explained(error, command, values, where),
+        )
+        if self._declared.launch.logs == "all":
+            self.work.log(*where)
+        return found
 
     def _execute(self, command: Command, out: Path, err: Path) -> None:
         timeout = self._declared.launch.timeout
@@ -116,9 +108,7 @@ class Launcher:
             quoted = f"; it said: {said}" if said else ""
             raise ProgramError(f"what it is to be read by, {command}: {error}{quoted}") from error
 
-    def _explained(
-        self, error: Exception, command: Command, values: Mapping[str, Any], where: tuple[SegmentKey, int]
-    ) -> ProgramError:
+    def _explained(self, error: Exception, command: Command, values: Mapping[str, Any], where: Where) -> ProgramError:
         """Say what failed, with what to paste to try it by hand, and the end of what it printed."""
         n_tries, room = self._declared.launch.retries + 1, self.work.lack_of_room()
         kept = self.work.keep(*where, values)

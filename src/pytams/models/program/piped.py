@@ -19,18 +19,15 @@ state that it loaded or saved.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import select
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from pytams.models.program.launcher import command_of, emptied
-from pytams.models.program.programs import Command, ProgramError, Programs, last_lines, outcome
+from pytams.models.program.programs import Command, Lines, ProgramError, Programs, last_lines, outcome
 from pytams.models.program.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
     from pytams.models.program.declaration import Declaration
     from pytams.models.program.work import Work
 
-_logger = logging.getLogger("pytams")
-
 
 class Piped:
     """A program that stays. Parameters as of `Launched`."""
@@ -50,7 +45,7 @@ class Piped:
         self._declared, self._work, self._programs, self._place = declared, work, programs, place
         self._to, self._from = -1, -1
         """Ends of the pipes to and from it."""
-        self._buffer = b""
+        self._lines = Lines(-1)
         self._sizes = Sizes(work, declared.launch.retries + 1)
         self._loaded = None if declared.initial is None else declared.at(declared.initial)
         """The state that it has loaded or saved last."""
@@ -134,36 +129,28 @@ class Piped:
 
     def _ask(self, line: str, prepare: Callable[[], object] = str, check: Callable[[], object] = str) -> str:
         """Ask, and again from the last state if it does not answer, or what it has done is not right."""
-        launch = self._declared.launch
-        for n_failed in range(launch.retries + 1):
-            try:
-                if self._from < 0:
-                    self._begin()
-                prepare()
-                answer = self._answer(line)
-                check()
-            except OSError as error:
-                failed: Exception = error
-            except ProgramError as error:
-                failed = error
-            else:
-                return answer
-            explained = self._explained(failed, line)
+
+        def attempt() -> str:
+            if self._from < 0:
+                self._begin()
+            prepare()
+            answer = self._answer(line)
+            check()
+            return answer
+
+        def failed() -> None:
+            self._work.log(*self._place())
             self._leave()
             self._programs.end()
-            if n_failed == launch.retries or self._programs.stopped.is_set():
-                raise explained from failed
-            key, step = self._place()
-            _logger.info("run %d, slot %d, step %d: %s", *key[:2], step, failed)
-            self._programs.stopped.wait(launch.backoff * 2**n_failed)
-        raise AssertionError
+
+        return self._programs.tried(attempt, self._place(), failed, lambda error: self._explained(error, line))
 
     def _begin(self) -> None:
         """Start it, and bring it to where it was."""
         self._work.make_ready(self._declared.lasting)
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()
-        self._buffer = b""
+        self._lines = Lines(self._from)
         try:
             with self._work.err.open("wb") as stderr:
                 self._programs.start(self._command(), stdin=theirs_in, stdout=theirs_out, stderr=stderr)
@@ -179,24 +166,18 @@ class Piped:
 
     def _answer(self, line: str) -> str:
         """Say a line, and give what follows ``ok`` in the answer."""
-        if self._buffer or select.select([self._from], [], [], 0.0)[0]:
-            unasked = self._buffer or os.read(self._from, 2**16)
-            if unasked:
-                raise ProgramError(f"it said {unasked[:80]!r} unasked: it must answer each line by one")
+        if unasked := self._lines.waiting():
+            raise ProgramError(f"it said {unasked[:80]!r} unasked: it must answer each line by one")
         with suppress(BrokenPipeError):  # it has ended: that is seen below
             os.write(self._to, f"{line}\n".encode())
-        timeout = self._declared.launch.timeout
-        deadline = None if timeout is None else monotonic() + timeout
-        while b"\n" not in self._buffer:
-            left = None if deadline is None else max(0.0, deadline - monotonic())
-            if not select.select([self._from], [], [], left)[0]:
-                raise ProgramError(f"no answer to {line!r} within {timeout:g} s ([launch] timeout)")
-            text = os.read(self._from, 2**16)
-            if not text:
-                status = self._programs.wait(self._declared.launch.patience)
-                raise ProgramError(f"no answer to {line!r}: {outcome(status, self._declared.launch.patience)}")
-            self._buffer += text
-        answer, _, self._buffer = self._buffer.partition(b"\n")
+        launch = self._declared.launch
+        try:
+            answer = self._lines.next(launch.timeout)
+        except EOFError:
+            status = self._programs.wait(launch.patience)
+            raise ProgramError(f"no answer to {line!r}: {outcome(status, launch.patience)}") from None
+        if answer is None:
+            raise ProgramError(f"no answer to {line!r} within {launch.timeout:g} s ([launch] timeout)")
         ok, _, rest = answer.decode(errors="replace").strip().partition(" ")
         if ok != "ok":
             raise ProgramError(f"it answered {answer.decode(errors='replace')!r:.200} to {line!r}")
@@ -213,7 +194,6 @@ class Piped:
         """Say what failed, with what to paste to try it by hand, and the end of what it printed."""
         key, step = self._place()
         kept = self._work.keep(key, step, self._declared.lasting)
-        self._work.log(key, step)
         command, told = self._command(), "\n".join([*self._told, line])
         if kept is not None:
             command = command.moved(self._work.scratch, kept)

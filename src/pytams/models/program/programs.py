@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import logging
 import os
 import select
 import shlex
@@ -15,15 +16,20 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, get_ident
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from pytams.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from pytams.models.answers import Where
     from pytams.models.program.launch import Launch
+
+_T = TypeVar("_T")
+
+_logger = logging.getLogger("pytams")
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _LAST_LINES = 20
@@ -34,6 +40,46 @@ class ProgramError(Exception):
     """A program could not be started, failed, or did not do what it should, time and again."""
 
     was_tried = True
+
+
+class InputChangedError(ProgramError):
+    """A file of the study is not what it was: to try again is of no use."""
+
+
+class Lines:
+    """Lines that come through a pipe or a socket.
+
+    Parameters
+    ----------
+    descriptor
+        Its end.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._left = descriptor, b""
+
+    def next(self, seconds: float | None) -> bytes | None:
+        """Wait for the next one; None if none comes within so many seconds. `EOFError` if none will ever come."""
+        deadline = None if seconds is None else monotonic() + seconds
+        while b"\n" not in self._left:
+            remaining = None if deadline is None else max(0.0, deadline - monotonic())
+            if not select.select([self._descriptor], [], [], remaining)[0]:
+                return None
+            try:
+                text = os.read(self._descriptor, 2**16)
+            except OSError:
+                text = b""
+            if not text:
+                raise EOFError
+            self._left += text
+        line, _, self._left = self._left.partition(b"\n")
+        return line
+
+    def waiting(self) -> bytes:
+        """Give what has come already, without waiting."""
+        if not self._left and select.select([self._descriptor], [], [], 0.0)[0]:
+            self._left = os.read(self._descriptor, 2**16)
+        return self._left
 
 
 class Command(NamedTuple):
@@ -71,8 +117,8 @@ class Programs:
     def __init__(self, scratch: Path, launch: Launch) -> None:
         self._scratch, self._launch = scratch, launch
         self._link: socket.socket | None = None
+        self._lines = Lines(-1)
         self._supervisor: subprocess.Popen[bytes] | None = None
-        self._buffer = b""
         self._group = 0
         """Process group of the program; 0 if it is not known to run."""
         self._status: int | None = None
@@ -124,7 +170,7 @@ class Programs:
             raise StoreError(f"no process can be started: {error.strerror}") from error
         finally:
             theirs.close()
-        self._link, self._buffer = ours, b""
+        self._link, self._lines = ours, Lines(ours.fileno())
         return ours
 
     def wait(self, seconds: float | None = None) -> int | None:
@@ -150,24 +196,50 @@ class Programs:
         return self._status
 
     def _receive(self, seconds: float | None) -> dict[str, Any] | None:
-        assert self._link is not None
-        while b"\n" not in self._buffer:
-            if not select.select([self._link], [], [], seconds)[0]:
-                return None
-            try:
-                text = self._link.recv(2**16)
-            except OSError:
-                text = b""
-            if not text:
-                if self._group:
-                    with suppress(OSError):
-                        os.killpg(self._group, signal.SIGKILL)
-                self.close()
-                raise ProgramError("its supervisor has ended, and with it the program: was it killed?")
-            self._buffer += text
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        found: dict[str, Any] = json.loads(line)
+        try:
+            line = self._lines.next(seconds)
+        except EOFError:
+            if self._group:
+                with suppress(OSError):
+                    os.killpg(self._group, signal.SIGKILL)
+            self.close()
+            raise ProgramError("its supervisor has ended, and with it the program: was it killed?") from None
+        found: dict[str, Any] | None = None if line is None else json.loads(line)
         return found
+
+    def tried(
+        self,
+        attempt: Callable[[], _T],
+        where: Where,
+        failed: Callable[[], object],
+        explained: Callable[[Exception], Exception],
+    ) -> _T:
+        """Try something, and again after a while if it fails, as often as is said.
+
+        Parameters
+        ----------
+        attempt
+            What is tried.
+        where
+            Which segment it is for, and at which step.
+        failed
+            Called each time that it has failed.
+        explained
+            Makes the error of the last failure.
+        """
+        for n_failed in range(self._launch.retries + 1):
+            try:
+                return attempt()
+            except InputChangedError:
+                raise
+            except (ProgramError, OSError) as error:
+                failed()
+                if n_failed == self._launch.retries or self.stopped.is_set():
+                    raise explained(error) from error
+                (run, slot, _), step = where
+                _logger.info("run %d, slot %d, step %d: %s", run, slot, step, error)
+                self.stopped.wait(self._launch.backoff * 2**n_failed)
+        raise AssertionError
 
     def end(self) -> int | None:
         """End the program, and all that it has started: SIGTERM, and after a while SIGKILL."""

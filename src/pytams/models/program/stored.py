@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytams.models.program.program import Program
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pytams.models.program.program import Program
 
 REFERENCE = "pytams:Program"
 """How a run directory refers to a model that is a program."""
@@ -45,4 +45,6 @@ def _has_files(folder: Path, told: Mapping[str, Any]) -> bool:
 
 def made_again(arguments: Mapping[str, Any], launch: Mapping[str, Any], directory: Path) -> Program:
     """Make the program of a study again."""
+    from pytams.models.program.program import Program  # noqa: PLC0415 - who only reads a directory needs none
+
     return Program(**from_stored(arguments, directory), launch=dict(launch))

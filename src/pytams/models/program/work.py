@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytams.core.text import size_text
 from pytams.models.program.files import links_of, templates_of
 from pytams.models.program.names import filled_template
-from pytams.models.program.programs import ProgramError
+from pytams.models.program.programs import InputChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 _RESERVE = 2**20
 """Bytes: with less, a disk is full."""
-
-
-class InputChangedError(ProgramError):
-    """A file of the study is not what it was."""
 
 
 class Work:
@@ -81,7 +77,7 @@ class Work:
         for name, text in self._templates.items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.unlink(missing_ok=True)  # it may be linked, as an input
+            file.unlink(missing_ok=True)  # it may have become a link
             file.write_text(filled_template(text, values), encoding="utf-8")
 
     def _check_files(self) -> None:
