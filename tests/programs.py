@@ -106,3 +106,14 @@ def script(folder: Path, text: str, name: str = "model.sh") -> str:
     path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
     return f"./{name}"
+
+
+def staying(folder: Path, text: str, **launch: Any) -> Program:
+    """Make a program in sh that stays."""
+    command = [script(folder, text)]
+    return Program(command=command, protocol="pipe", initial="init", folder=str(folder), launch=launch)
+
+
+def running() -> str:
+    """List the commands of all processes."""
+    return subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import pytams
+from programs import running
 from pytams.cli.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ def test_stopped_while_it_is_verified(runner: str, number: signal.Signals, tmp_p
     stderr = process.communicate(timeout=60)[1]
     assert f"stopped by {number.name}, 0 of 1 runs finished" in stderr
     assert "Traceback" not in stderr
-    assert "sleep 982" not in subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "sleep 982" not in running()
 
 
 def test_new_with_a_name_that_is_none(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import pytams
-from programs import PRINTED, WELL, built, needs, script, tams, well
+from programs import PRINTED, WELL, built, needs, running, script, staying, tams, well
 from pytams.engine import Processes
 from pytams.engine.launches import Launches
 
@@ -199,9 +199,7 @@ def test_what_a_program_leaves_running_is_ended(tmp_path: Path) -> None:
     """Also in a session of its own."""
     leaves = f"(setsid sleep 987 {tmp_path} &) ; sleep 986 & {COPY}"
     assert run(told(tmp_path, leaves)).n_steps > 0
-    assert not re.search(
-        "sleep 98[67]", subprocess.run(["ps", "axo", "args"], capture_output=True, text=True, check=True).stdout
-    )
+    assert not re.search("sleep 98[67]", running())
 
 
 def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
@@ -376,10 +374,7 @@ def test_one_that_stays_and_fails_is_told_again(does: str, tmp_path: Path) -> No
 
     def model(every: int) -> pytams.Program:
         text = STAYS.replace("%EVERY%", str(every)).replace("%FOLDER%", str(tmp_path)).replace("%DOES%", does)
-        launch = {"timeout": 0.5, "backoff": 0.0, "patience": 0.3}
-        return pytams.Program(
-            command=[script(tmp_path, text)], protocol="pipe", initial="init", folder=str(tmp_path), launch=launch
-        )
+        return staying(tmp_path, text, timeout=0.5, backoff=0.0, patience=0.3)
 
     want = tams(model(10**6), target_score=900.0).run(1, seed=2).runs
     assert tams(model(7), target_score=900.0).run(1, seed=2).runs == want
@@ -396,15 +391,8 @@ def test_one_that_stays_and_fails_is_told_again(does: str, tmp_path: Path) -> No
 def test_what_one_that_stays_may_do_wrong(does: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "init").write_text("12345678")
     text = f'while read -r word a b; do case $word in {does} score) echo "ok 0.5"; continue;; esac; echo ok; done'
-    model = pytams.Program(
-        command=[script(tmp_path, text)],
-        protocol="pipe",
-        initial="init",
-        folder=str(tmp_path),
-        launch={"retries": 0, "patience": 0.5},
-    )
     with pytest.raises(pytams.ModelError, match=said):
-        run(model)
+        run(staying(tmp_path, text, retries=0, patience=0.5))
 
 
 def test_one_that_stays_and_fails_for_good(tmp_path: Path) -> None:
@@ -415,13 +403,7 @@ def test_one_that_stays_and_fails_for_good(tmp_path: Path) -> None:
         .replace("touch %FOLDER%/$x;", "")
         .replace("%DOES%", "exit 5")
     )
-    model = pytams.Program(
-        command=[script(tmp_path, text)],
-        protocol="pipe",
-        initial="init",
-        folder=str(tmp_path),
-        launch={"backoff": 0.0, "retries": 1},
-    )
+    model = staying(tmp_path, text, backoff=0.0, retries=1)
     with pytest.raises(pytams.ModelError) as error:
         run(model, target_score=2000.0, out=tmp_path / "out")
     text = str(error.value)
