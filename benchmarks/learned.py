@@ -41,7 +41,7 @@ def case(name: str) -> pytams.SDE:
         initial=[-1.0, *[0.0] * (11 if wide else 1)],
         sigma=math.sqrt(0.1),
     )
-    model.autonomous = True  # type: ignore[attr-defined] # a promise
+    model.autonomous = True
     return model
 
 

@@ -42,6 +42,8 @@ class Result:
         Runs that were asked for and are not finished.
     wall_time
         Seconds spent.
+    taught_by
+        Seed and number of the runs that its score was learned from; empty if it is the user's own.
     source
         Where `ensemble` gets the trajectories from.
     """
@@ -53,6 +55,7 @@ class Result:
     n_unfinished: int
     wall_time: float
     caveat: str = ""
+    taught_by: frozenset[tuple[int, int]] = frozenset()
     source: Source | None = field(default=None, repr=False, compare=False)
 
     @cached_property

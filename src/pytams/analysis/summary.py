@@ -31,6 +31,7 @@ def plain(result: Result) -> dict[str, Any]:
     return {
         "model": result.model,
         "caveat": result.caveat,
+        "taught_by": sorted(map(list, result.taught_by)),
         "settings": result.settings.to_dict(),
         "seed": result.seed,
         "probability": result.probability,
@@ -79,6 +80,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
     return [
         ("model", printable(result.model)),
         *([("caveat", printable(result.caveat))] if result.caveat else []),
+        *([("score", f"learned from {_taught_by(result)}")] if result.taught_by else []),
         ("probability", probability(result, ".4e")),
         ("standard error", _error(result)),
         ("95 % interval", interval(result, ".3e") or _why_unknown(result)),
@@ -93,6 +95,16 @@ def rows(result: Result) -> list[tuple[str, str]]:
         ("health", printable(str(result.health))),
         ("seed", str(result.seed)),
     ]
+
+
+def _taught_by(result: Result) -> str:
+    """Name the runs that taught the score: none of them is in the estimate."""
+    of_seeds = [
+        (seed, sorted(run for of, run in result.taught_by if of == seed)) for seed in {s for s, _ in result.taught_by}
+    ]
+    return "; ".join(
+        f"{len(runs)} other runs, {runs[0]} to {runs[-1]} of seed {seed}" for seed, runs in sorted(of_seeds)
+    )
 
 
 def _error(result: Result) -> str:

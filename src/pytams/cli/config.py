@@ -19,7 +19,9 @@ from pytams.core.text import printable
 from pytams.engine.making import engine_maker
 from pytams.engine.options import Cluster, Runner
 from pytams.models.program.launch import Launch
+from pytams.storage.lessons import read_score
 from pytams.storage.options import States, Storage
+from pytams.tams.plan import Learning
 from pytams.tams.tams import TAMS
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Config:
 
     def __init__(self, table: dict[str, Any], folder: Path) -> None:
         self._folder = folder
+        self._score_in: Path | None = None
         values, unknown = _sorted(table)
         self._wrong: list[SettingsError] = []
         self.settings = self._make(Settings, values)
@@ -68,6 +71,7 @@ class Config:
         self.states = self._make(States, values)
         self._storage = self._make(Storage, values)
         self._model = self._make(ModelKind, values)
+        self.learning = self._make(Learning, values)
         self._launch = self._make(Launch, values, "launch.")
         self._wrong += unknown
         self.model_arguments: dict[str, Any] = {
@@ -94,7 +98,13 @@ class Config:
 
     @classmethod
     def of_study(
-        cls, directory: Path, info: StudyInfo, overrides: Iterable[str] = (), settings_file: Path | None = None
+        cls,
+        directory: Path,
+        info: StudyInfo,
+        overrides: Iterable[str] = (),
+        settings_file: Path | None = None,
+        *,
+        own_score: bool = False,
     ) -> Config:
         """Rebuild the settings of a study in a run directory; what may not change is refused when it is opened.
 
@@ -108,6 +118,8 @@ class Config:
             As for `load`.
         settings_file
             A TOML file of the user's: what concerns no bit of the result is taken from there.
+        own_score
+            Whether the model is wanted with the user's own score, also if the study's was learned.
         """
         if info.model.reference is None:
             raise SettingsError(
@@ -137,6 +149,7 @@ class Config:
         for override in overrides:
             _override(table, override)
         config = cls(table, Path())
+        config._score_in = directory if info.model.taught_by and not own_score else None
         unsaid -= table["dask"].keys()
         if unsaid and config.runner.type == "dask":
             names = sorted(unsaid)
@@ -170,11 +183,12 @@ class Config:
         )
 
     def make_tams(self) -> TAMS:
-        """Make the model, and TAMS with all its settings."""
+        """Make the model, and TAMS with all its settings; with the score of the study, if that was learned."""
         settings = self.settings.to_dict()
         del settings["variant"]
         try:
-            return TAMS(self.make_model(), **settings)
+            tams = TAMS(self.make_model(), **settings)
+            return tams if self._score_in is None else tams.with_score(read_score(self._score_in))
         except SettingsError as error:
             raise in_toml_names(error) from error
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 from rich.console import Console
@@ -16,13 +17,119 @@ from pytams.cli.signals import Stop
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+    from typing import Self
 
     import pytams
-    from pytams.storage.options import States, Storage
+    from pytams.storage.options import Storage
+    from pytams.tams.gain import Gain
+    from pytams.tams.tams import TAMS
+
+
+class Driven(NamedTuple):
+    """What came of it."""
+
+    result: pytams.Result
+    gain: Gain | None = None
+    """By a score that was learned; None if none was."""
 
 
 class InterruptError(Exception):
     """Ctrl-C, under a name that the command-line library leaves alone."""
+
+
+@dataclass(frozen=True)
+class Driving:
+    """How this process drives studies.
+
+    Settings file and directory are called as the user calls them.
+    """
+
+    config: Config
+    settings_file: Path | None
+    directory: Path | None
+    stop: Stop
+
+    @classmethod
+    def begin(cls, config: Config, settings_file: Path | None, directory: Path | None) -> Self:
+        """Set up logging and signals. From here on, the model's code runs."""
+        keep_from_models(set_up_logging(config.session.loglevel, config.session.logfile))
+        return cls(config, settings_file, directory, Stop(config.session.walltime))
+
+    def run(
+        self, tams: TAMS, n_runs: int, seed: int | None, storage: Storage | None, *, is_lesson: bool = False
+    ) -> pytams.Result:
+        """Run a study until it ends or is to stop, and say how to go on if it has not ended.
+
+        One that a score is learned from must end: else the process does.
+        """
+        config, stop = self.config, self.stop
+        progress = Progress(Console(stderr=True), shows_prints=config.session.logfile is None)
+        verify = config.session.verify
+        try:
+            with (
+                stop.listening(),
+                tams.study(
+                    n_runs,
+                    seed,
+                    engine=config.engine,
+                    out=storage,
+                    states=config.states,
+                    observers=[progress],
+                    verify=verify,
+                ) as study,
+            ):
+                if study.note:
+                    say_aside(study.note)
+                with progress:
+                    stop.is_at_once = True  # until it is verified
+                    for _ in study:
+                        stop.is_at_once = False
+                        if stop.reason:
+                            break
+        except KeyboardInterrupt:
+            if not stop.is_at_once:
+                raise InterruptError from None
+        if stop.reason and study.n_finished < len(study.runs):
+            self._say_how_to_go_on(study, is_lesson=is_lesson)
+        unfinished = study.unfinished_elsewhere
+        for first, last, why in _spans(unfinished):
+            which = f"run {first} is" if first == last else f"runs {first} to {last} are"
+            say_aside(f"{which} not finished: {why}")
+        try:
+            result = study.result()
+        except RuntimeError:
+            say_aside("no run is finished yet")
+            raise typer.Exit from None
+        if is_lesson and result.n_unfinished:
+            raise typer.Exit
+        return result
+
+    def _say_how_to_go_on(self, study: pytams.Study, *, is_lesson: bool) -> None:
+        """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
+        stop = self.stop
+        while_learning = "while the score was learned, " if is_lesson else ""
+        text = f"stopped by {stop.reason}, {while_learning}{study.n_finished} of {len(study.runs)} runs finished"
+        if self.directory is not None:
+            command = self._resuming(self.directory)
+            text += f"; everything is on disk, go on with:  {shlex.join(command)}"
+        say_aside(text)
+        if stop.signal is not None:
+            raise typer.Exit(128 + stop.signal)
+        if is_lesson or not study.n_finished:
+            raise typer.Exit
+
+    def _resuming(self, directory: Path) -> list[str]:
+        """Make the command that goes on: with what is not taken from the directory, but for passwords."""
+        from pytams.sqldb.urls import without_password  # noqa: PLC0415 - what only run directories need
+
+        storage, states = self.config.storage(directory), self.config.states
+        settings_file = self.settings_file if self.config.must_be_said_again else None
+        words = ["pytams", "resume", str(directory)]
+        if states.store is not None:
+            words += ["--set", f"states.store={states.store}"]
+        if storage.database_url is not None:
+            words += ["--url", without_password(storage.database_url)]
+        return words if settings_file is None else [*words, "--settings", str(settings_file)]
 
 
 def drive(
@@ -32,51 +139,14 @@ def drive(
     storage: Storage | None,
     settings_file: Path | None,
     directory: Path | None,
-) -> pytams.Result:
-    """Run a study until it ends or is to stop, and say how to go on if it has not ended.
+) -> Driven:
+    """Run a study, and learn its score first, if that is asked for."""
+    driving = Driving.begin(config, settings_file, directory)
+    if config.learning.learn:
+        from pytams.cli.learn import learn_and_run  # noqa: PLC0415 - takes SciPy
 
-    Settings file and directory are called as the user calls them. From here on, the model's code runs.
-    """
-    keep_from_models(set_up_logging(config.session.loglevel, config.session.logfile))
-    stop = Stop(config.session.walltime)
-    tams = config.make_tams()
-    progress = Progress(Console(stderr=True), shows_prints=config.session.logfile is None)
-    verify = config.session.verify
-    try:
-        with (
-            stop.listening(),
-            tams.study(
-                n_runs,
-                seed,
-                engine=config.engine,
-                out=storage,
-                states=config.states,
-                observers=[progress],
-                verify=verify,
-            ) as study,
-        ):
-            if study.note:
-                say_aside(study.note)
-            with progress:
-                stop.is_at_once = True  # until it is verified
-                for _ in study:
-                    stop.is_at_once = False
-                    if stop.reason:
-                        break
-    except KeyboardInterrupt:
-        if not stop.is_at_once:
-            raise InterruptError from None
-    if stop.reason and study.n_finished < len(study.runs):
-        file = settings_file if config.must_be_said_again else None
-        _say_how_to_go_on(stop, study, [] if storage is None else _resuming(storage, config.states, file, directory))
-    for first, last, why in _spans(study.unfinished_elsewhere):
-        which = f"run {first} is" if first == last else f"runs {first} to {last} are"
-        say_aside(f"{which} not finished: {why}")
-    try:
-        return study.result()
-    except RuntimeError:
-        say_aside("no run is finished yet")
-        raise typer.Exit from None
+        return learn_and_run(driving, n_runs, seed, storage)
+    return Driven(driving.run(config.make_tams(), n_runs, seed, storage))
 
 
 def _spans(reasons: Mapping[int, str]) -> list[tuple[int, int, str]]:
@@ -99,44 +169,46 @@ def go_on(
     url: str | None,
     *,
     force: bool,
-) -> pytams.Result:
+) -> Driven:
     """Go on with the study in a run directory, if it is of the same model."""
+    from pytams.storage.lessons import Lessons  # noqa: PLC0415 - what only run directories need
+
+    overrides = [*settings, *([] if url is None else [f"database.url={url}"])]
+    lessons = Lessons(directory)
+    if lessons.are_there and not (directory / "study.json").exists():
+        from pytams.cli.learn import go_on_learning  # noqa: PLC0415 - takes SciPy
+
+        return go_on_learning(lessons, n_runs, overrides, settings_file, force=force)
+    config = config_of(directory, overrides, settings_file, force=force)
+    n_runs = config.arguments.n_runs if n_runs is None else n_runs
+    storage = config.storage(directory, force=force)
+    driving = Driving.begin(config, settings_file, directory)
+    result = driving.run(config.make_tams(), n_runs, config.arguments.seed, storage)
+    if not lessons.are_there:
+        return Driven(result)
+    from pytams.cli.learn import gain_in  # noqa: PLC0415 - likewise
+
+    return Driven(result, gain_in(lessons, result, url))
+
+
+def config_of(
+    directory: Path,
+    overrides: Sequence[str],
+    settings_file: Path | None,
+    *,
+    force: bool = False,
+    own_score: bool = False,
+) -> Config:
+    """Get the settings of a study in a run directory: what is refused is refused before any of it is executed."""
     from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - what only run directories need
     from pytams.storage.identity import check_sources  # noqa: PLC0415 - likewise
     from pytams.storage.manifest import read_manifest  # noqa: PLC0415 - likewise
     from pytams.storage.state_keeper import keeper_of  # noqa: PLC0415 - likewise
 
     info = read_manifest(directory / "study.json")
-    overrides = [*settings, *([] if url is None else [f"database.url={url}"])]
-    config = Config.of_study(directory, info, overrides, settings_file)
-    storage = config.storage(directory, force=force)
-    RunDirectory(directory, storage.database_url)  # what is refused is refused before any of it is executed
+    config = Config.of_study(directory, info, overrides, settings_file, own_score=own_score)
+    RunDirectory(directory, config.storage(directory).database_url)
     keeper_of(directory, info, config.states)
     if not force:
         check_sources(directory, info.model)
-    n_runs = config.arguments.n_runs if n_runs is None else n_runs
-    return drive(config, n_runs, config.arguments.seed, storage, settings_file, directory)
-
-
-def _resuming(storage: Storage, states: States, settings_file: Path | None, directory: Path | None) -> list[str]:
-    """Make the command that goes on with a study: with what is not taken from its directory, but for passwords."""
-    from pytams.sqldb.urls import without_password  # noqa: PLC0415 - what only run directories need
-
-    words = ["pytams", "resume", str(directory)]
-    if states.store is not None:
-        words += ["--set", f"states.store={states.store}"]
-    if storage.database_url is not None:
-        words += ["--url", without_password(storage.database_url)]
-    return words if settings_file is None else [*words, "--settings", str(settings_file)]
-
-
-def _say_how_to_go_on(stop: Stop, study: pytams.Study, command: list[str]) -> None:
-    """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
-    text = f"stopped by {stop.reason}, {study.n_finished} of {len(study.runs)} runs finished"
-    if command:
-        text += f"; everything is on disk, go on with:  {shlex.join(command)}"
-    say_aside(text)
-    if stop.signal is not None:
-        raise typer.Exit(128 + stop.signal)
-    if not study.n_finished:
-        raise typer.Exit
+    return config

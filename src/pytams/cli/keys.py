@@ -10,6 +10,7 @@ from pytams.core.settings import Checked, Positive, RunArguments, Settings
 from pytams.engine.options import Cluster, Runner
 from pytams.models.program.launch import Launch
 from pytams.storage.options import States, Storage
+from pytams.tams.plan import Learning
 
 if TYPE_CHECKING:
     from pytams.core.errors import SettingsError
@@ -62,6 +63,7 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
         "checkpoint_interval": (Storage, "checkpoint_interval"),
     },
     "model": {"class": (ModelKind, "reference"), "type": (ModelKind, "kind")},
+    "score": {name: (Learning, name) for name in Learning.names()},
     "launch": {name: (Launch, name) for name in Launch.names()},
 }
 """Every key of every section, and the setting that it is."""

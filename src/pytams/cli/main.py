@@ -7,23 +7,18 @@ import shlex
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 import pytams
 from pytams.cli.config import Config
-from pytams.cli.drive import InterruptError, drive, go_on
+from pytams.cli.drive import Driven, InterruptError, drive, go_on
 from pytams.cli.keys import in_toml_names
 from pytams.cli.new import write_example, write_program
-from pytams.cli.output import STANDARD_ERROR, keep_from_models, open_standard_files, say, say_aside
-from pytams.core.errors import RunDirectoryError, SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytams.storage.reader import SavedStudy
+from pytams.cli.output import open_standard_files, say, say_aside
+from pytams.core.errors import SettingsError
 
 app = typer.Typer(
     help="Rare-event probabilities by trajectory-adaptive multilevel splitting.",
@@ -113,7 +108,7 @@ def run(
     shared = config.runner.runs_at_once is not None
     if out is not None and (out / "study.json").exists() and not shared:
         raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
-    result = drive(
+    driven = drive(
         config,
         config.arguments.n_runs if runs is None else runs,
         config.arguments.seed if seed is None else seed,
@@ -121,9 +116,28 @@ def run(
         input_file,
         out,
     )
-    _print_result(result, as_json=as_json)
+    _print(driven, as_json=as_json)
     if reference is not None and not as_json:
-        say(f"reference       {result.compare(reference)}")
+        say(f"reference       {driven.result.compare(reference)}")
+
+
+@app.command()
+def improve(
+    pilot: Annotated[Path, typer.Argument(metavar="PILOT", help="A run directory: a study, of four runs or more.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Write the better study here, to resume from.")],
+    runs: Annotated[int | None, typer.Option(help="Independent runs; as many as the pilot's, if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the study; drawn if not given.")] = None,
+    rounds: Annotated[int, typer.Option(help="Scores that are learned at most.")] = 2,
+    check_runs: Annotated[int, typer.Option(help="Runs that check each.")] = 4,
+    settings_file: SettingsFile = None,
+    url: Url = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Learn a better score from a study, check it, and run the same study with it: same settings, same event."""
+    from pytams.cli.learn import improve_study  # noqa: PLC0415 - takes SciPy
+
+    how = [f"score.rounds={rounds}", f"score.pilot_runs={check_runs}"]
+    _print(improve_study(pilot, out, runs, seed, how, settings_file, url), as_json=as_json)
 
 
 @app.command()
@@ -140,7 +154,7 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
-    _print_result(go_on(directory, runs, settings or (), settings_file, url, force=force), as_json=as_json)
+    _print(go_on(directory, runs, settings or (), settings_file, url, force=force), as_json=as_json)
 
 
 @app.command()
@@ -157,7 +171,7 @@ def repair(
 
     for line in repair(RunDirectory(directory, url), Variant()) or ["nothing is damaged"]:
         say_aside(line)
-    _print_result(go_on(directory, None, (), settings_file, url, force=False), as_json=as_json)
+    _print(go_on(directory, None, (), settings_file, url, force=False), as_json=as_json)
 
 
 @app.command()
@@ -185,8 +199,23 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Show what a run directory holds, also while the study is going on. Runs no code from it."""
-    saved = pytams.load(directory, database_url=url)
-    say(json.dumps(saved.to_dict(), allow_nan=False) if as_json else str(saved))
+    from pytams.storage.lessons import Lessons  # noqa: PLC0415 - what only run directories need
+
+    lessons, gain, saved = Lessons(directory), None, None
+    if not lessons.are_there or (directory / "study.json").exists():
+        saved = pytams.load(directory, database_url=url)
+    if lessons.are_there:
+        from pytams.cli.learn import gain_in  # noqa: PLC0415 - takes SciPy
+
+        finished = saved is not None and any(splitting.finished for splitting in saved.splittings.values())
+        gain = gain_in(lessons, saved.result if saved is not None and finished else None, url)
+    if as_json:
+        plain = {"directory": str(directory)} if saved is None else saved.to_dict()
+        say(json.dumps(plain | ({} if gain is None else {"learning": gain.to_dict()}), allow_nan=False))
+        return
+    say(f"{directory}: its score is being learned; pytams resume goes on" if saved is None else str(saved))
+    if gain is not None:
+        say(f"\n{gain}")
 
 
 @app.command()
@@ -205,10 +234,6 @@ def watch(
     show(directory, url)
 
 
-_PLOT_OPTIONS = {"kind": "--kind", "path": "--out", "run": "--run", "reference": "--reference"}
-"""What a setting of a picture is called here."""
-
-
 @app.command()
 def plot(
     directory: Directory,
@@ -225,18 +250,9 @@ def plot(
     url: Url = None,
 ) -> None:
     """Draw what a run directory holds. Runs no code from it, but for --kind paths."""
-    _refuse_matplotlibrc(directory)
-    from pytams.analysis.report import write_picture  # noqa: PLC0415 - takes matplotlib
+    from pytams.cli.pictures import draw  # noqa: PLC0415 - takes matplotlib
 
-    path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
-    here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
-    with pytams.load(here / directory, database_url=url) as saved:
-        potential = _potential(saved) if kind == "paths" else None
-        try:
-            write_picture(saved.result, kind, here / path, run=run, reference=reference, potential=potential)
-        except SettingsError as error:
-            raise error.renamed(_PLOT_OPTIONS, lambda name: _PLOT_OPTIONS.get(name, name)) from error
-    say(f"wrote {path}")
+    say(f"wrote {draw(directory, kind, out, run, reference, url)}")
 
 
 @app.command()
@@ -251,62 +267,19 @@ def report(
     url: Url = None,
 ) -> None:
     """Write one HTML file with everything: summary, health, pictures, settings, provenance."""
-    _refuse_matplotlibrc(directory)
-    from pytams.analysis.report import write_report  # noqa: PLC0415 - takes matplotlib
+    from pytams.cli.pictures import write_html  # noqa: PLC0415 - takes matplotlib
 
-    path = out or _ours(f"{directory.resolve().stem}.html")
-    here = Path.cwd() if paths else Path()  # a model may change the working directory
-    with pytams.load(here / directory, database_url=url) as saved:
-        write_report(
-            saved.result,
-            here / path,
-            provenance=saved.provenance,
-            reference=reference,
-            paths=paths,
-            potential=_potential(saved) if paths else None,
-        )
-    say(f"wrote {path}")
+    say(f"wrote {write_html(directory, out, reference, url, paths=paths)}")
 
 
-def _ours(name: str) -> Path:
-    """Find where to write what has got no name from its user: not through a link that somebody has put there."""
-    path = Path(name)
-    if path.is_symlink():
-        raise SettingsError("--out", f"{name} is a link to somewhere else: say where to write to")
-    return path
-
-
-def _refuse_matplotlibrc(directory: Path) -> None:
-    """Matplotlib does what a ``matplotlibrc`` in the working directory says, which may be to run LaTeX."""
-    here = Path.cwd()
-    if here.is_relative_to(directory.resolve()) and (here / "matplotlibrc").exists():
-        raise RunDirectoryError(
-            f"{here / 'matplotlibrc'} would change how pictures are drawn: run the command from another directory"
-        )
-
-
-def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
-    """Find the model's potential, if it says one: this imports the model."""
-    if saved.directory.info.model.reference is None:
-        return None
-    keep_from_models(STANDARD_ERROR)
-    model = saved.make_model()
-    potential: Callable[..., Any] | None = getattr(model, "potential", None)
-    if potential is None:
-        return None
-
-    def checked(states: Any) -> Any:
-        try:
-            return potential(states)
-        except (Exception, SystemExit) as error:
-            text = f"{model.name}.potential raised {type(error).__name__}: {error}"
-            raise pytams.ModelError(text, "potential") from error
-
-    return checked
-
-
-def _print_result(result: pytams.Result, *, as_json: bool) -> None:
-    say(json.dumps(result.to_dict(), allow_nan=False) if as_json else str(result))
+def _print(driven: Driven, *, as_json: bool) -> None:
+    result, gain = driven
+    if as_json:
+        say(json.dumps(result.to_dict() | ({} if gain is None else {"learning": gain.to_dict()}), allow_nan=False))
+        return
+    say(str(result))
+    if gain is not None:
+        say(f"\n{gain}")
 
 
 @app.command()

@@ -119,6 +119,10 @@ class Streams:
         """Stream for what is drawn to learn a score."""
         return self._at(Purpose.LEARNING, 0)
 
+    def learning_seed(self, number: int) -> int:
+        """Draw the seed of a round in which a score is learned for a study of this seed."""
+        return int(self._at(Purpose.LEARNING, number + 1).integers(0, MAX_SEED, endpoint=True))
+
     def _at(self, purpose: Purpose, member: int, branch: int = 0, chunk: int = 0) -> np.random.Generator:
         self._key[PURPOSE] = purpose
         counter = self._counter

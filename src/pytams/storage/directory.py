@@ -5,6 +5,8 @@
     dw.tams/
         study.json              settings, seed, model, versions: see `manifest`
         ledgers/run00000.db     one ledger a run (or a schema each of a PostgreSQL database)
+        score.npz               its score, if that was learned: see `lessons`
+        learning/               what it was learned from, if that was done here, too: see `lessons`
         segments/*.nc           immutable segment files, which the ledgers point at: see `segment_files`
         states/00000/ab/*       large states, if there are any: see `state_files`
 
@@ -25,12 +27,14 @@ from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.sqldb.runledger import RunLedger
 from pytams.storage.agreement import check_ledger
 from pytams.storage.databases import as_named
-from pytams.storage.files import REPAIR, cannot_be_written, why_not
+from pytams.storage.files import REPAIR, cannot_be_written, why_not, write_atomically
 from pytams.storage.ledgers import Ledgers
 from pytams.storage.manifest import ModelSource, StudyInfo, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
 from pytams.storage.state_files import StateFiles
 
+SCORE, LEARNING = "score.npz", "learning"
+"""A learned score, and the folder of the rounds in which it was learned."""
 _LEFT_SECONDS = 3600.0
 """After that, nobody is writing a temporary file any more: it takes less than a second, and clocks differ by less."""
 
@@ -69,8 +73,10 @@ class RunDirectory:
         self._ledgers = Ledgers(path, self.info, as_named(path, self.info.database_url, database_url))
 
     @classmethod
-    def create(cls, path: Path, info: StudyInfo, database_url: str | None = None) -> RunDirectory:
-        """Make a new one. The URL of its database is given with its password.
+    def create(
+        cls, path: Path, info: StudyInfo, database_url: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> RunDirectory:
+        """Make a new one, with files of more than ``study.json``. The URL of its database has its password.
 
         Raises
         ------
@@ -85,6 +91,8 @@ class RunDirectory:
         try:
             (path / Ledgers.subfolder).mkdir(parents=True, exist_ok=True)
             (path / SegmentFiles.subfolder).mkdir(exist_ok=True)
+            for name, content in (files or {}).items():
+                write_atomically(path / name, content)
             write_manifest(path / "study.json", info, new=True)
         except FileExistsError:
             raise RunDirectoryError(f"{path} holds a study already: somebody was quicker to make it") from None
@@ -114,7 +122,7 @@ class RunDirectory:
         for ledger in ledgers.values():
             ledger.close()
         with suppress(OSError):  # something else is there, or it may not be removed: it can be gone on with
-            for path in (self.path / "study.json", *files):
+            for path in (self.path / "study.json", self.path / SCORE, *files):
                 path.unlink(missing_ok=True)
             for folder in (self.path / Ledgers.subfolder, self.path / SegmentFiles.subfolder, *self._own):
                 folder.rmdir()
@@ -254,4 +262,5 @@ def _is_left(path: Path) -> bool:
 
 def _is_ours(name: str) -> bool:
     """Whether another driver may have made this just now."""
-    return name in {Ledgers.subfolder, SegmentFiles.subfolder, StateFiles.subfolder} or name.startswith("study.json")
+    folders = {Ledgers.subfolder, SegmentFiles.subfolder, StateFiles.subfolder, LEARNING}
+    return name in folders or name.startswith(("study.json", SCORE))

@@ -41,6 +41,8 @@ class ModelSource(Checked):
     """SHA-256 of its source files, by name: `pytams.models.sources`. None before format 3."""
     sha256: str | None = None
     """Before format 3: hash of the one file that defines it; None if there is no such file."""
+    taught_by: dict[str, list[int]] = field(default_factory=dict)
+    """Runs, by seed, that its score was learned from; empty if it is the user's own. It is in ``score.npz``."""
     caveat: str = ""
     """Why its estimates are approximations, as it said itself; empty if they are not, or nobody asked it yet."""
 

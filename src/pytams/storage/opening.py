@@ -13,10 +13,12 @@ from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
 from pytams.core.text import printable
 from pytams.models.fingerprint import warnings_of
+from pytams.models.learned.model import learned_score
 from pytams.sqldb.urls import without_password
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, sources_of
 from pytams.storage.journal import RunJournal
+from pytams.storage.lessons import by_seed, score_files
 from pytams.storage.manifest import ModelSource, StudyInfo
 from pytams.storage.options import States, Storage
 from pytams.storage.state_keeper import keeper_of
@@ -94,7 +96,8 @@ def make_or_open(
     if not there.exists():
         try:
             info = _info(model, settings, arguments, storage, states or States())
-            return RunDirectory.create(storage.path, info, storage.database_url)
+            with_it = score_files(learned_score(model))
+            return RunDirectory.create(storage.path, info, storage.database_url, with_it)
         except RunDirectoryError:
             if not there.exists():  # else another driver was quicker to make it
                 raise
@@ -104,6 +107,7 @@ def make_or_open(
 def _info(
     model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage, states: States
 ) -> StudyInfo:
+    learned = learned_score(model)
     return StudyInfo(
         settings=settings,
         seed=draw_seed() if arguments.seed is None else arguments.seed,
@@ -114,6 +118,7 @@ def _info(
             arguments=storage.model_arguments,
             made_of=dict(model.made_of),
             sources=sources_of(model, storage.model_reference),
+            taught_by=by_seed(learned),
             caveat=caveat_of(model),
         ),
         sparse_freq=storage.sparse_freq,

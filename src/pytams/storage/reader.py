@@ -19,12 +19,14 @@ from pytams.core.selection import checked_variant
 from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.engine.replay import Replay
+from pytams.models.learned.model import improved
 from pytams.models.loading import make_model
 from pytams.models.program.stored import REFERENCE, made_again
 from pytams.storage.agreement import check_variant
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
+from pytams.storage.lessons import read_score
 from pytams.storage.recorded import DAMAGED, Recorded
 from pytams.storage.state_keeper import StateKeeper, keeper_of
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
@@ -117,6 +119,7 @@ class SavedStudy:
             n_unfinished=info.n_runs - len(finished),
             wall_time=max((recorded.wall_time for recorded in self._recorded.values()), default=0.0),
             caveat=info.model.caveat,
+            taught_by=frozenset((int(seed), run) for seed, runs in info.model.taught_by.items() for run in runs),
             source=self,
         )
 
@@ -227,6 +230,8 @@ class SavedStudy:
             model: Steppable = made_again(source.arguments, launch, self.directory.path)
         else:
             model = make_model(source.reference, source.arguments, Path())
+        if source.taught_by:
+            model = improved(model, read_score(self.directory.path))
         check_model(self.directory.path, source, model, source.reference)
         return model
 

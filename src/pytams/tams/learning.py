@@ -1,9 +1,10 @@
-"""Learning a score from a pilot study: its transitions, computed again, and what is learned from them."""
+"""Learning a score from a pilot study: what its trajectories went through, and what is learned from that."""
 
 from __future__ import annotations
 
+import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,41 +12,64 @@ from pytams.analysis.result import Result
 from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.segments import Problem, chain
 from pytams.core.splitting import all_starts
+from pytams.core.streams import Streams
 from pytams.engine.replay import Replay
-from pytams.models.learned.fit import Transitions, fit
-from pytams.models.learned.model import features_of, stacked
+from pytams.models.learned.chain import learned_by_chain
+from pytams.models.learned.features import features_of, member, names_of, stacked
+from pytams.models.learned.model import her_model, learned_score, taught_by, told_apart
+from pytams.models.learned.odds import learned_by_odds
 from pytams.models.learned.score import LearnedScore
+from pytams.models.learned.transitions import Transitions
 from pytams.storage.options import States
 from pytams.storage.reader import SavedStudy
 from pytams.storage.state_keeper import StateKeeper
 from pytams.tams.study import Study
-from pytams.tams.tams import taught_by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
     from pytams.core.ports import Steppable
-    from pytams.core.segments import Course, Start
-    from pytams.core.settings import Settings
+
+    Array = NDArray[np.float64]
 
 _LOG_PER_SLICE = 0.85
 """log u moves about so much within an interval."""
 _LEVELS = 200
+_ENOUGH = 20
+"""Segments that have got to a level, for it to be learned towards."""
+
+_logger = logging.getLogger("pytams")
 
 
-def learn_score(pilot: Result | Study | SavedStudy, model: Steppable | None = None, *, seed: int = 0) -> LearnedScore:
+def learn_score(
+    pilot: Result | Study | SavedStudy,
+    features: Callable[..., Any] | None = None,
+    *,
+    model: Steppable | None = None,
+    seed: int = 0,
+) -> LearnedScore:
     """Learn a score from a pilot study: an estimate of the committor, the best score that there is.
 
     The pilot's trajectories, also those that were discarded, are computed again, so that all states are known. Four
-    runs teach enough, as a rule. The model must be autonomous: how it goes on depends on its state, not on t.
+    runs teach enough, as a rule. If none of them has reached the target, the score leads to the highest level that
+    enough have reached, and from there on it is the user's: a study with it teaches more.
+
+    A model that says ``autonomous = True`` is learned from by an analogue chain (`pytams.models.learned.chain`), any
+    other one by what became of its trajectories (`pytams.models.learned.odds`).
 
     Parameters
     ----------
     pilot
-        A study, or its result, in memory or from a run directory (`pytams.load`), with trajectories that have reached
-        the target.
+        A study, or its result, in memory or from a run directory (`pytams.load`).
+    features
+        What the score may look at: a function of state and time (of an SDE: of state, time and parameters) that gives
+        a few dozen numbers. None: the model's own `features`, or else the state, if it is small.
     model
         What the study was made with; None: the one that it still has, or that its directory names.
     seed
-        Of the choice of transitions and features.
+        Of the choice of transitions and softsigns.
 
     Returns
     -------
@@ -55,9 +79,9 @@ def learn_score(pilot: Result | Study | SavedStudy, model: Steppable | None = No
     Raises
     ------
     CannotLearnError
-        If too little was reached.
+        If too little was seen.
     SettingsError
-        If the model does not say ``autonomous = True``, or its states are large and it has no ``features(state, t)``.
+        If states are large, and nobody says what to look at.
     """
     pilot, source = _result_of(pilot)
     if not isinstance(source, Replay):
@@ -65,25 +89,42 @@ def learn_score(pilot: Result | Study | SavedStudy, model: Steppable | None = No
         store = StateKeeper(States(), in_memory=True)
         source = Replay(Problem.of(made, pilot.settings, pilot.seed, store=store))
     model = source.problem.model if model is None else model
-    _check_promise(model)
+    before = learned_score(model)
+    features = before.features if features is None and before is not None else features
+    hers = her_model(model)
+    seen = _Seen.of(pilot, source, hers, features)
+    level, log_p = _aim(pilot, seen)
     settings = pilot.settings
-    if not pilot.probability > 0.0:
-        highest = max(member.maximum for run in pilot.runs for member in run.members)
-        raise CannotLearnError(
-            f"no trajectory of the pilot has reached the target: the highest score is {highest:g}. Take more runs, a "
-            "larger ensemble, or a lower target first"
-        )
-    n_slices = max(4, round(-pilot.log_probability / _LOG_PER_SLICE))
+    n_slices = max(4, round(-log_p / _LOG_PER_SLICE))
     lag = max(1, round(settings.n_steps / n_slices))
-    n_slices = math.ceil(settings.n_steps / lag)
-    transitions = _transitions(pilot, source, model, lag)
-    committor = fit(transitions, lag * settings.step_size, n_slices, pilot.probability, seed)
-    return LearnedScore(
+    transitions = _transitions(pilot, seen, level, lag)
+    rng, probability = Streams(seed).learning(), math.exp(log_p)
+    if hers.autonomous:
+        n_slices = math.ceil(settings.n_steps / lag)
+        committor = learned_by_chain(transitions, lag * settings.step_size, n_slices, probability, rng)
+    else:
+        committor = learned_by_odds(transitions, settings.end_time, probability, rng)
+    score = LearnedScore(
         committor=committor,
         end_time=settings.end_time,
+        step_size=settings.step_size,
         target_score=settings.target_score,
+        level=level,
+        names=seen.names,
+        model=told_apart(hers),
+        log_estimate=log_p,
+        log_u_start=0.0,
         taught_by=taught_by(model) | {(pilot.seed, run.run) for run in pilot.runs},
+        features=features,
     )
+    score = score.that_starts(seen.starts)
+    if not score.is_trusted:
+        _logger.warning(
+            "the learned score gives %.2g for the start, the pilot's estimate is %.2g: it may not help",
+            math.exp(score.log_u_start),
+            probability,
+        )
+    return score
 
 
 def _result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | SavedStudy]:
@@ -96,41 +137,94 @@ def _result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | Sav
     return found, found.source
 
 
-def _check_promise(model: Steppable) -> None:
-    if not getattr(model, "autonomous", False):
-        raise SettingsError(
-            "autonomous",
-            "a score is learned as a function of the state and of the time to go: say "
-            f"{model.name}.autonomous = True if how the model goes on depends on its state alone, and not on t",
+class _Piece(NamedTuple):
+    """What a segment went through, from its branch point on."""
+
+    times: Array
+    scores: Array
+    """The pilot's."""
+    features: Array
+    hers: Array
+    """The user's scores."""
+    ended_by_event: bool
+
+
+class _Seen(NamedTuple):
+    """All segments of a pilot."""
+
+    pieces: list[_Piece]
+    names: tuple[str, ...]
+    starts: Array
+    """Features at t = 0, where the pilot's trajectories began."""
+
+    @classmethod
+    def of(cls, pilot: Result, source: Replay, hers: Any, features: Callable[..., Any] | None) -> _Seen:
+        """Compute all segments again."""
+        pieces: list[_Piece] = []
+        begun: list[Array] = []
+        names: tuple[str, ...] = ()
+        settings = pilot.settings
+        for run in pilot.runs:
+            starts = all_starts(run.run, settings.n_trajectories, run.iterations)
+            own = [start for start in starts.values() if not start.ended]
+            courses = source.courses([chain(starts, start.key) for start in own], states=True)
+            for start, course in zip(own, courses, strict=True):
+                scores = course.scores[start.step :]  # the branch point, too: what follows it is the segment's own
+                states = stacked(course.states[start.step :])
+                times: Array = (start.step + np.arange(len(scores), dtype=np.float64)) * settings.step_size
+                looked_at = features_of(hers, states, times, features)
+                names = names or names_of(hers, states, looked_at.shape[1], features)
+                by_event = bool(scores[-1] >= settings.target_score)
+                pieces.append(_Piece(times, scores, looked_at, _her_scores(hers, states, times), by_event))
+                if start.parent is None:
+                    begun.append(looked_at[0])
+        return cls(pieces, names, np.array(begun))
+
+
+def _her_scores(hers: Any, states: Any, times: Array) -> Array:
+    if hers.vectorized:
+        return np.asarray(hers.score(states, times), dtype=np.float64)
+    return np.array([float(hers.score(member(states, i), float(t))) for i, t in enumerate(times)])
+
+
+def _aim(pilot: Result, seen: _Seen) -> tuple[float, float]:
+    """Choose the level to learn towards, and say the log of the pilot's estimate of getting there."""
+    target = pilot.settings.target_score
+    if pilot.probability > 0.0:
+        return target, pilot.log_probability
+    highest = np.sort([piece.hers.max() for piece in seen.pieces])[::-1]
+    level = float(highest[min(_ENOUGH, len(highest)) - 1])
+    start = max(float(piece.hers[0]) for piece in seen.pieces if piece.times[0] == 0.0)
+    above = float(pilot.exceedance([math.nextafter(level, -math.inf)]).value[0])
+    if not (start < level < target and 0.0 < above < 1.0):
+        raise CannotLearnError(
+            f"no trajectory of the pilot has reached the target, and too few have got far: the highest score is "
+            f"{highest[0]:g}. Take more runs, or a larger ensemble"
         )
+    _logger.warning("nothing has reached the target: a score is learned that leads to %g first", level)
+    return level, math.log(above)
 
 
-def _transitions(pilot: Result, source: Replay, model: Steppable, lag: int) -> Transitions:
-    """Compute all segments again, and cut them into pieces of so many steps."""
-    settings = pilot.settings
-    parts: list[tuple[Any, ...]] = []
-    for run in pilot.runs:
-        starts = all_starts(run.run, settings.n_trajectories, run.iterations)
-        own = [start for start in starts.values() if not start.ended]
-        courses = source.courses([chain(starts, start.key) for start in own], states=True)
-        parts += [_pieces(start, course, model, lag, settings) for start, course in zip(own, courses, strict=True)]
-    starts_, times, scores, ends, hits = (np.concatenate(column) for column in zip(*parts, strict=True))
-    levels = np.linspace(scores.min(), settings.target_score, _LEVELS)
+def _transitions(pilot: Result, seen: _Seen, level: float, lag: int) -> Transitions:
+    """Cut all segments into pieces of so many steps."""
+    target = pilot.settings.target_score
+    columns = zip(*(_cut(piece, level, target, lag) for piece in seen.pieces), strict=True)
+    starts, times, scores, ends, whole, hits, outcomes = map(np.concatenate, columns)
+    levels = np.linspace(scores.min(), target, _LEVELS)
     log_p = np.log(np.maximum(pilot.exceedance(levels).value, 1e-300))
-    return Transitions(starts_, times, -np.interp(scores, levels, log_p), ends, hits)
+    return Transitions(starts, times, -np.interp(scores, levels, log_p), ends, whole, hits, outcomes)
 
 
-def _pieces(start: Start, course: Course, model: Steppable, lag: int, settings: Settings) -> tuple[Any, ...]:
-    """Cut a segment: features at starts, times, scores, features at ends, and hits."""
-    first = start.step  # the branch point, too: what follows it is the segment's own
-    scores = course.scores[first:]
-    n = len(scores)
-    t = (first + np.arange(n)) * settings.step_size
-    features = features_of(model, stacked(course.states[first:]), t)
-    is_hit = bool(scores[-1] >= settings.target_score)
+def _cut(piece: _Piece, level: float, target: float, lag: int) -> tuple[Array, ...]:
+    """Cut a segment, as far as the level."""
+    is_hit, n = piece.ended_by_event, len(piece.scores)
+    if level < target:
+        above = np.flatnonzero(piece.hers >= level)
+        is_hit, n = len(above) > 0, int(above[0]) + 1 if len(above) else n
     begin = np.arange(n - 1)
     end = np.minimum(begin + lag, n - 1)
-    whole = begin + lag <= n - 1
-    kept = whole | is_hit
     hits = is_hit & (end == n - 1)
-    return features[begin[kept]], t[begin[kept]], scores[begin[kept]], features[end[kept]], hits[kept]
+    whole = hits | (begin + lag <= n - 1)
+    features = piece.features
+    outcomes = np.full(n - 1, is_hit)
+    return features[begin], piece.times[begin], piece.scores[begin], features[end], whole, hits, outcomes

@@ -14,6 +14,7 @@ from pytams.core.driver import Decided, Driver, lowest_level
 from pytams.core.ports import NoEngine, caveat_of
 from pytams.core.verification import check_partings, start_check
 from pytams.engine.replay import Replay
+from pytams.models.learned.model import taught_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -192,6 +193,7 @@ class Study:
             wall_time=self._driver.wall_time,
             source=Replay(replace(self._problem, every=1)),
             caveat=caveat_of(self._problem.model),
+            taught_by=taught_by(self._problem.model),
         )
 
     @property

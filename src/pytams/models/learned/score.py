@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.core.errors import StoreError
-from pytams.models.learned.fit import Committor
+from pytams.core.errors import SettingsError
+from pytams.models.learned import files
+from pytams.models.learned.committor import Committor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_META = ("end_time", "target_score", "taught_by")
 _CERTAIN = -1e-9
 """log u is not more: a learned score stays below the target."""
+_TRUSTED = 5.0
+"""u(start) is within this factor of the pilot's estimate, or it was learned badly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedScore:
-    """target - log u / log u_min: an estimate of the committor u as a score below a user's target.
+    """level - log u / log u_min: an estimate of the committor u as a score below a user's target.
 
     Any function of state and time is a score without bias, however well it was learned, as long as the study that it
     is used in has other runs than the one that it was learned from.
@@ -35,13 +37,39 @@ class LearnedScore:
     committor: Committor
     end_time: float
     """T: at time t there is T - t to go."""
+    step_size: float
+    """dt of the pilot."""
     target_score: float
     """The user's: where her score is this or more, the event has happened, whatever was learned."""
+    level: float
+    """Her score that u is the probability of reaching: the target, or the highest that the pilot got to. From there
+    on her own score counts."""
+    names: tuple[str, ...]
+    """Of the features."""
+    model: str
+    """Name of the model that was learned from, and a hash of what it was made of."""
+    log_estimate: float
+    """The pilot's log P(her score reaches the level)."""
+    log_u_start: float
+    """What was learned of the same: the mean over the starts."""
     taught_by: frozenset[tuple[int, int]]
     """Seed and number of the runs that it was learned from, of all pilots: it must not be used with these."""
+    features: Callable[..., Any] | None = None
+    """What it looks at, if that was said to `learn_score`. It is not saved: say it again when it is loaded."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether u(start) is near the pilot's estimate: else the fit has smoothed too much, or failed."""
+        return abs(self.log_u_start - self.log_estimate) <= math.log(_TRUSTED)
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """How much the score depends on each feature, by its mean squared slope: shares, the largest first."""
+        shares = zip(self.names, self.committor.importance.tolist(), strict=True)
+        return dict(sorted(shares, key=lambda named: -named[1]))
 
     def __call__(self, features: Array, t: Any) -> Array:
-        """Score states that are not the event, by their features.
+        """Score states below the level, by their features.
 
         Parameters
         ----------
@@ -51,104 +79,115 @@ class LearnedScore:
             Time, a number or of shape (members,).
         """
         log_u = np.minimum(np.maximum(self.log_u(features, t), self.committor.floor), _CERTAIN)
-        return self.target_score - log_u / self.committor.floor
+        return self.level - log_u / self.committor.floor
 
     def log_u(self, features: Array, t: Any) -> Array:
-        """Estimate the log of the committor: of shape (members,). The order of operations is that of `compiled`."""
+        """Estimate the log of the committor: of shape (members,). The order of operations is that of `compiled`.
+
+        Learned as log-odds eta, it is (eta - sqrt(eta^2 + 4)) / 2: near log u where u is small, below 0 everywhere,
+        and computed to the same bits by every library.
+        """
         c = self.committor
+        n = len(self.names)
+        if features.shape[1] != n:
+            raise SettingsError("features", f"there are {features.shape[1]}, and the score was learned from {n}")
+        left = np.broadcast_to(np.maximum(self.end_time - np.asarray(t), 0.0), len(features))
+        looked_at = np.column_stack([features, left]) if c.is_odds else features
         last = len(c.coefficients) - 1
-        to_go = np.minimum(np.maximum((self.end_time - np.asarray(t)) / c.interval, 0.0), float(last))
+        to_go = np.minimum(left / c.interval, float(last))
         slices = np.minimum(to_go.astype(np.int64), last - 1)
-        share = np.broadcast_to(to_go - slices, len(features))[:, None]
-        before, after = (np.broadcast_to(c.coefficients[i], (len(features), c.coefficients.shape[1]))
-                         for i in (slices, slices + 1))  # fmt: skip
+        share = (to_go - slices)[:, None]
+        before, after = c.coefficients[slices], c.coefficients[slices + 1]
         h = np.broadcast_to(c.biases, (len(features), len(c.biases)))
         for k in range(len(c.weights)):
-            h = h + ((features[:, k] - c.center[k]) / c.scale[k])[:, None] * c.weights[k]
+            h = h + ((looked_at[:, k] - c.center[k]) / c.scale[k])[:, None] * c.weights[k]
         terms = (before + share * (after - before)) * np.hstack([h / (1.0 + np.abs(h)), np.ones((len(h), 1))])
         sums: Array = np.cumsum(terms, axis=1)[:, -1]  # from the first to the last, for one member as for many
-        return sums
+        return (sums - np.sqrt(sums * sums + 4.0)) / 2.0 if c.is_odds else sums
 
-    def compiled(self, her_score: Callable[..., Any], *, is_scalar: bool) -> Callable[..., Any]:
-        """Make the score of a compiled equation: hers where the event has happened, else what was learned."""
+    def compiled(self, her_score: Callable[..., Any], look: Callable[..., Any]) -> Callable[..., Any]:
+        """Make the score of a compiled equation: hers from the level on, else what was learned.
+
+        Parameters
+        ----------
+        her_score
+            A function of state, time and parameters.
+        look
+            Likewise: gives the features, something to be indexed.
+        """
         from numba import njit  # noqa: PLC0415 - an extra, and it takes a second
 
         c = self.committor
         center, scale, weights, biases, coefficients = c.center, c.scale, c.weights, c.biases, c.coefficients
         interval, floor, last, n = c.interval, c.floor, len(c.coefficients) - 1, len(c.biases)
-        end_time, target, d = self.end_time, self.target_score, len(c.weights)
-        her = njit(error_model="numpy")(her_score)
+        end_time, level, target, is_odds = self.end_time, self.level, self.target_score, c.is_odds
+        d, of_all = len(self.names), len(c.weights)
+        her, look = njit(error_model="numpy")(her_score), njit(error_model="numpy")(look)
 
         @njit(error_model="numpy")  # type: ignore[untyped-decorator] # Numba's
-        def log_u(z: Any, t: Any) -> Any:
-            to_go = min(max((end_time - t) / interval, 0.0), float(last))
+        def log_u(z: Any, left: Any) -> Any:
+            to_go = min(left / interval, float(last))
             j = min(int(to_go), last - 1)
             share = to_go - j
             total = 0.0
             for f in range(n):
                 h = biases[f]
-                for k in range(d):
+                for k in range(of_all):
                     h = h + z[k] * weights[k, f]
                 before, after = coefficients[j, f], coefficients[j + 1, f]
                 term = (before + share * (after - before)) * (h / (1.0 + abs(h)))
                 total = term if f == 0 else total + term
             before, after = coefficients[j, n], coefficients[j + 1, n]
-            return total + (before + share * (after - before))
+            total = total + (before + share * (after - before))
+            return (total - np.sqrt(total * total + 4.0)) / 2.0 if is_odds else total
 
-        if is_scalar:
-
-            def learned(x: Any, t: Any, p: Any) -> Any:
-                if her(x, t, p) >= target:
-                    return target
-                z = ((x - center[0]) / scale[0],)
-                return target - min(max(log_u(z, t), floor), _CERTAIN) / floor
-
-        else:
-
-            def learned(x: Any, t: Any, p: Any) -> Any:
-                if her(x, t, p) >= target:
-                    return target
-                z = np.empty(d)
-                for k in range(d):
-                    z[k] = (x[k] - center[k]) / scale[k]
-                return target - min(max(log_u(z, t), floor), _CERTAIN) / floor
+        def learned(x: Any, t: Any, p: Any) -> Any:
+            hers = her(x, t, p)
+            if hers >= level:
+                return min(hers, target)
+            left = max(end_time - t, 0.0)
+            found = look(x, t, p)
+            z = np.empty(of_all)
+            for k in range(d):
+                z[k] = (found[k] - center[k]) / scale[k]
+            if is_odds:
+                z[d] = (left - center[d]) / scale[d]
+            return level - min(max(log_u(z, left), floor), _CERTAIN) / floor
 
         return learned
 
-    # --- on disk ------------------------------------------------------------------------------------------------
+    def that_starts(self, features: Array) -> LearnedScore:
+        """Give the same, knowing what it says of the starts of trajectories."""
+        log_u = np.clip(self.log_u(features, 0.0), self.committor.floor, 0.0)
+        return replace(self, log_u_start=float(np.log(np.mean(np.exp(log_u)))))
+
+    def for_end_time(self, end_time: float) -> LearnedScore:
+        """Give the same for another T: what counts is the time to go."""
+        return replace(self, end_time=end_time)
 
     def save(self, path: Path) -> None:
         """Write it as arrays, an ``.npz`` file without pickled objects."""
-        meta = {
-            "end_time": self.end_time,
-            "target_score": self.target_score,
-            "taught_by": np.array(sorted(self.taught_by), dtype=np.int64).reshape(-1, 2),
-        }
-        arrays: dict[str, Any] = self.committor._asdict() | meta
         with path.open("wb") as file:
-            np.savez(file, **arrays)
+            self.write(file)
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the same to an open file."""
+        np.savez(file, **files.as_arrays(self))
 
     @classmethod
-    def load(cls, path: Path) -> LearnedScore:
+    def load(cls, path: Path, features: Callable[..., Any] | None = None) -> LearnedScore:
         """Read one.
+
+        Parameters
+        ----------
+        path
+            Of the file.
+        features
+            What it looks at, if that was said when it was learned and is no attribute of the model.
 
         Raises
         ------
         StoreError
             If there is none, or it is damaged.
         """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                named = {name: arrays[name] for name in (*Committor._fields, *_META)}
-        except (OSError, ValueError, KeyError) as error:
-            raise StoreError(f"{path} is no learned score: {error}") from error
-        numbers = {"interval": float(named["interval"]), "floor": float(named["floor"])}
-        committor = Committor(**({name: named[name] for name in Committor._fields} | numbers))
-        if not math.isfinite(committor.floor) or committor.floor >= 0.0:
-            raise StoreError(f"{path} is no learned score: its floor is {committor.floor:g}")
-        return cls(
-            committor=committor,
-            end_time=float(named["end_time"]),
-            target_score=float(named["target_score"]),
-            taught_by=frozenset((seed, run) for seed, run in named["taught_by"].tolist()),
-        )
+        return cls(features=features, **files.read(path))

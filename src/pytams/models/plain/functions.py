@@ -35,6 +35,9 @@ class Functions(Made, ABC):
     noise_shape: tuple[int, ...]
     """Shape of the noise of one member in one step; ``()`` for a single number."""
 
+    autonomous: bool = False
+    """A promise: how it goes on depends on its state alone, and not on t. It helps `pytams.learn_score`."""
+
     def validate(self) -> None:
         """Make sure that what it says of itself can be used.
 

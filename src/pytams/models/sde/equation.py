@@ -22,7 +22,7 @@ class Equation:
 
     name: str
     functions: dict[str, Callable[..., Any] | None]
-    """drift, diffusion, score, and stopped if there is one."""
+    """drift, diffusion, score, and stopped if there is one; and features, for learned scores."""
     scheme: str
     initial: Any
     """The start: a number, d numbers, or a function of a generator that draws one."""

@@ -60,6 +60,8 @@ class SDE(Model):
         The start: a number, d numbers, or a function ``initial(rng)`` that draws one.
     stopped
         Optional: whether the trajectory ends here.
+    features
+        Optional: what a learned score may look at, a tuple of numbers; by default the state itself.
     scheme
         ``"euler-maruyama"`` (Ito; strong order 1/2: Maruyama 1955) or ``"heun"`` (Stratonovich; Kloeden & Platen
         1992, section 11.1).
@@ -79,6 +81,7 @@ class SDE(Model):
         *,
         initial: float | Sequence[float] | Callable[[np.random.Generator], Any],
         stopped: Callable[..., Any] | None = None,
+        features: Callable[..., Any] | None = None,
         scheme: str = "euler-maruyama",
         compiled: bool = True,
         **parameters: float,
@@ -90,9 +93,14 @@ class SDE(Model):
         if len(shape) > 1 or shape == (0,):
             raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
         values = {name: _number(name, value) for name, value in parameters.items()}
+        functions = {"drift": drift, "diffusion": diffusion, "score": score, "stopped": stopped}
+        if features is not None:
+            functions["features"] = features
+        elif self._made_with.get("features") == described(None):
+            del self._made_with["features"]  # older studies have none, and mean the same
         self.equation = Equation(
             name=self.name,
-            functions={"drift": drift, "diffusion": diffusion, "score": score, "stopped": stopped},
+            functions=functions,
             scheme=scheme,
             initial=initial,
             parameters=namedtuple("Parameters", values)(**values),

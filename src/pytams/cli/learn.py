@@ -1,0 +1,150 @@
+"""Learning the score of a study from the command line: in the study's own directory, or in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytams
+from pytams.analysis.work import Work
+from pytams.cli.drive import Driven, Driving, InterruptError, config_of
+from pytams.cli.output import say_aside
+from pytams.core.errors import RunDirectoryError, SettingsError
+from pytams.core.streams import draw_seed
+from pytams.storage.lessons import Lessons, Plan
+from pytams.tams.gain import Gain
+from pytams.tams.improving import Rounds, improve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pytams.models.learned.score import LearnedScore
+    from pytams.storage.options import Storage
+    from pytams.storage.reader import SavedStudy
+    from pytams.tams.tams import TAMS
+
+
+class _Driven(Rounds):
+    """Rounds that are driven as any study is: in ``learning/``, if there is a directory."""
+
+    def __init__(self, seed: int, driving: Driving, lessons: Lessons | None) -> None:
+        super().__init__(seed)
+        self._driving, self._lessons = driving, lessons
+
+    def score(self, number: int) -> LearnedScore | None:
+        """Read the score that a round was begun with."""
+        return None if self._lessons is None else self._lessons.score(number)
+
+    def run(self, number: int, tams: TAMS, n_runs: int) -> pytams.Result:
+        """Make the runs of a round, or what is missing of them."""
+        say_aside("pilot, with your own score:" if number == 0 else f"round {number}, with a learned score:")
+        storage = None
+        if self._lessons is not None:
+            storage = self._driving.config.storage(self._lessons.round(number))
+        return self._driving.run(tams, n_runs, self.seed(number), storage, is_lesson=True)
+
+
+def learn_and_run(driving: Driving, n_runs: int, seed: int | None, storage: Storage | None) -> Driven:
+    """Learn a score, and run the study with it, or with the user's own if that is better."""
+    seed = draw_seed() if seed is None else seed
+    how, lessons = driving.config.learning, None
+    if storage is not None:
+        lessons = Lessons(storage.path)
+        if not (storage.path / "study.json").exists():
+            lessons.begin(Plan(n_runs=n_runs, seed=seed, pilot_runs=how.pilot_runs, rounds=how.rounds))
+    return _learned(driving, n_runs, seed, storage, lessons)
+
+
+def _learned(
+    driving: Driving,
+    n_runs: int,
+    seed: int,
+    storage: Storage | None,
+    lessons: Lessons | None,
+    pilot: pytams.Result | Work | None = None,
+) -> Driven:
+    how = driving.config.learning
+    where = _Driven(seed, driving, lessons)
+    try:
+        with driving.stop.listening():  # also between the studies
+            tams = driving.config.make_tams()
+            improvement = improve(tams, pilot, pilot_runs=how.pilot_runs, rounds=how.rounds, where=where)
+            which = "your own" if improvement.score is None else "the learned"
+            say_aside(f"study, with {which} score:")
+            result = driving.run(improvement.tams, n_runs, seed, storage)
+    except KeyboardInterrupt:
+        raise InterruptError from None
+    return Driven(result, improvement.gain.measured_by(result))
+
+
+def improve_study(
+    pilot: Path,
+    out: Path,
+    n_runs: int | None,
+    seed: int | None,
+    how: Sequence[str],
+    settings_file: Path | None,
+    url: str | None,
+) -> Driven:
+    """Learn a score from the study in a run directory, check it, and run the same study with it in another."""
+    if (out / "study.json").exists() or Lessons(out).are_there:
+        raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
+    overrides = [*how, *([] if url is None else [f"database.url={url}"])]
+    config = config_of(pilot, overrides, settings_file)
+    with pytams.load(pilot, database_url=url) as saved:
+        result = saved.result
+        if result.n_unfinished:
+            raise RunDirectoryError(f"{pilot} is not finished: go on with it first, by pytams resume {pilot}")
+        driving = Driving.begin(config, settings_file, out)
+        seed = draw_seed() if seed is None else seed
+        n_runs = config.arguments.n_runs if n_runs is None else n_runs
+        learning = config.learning
+        plan = Plan(
+            n_runs=n_runs,
+            seed=seed,
+            pilot_runs=learning.pilot_runs,
+            rounds=learning.rounds,
+            pilot=Work.of(result.runs).to_dict(),
+        )
+        lessons = Lessons(out)
+        lessons.begin(plan)
+        return _learned(driving, n_runs, seed, config.storage(out), lessons, result)
+
+
+def go_on_learning(
+    lessons: Lessons, n_runs: int | None, overrides: Sequence[str], settings_file: Path | None, *, force: bool
+) -> Driven:
+    """Go on where a score was being learned."""
+    plan = lessons.plan()
+    first = 0 if plan.pilot is None else 1
+    if not lessons.has_begun(first):
+        raise RunDirectoryError(f"{lessons.path}: nothing has been computed yet: remove it, and begin again")
+    how = [f"score.pilot_runs={plan.pilot_runs}", f"score.rounds={plan.rounds}"]
+    config = config_of(lessons.round(first), [*overrides, *how], settings_file, force=force, own_score=True)
+    driving = Driving.begin(config, settings_file, lessons.path)
+    n_runs = plan.n_runs if n_runs is None else n_runs
+    return _learned(driving, n_runs, plan.seed, config.storage(lessons.path, force=force), lessons, plan.pilot_work)
+
+
+def gain_in(lessons: Lessons, study: pytams.Result | None, url: str | None) -> Gain | None:
+    """Say what has been learned in a run directory, as far as it has got; None if not even the pilot has ended."""
+    plan = lessons.plan()
+    works: list[Work] = [] if plan.pilot_work is None else [plan.pilot_work]
+    scores: list[LearnedScore | None] = [None] * len(works)
+    for number in range(len(works), plan.rounds + 1):
+        if not lessons.has_begun(number):
+            break
+        with pytams.load(lessons.round(number), database_url=url) as saved:
+            if not _is_finished(saved):
+                break
+            works.append(Work.of(saved.result.runs))
+            scores.append(lessons.score(number))
+    if not works:
+        return None
+    gain = Gain(works=tuple(works), scores=tuple(scores))
+    return gain if study is None else gain.measured_by(study)
+
+
+def _is_finished(saved: SavedStudy) -> bool:
+    finished = [splitting for splitting in saved.splittings.values() if splitting.finished]
+    return len(finished) == saved.directory.info.n_runs

@@ -1,0 +1,89 @@
+"""Pictures and reports of a run directory, from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytams
+from pytams.analysis.report import write_picture, write_report
+from pytams.cli.output import STANDARD_ERROR, keep_from_models
+from pytams.core.errors import RunDirectoryError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytams.storage.reader import SavedStudy
+
+_OPTIONS = {"kind": "--kind", "path": "--out", "run": "--run", "reference": "--reference"}
+"""What a setting of a picture is called here."""
+
+
+def draw(
+    directory: Path, kind: str, out: Path | None, run: int | None, reference: float | None, url: str | None
+) -> Path:
+    """Draw a picture, and say where it is."""
+    _refuse_matplotlibrc(directory)
+    path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
+    here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
+    with pytams.load(here / directory, database_url=url) as saved:
+        potential = _potential(saved) if kind == "paths" else None
+        try:
+            write_picture(saved.result, kind, here / path, run=run, reference=reference, potential=potential)
+        except SettingsError as error:
+            raise error.renamed(_OPTIONS, lambda name: _OPTIONS.get(name, name)) from error
+    return path
+
+
+def write_html(directory: Path, out: Path | None, reference: float | None, url: str | None, *, paths: bool) -> Path:
+    """Write a report, and say where it is."""
+    _refuse_matplotlibrc(directory)
+    path = out or _ours(f"{directory.resolve().stem}.html")
+    here = Path.cwd() if paths else Path()  # a model may change the working directory
+    with pytams.load(here / directory, database_url=url) as saved:
+        write_report(
+            saved.result,
+            here / path,
+            provenance=saved.provenance,
+            reference=reference,
+            paths=paths,
+            potential=_potential(saved) if paths else None,
+        )
+    return path
+
+
+def _ours(name: str) -> Path:
+    """Find where to write what has got no name from its user: not through a link that somebody has put there."""
+    path = Path(name)
+    if path.is_symlink():
+        raise SettingsError("--out", f"{name} is a link to somewhere else: say where to write to")
+    return path
+
+
+def _refuse_matplotlibrc(directory: Path) -> None:
+    """Matplotlib does what a ``matplotlibrc`` in the working directory says, which may be to run LaTeX."""
+    here = Path.cwd()
+    if here.is_relative_to(directory.resolve()) and (here / "matplotlibrc").exists():
+        raise RunDirectoryError(
+            f"{here / 'matplotlibrc'} would change how pictures are drawn: run the command from another directory"
+        )
+
+
+def _potential(saved: SavedStudy) -> Callable[..., Any] | None:
+    """Find the model's potential, if it says one: this imports the model."""
+    if saved.directory.info.model.reference is None:
+        return None
+    keep_from_models(STANDARD_ERROR)
+    model = saved.make_model()
+    potential: Callable[..., Any] | None = getattr(model, "potential", None)
+    if potential is None:
+        return None
+
+    def checked(states: Any) -> Any:
+        try:
+            return potential(states)
+        except (Exception, SystemExit) as error:
+            text = f"{model.name}.potential raised {type(error).__name__}: {error}"
+            raise pytams.ModelError(text, "potential") from error
+
+    return checked

@@ -1,0 +1,124 @@
+"""Learning the committor u(x, t to go) = P(the event happens within that time | state x) from a pilot's transitions.
+
+For a model that goes on as its state says, and not t. The method is an analogue chain (Lucente, Rolland, Herbert &
+Bouchet 2022, arXiv 2110.05050): u for one interval more is the average, over the nearest starts, of u at the ends of
+their transitions. Averages obey a maximum principle, so that the recursion cannot explode. What is near is said by a
+metric that is learned along: the mean outer product of gradients of log u. What comes out is distilled into a sum of
+a few hundred softsign features, smooth and quick.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
+from scipy.spatial import cKDTree
+
+from pytams.core.errors import CannotLearnError
+from pytams.models.learned.committor import Committor, importance_of, random_features, slopes, softsigns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytams.models.learned.transitions import Transitions
+
+    Array = NDArray[np.float64]
+
+_MOST = 20_000
+"""Transitions, at most."""
+_NEAR_START, _NEAR_END = 25, 4
+"""Neighbours that are averaged over: of a start, and of an end."""
+_RIDGE = 1e-4
+_ROUNDS = 3
+_FLOOR = 1e-2
+"""Eigenvalues of the metric are not smaller than this share of the largest."""
+_APART = 1e-6
+"""Equal states, as of a chain on integers, are moved apart by so much: each then has neighbours of its own."""
+
+
+def learned_by_chain(
+    transitions: Transitions, interval: float, n_slices: int, probability: float, rng: np.random.Generator
+) -> Committor:
+    """Learn log u.
+
+    Parameters
+    ----------
+    transitions
+        Of the pilot: at least a few hundred whole ones, and some with a hit.
+    interval
+        D.
+    n_slices
+        J: times to go up to J D are learned.
+    probability
+        The pilot's estimate p: a tenth of it is where u is cut off, since nothing below matters.
+    rng
+        Chooses transitions and features.
+
+    Raises
+    ------
+    CannotLearnError
+        If there are too few transitions, or none has a hit.
+    """
+    whole = transitions.only(transitions.whole)
+    chosen = whole.chosen(_MOST, rng)
+    if len(chosen.hits) < 4 * _NEAR_START or not chosen.hits.any():
+        n, n_hits = len(whole.hits), int(whole.hits.sum())
+        raise CannotLearnError(f"the pilot has {n} transitions, {n_hits} with a hit: too few to learn from")
+    center, scale = chosen.starts.mean(axis=0), chosen.starts.std(axis=0)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    x, y = (chosen.starts - center) / scale, (chosen.ends - center) / scale
+    y = np.where(chosen.hits[:, None], 0.0, y)
+    x, y = (part + _APART * rng.standard_normal(part.shape) for part in (x, y))
+    delta = probability / 10.0
+    weights, biases = random_features(x.shape[1], rng)
+    metric = outer = np.eye(x.shape[1])
+    for _ in range(_ROUNDS):
+        log_u = np.log(np.maximum(_chain(x @ metric, y @ metric, chosen.hits, n_slices, delta), delta))
+        coefficients = _distilled(x, log_u, weights, biases)
+        outer = slopes(x, weights, biases, coefficients[1:])
+        metric = _metric(outer)
+    return Committor(
+        center, scale, weights, biases, coefficients, interval, math.log(delta), importance_of(outer), is_odds=False
+    )
+
+
+def _chain(x: Array, y: Array, hits: NDArray[np.bool_], n_slices: int, delta: float) -> Array:
+    """Compute u at the starts, for 0 to J intervals to go: (slices + 1, starts)."""
+    n = len(hits)
+    tree = cKDTree(x)
+    near = min(_NEAR_START, n)
+    average = _averages(tree.query(x, near)[1], n)
+    ends = np.flatnonzero(~hits)
+    of_ends = _averages(tree.query(y[ends], min(_NEAR_END, n))[1], n)
+    u = np.full((n_slices + 1, n), delta)
+    for j in range(1, n_slices + 1):
+        at_ends = hits.astype(np.float64)
+        at_ends[ends] = of_ends @ u[j - 1]
+        u[j] = average @ at_ends
+    return u
+
+
+def _averages(neighbours: Any, n: int) -> csr_matrix:
+    rows, k = neighbours.shape
+    return csr_matrix(
+        (np.full(rows * k, 1.0 / k), neighbours.ravel(), np.arange(0, rows * k + 1, k)), shape=(rows, n)
+    )
+
+
+def _distilled(x: Array, log_u: Array, weights: Array, biases: Array) -> Array:
+    """Fit log u of all slices by ridge regression: (slices + 1, softsigns + 1)."""
+    phi = softsigns(x, weights, biases)
+    gram = phi.T @ phi / len(x)
+    factor = cho_factor(gram + _RIDGE * np.eye(len(gram)))
+    return np.ascontiguousarray(cho_solve(factor, phi.T @ log_u.T / len(x)).T)
+
+
+def _metric(outer: Array) -> Array:
+    """Find the square root of the mean outer product of gradients of log u: what log u depends on counts."""
+    values, vectors = np.linalg.eigh(outer)
+    values = np.maximum(values / max(values[-1], 1e-300), _FLOOR)
+    root: Array = (vectors * np.sqrt(values)) @ vectors.T
+    return root

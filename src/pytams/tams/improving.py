@@ -1,0 +1,148 @@
+"""Improving the score of a study: pilot, learning, check, in rounds; then whatever has proved best."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytams.analysis.work import Work
+from pytams.core.errors import CannotLearnError
+from pytams.core.streams import Streams, draw_seed
+from pytams.tams.gain import Gain
+from pytams.tams.learning import learn_score
+from pytams.tams.plan import Learning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytams.analysis.result import Result
+    from pytams.core.ports import Engine
+    from pytams.core.segments import Problem
+    from pytams.models.learned.score import LearnedScore
+    from pytams.tams.tams import TAMS
+
+_GOOD_ENOUGH = 1.25
+"""A relative variance so near the ideal is not learned from again: there is nothing to gain."""
+
+_logger = logging.getLogger("pytams")
+
+
+class Round(NamedTuple):
+    """Runs with one score: they check it, and teach the next one."""
+
+    score: LearnedScore | None
+    """None: the user's own."""
+    work: Work
+    result: Result | None
+    """None of a pilot that is not at hand."""
+
+
+class Improvement(NamedTuple):
+    """What came of learning."""
+
+    tams: TAMS
+    """The same problem, with the best score: the user's own if no check has shown a gain."""
+    gain: Gain
+    """What each round found."""
+
+    @property
+    def score(self) -> LearnedScore | None:
+        """The best score; None: the user's own."""
+        return self.gain.score
+
+    def __str__(self) -> str:
+        return str(self.gain)
+
+
+class Rounds:
+    """Where the runs of rounds are made: in memory. The command line has another, for run directories.
+
+    Parameters
+    ----------
+    seed
+        Of the study that is to be improved: those of its rounds are derived from it.
+    engine
+        Makes the engine; None: the default.
+    """
+
+    def __init__(self, seed: int, engine: Callable[[Problem], Engine] | None = None) -> None:
+        self._streams = Streams(seed)
+        self._how = {} if engine is None else {"engine": engine}
+
+    def seed(self, number: int) -> int:
+        """Give the seed of a round."""
+        return self._streams.learning_seed(number)
+
+    def score(self, number: int) -> LearnedScore | None:  # noqa: ARG002 - nothing is kept
+        """Find the score that a round was begun with."""
+        return None
+
+    def run(self, number: int, tams: TAMS, n_runs: int) -> Result:
+        """Make the runs of a round."""
+        return tams.run(n_runs, seed=self.seed(number), **self._how)  # type: ignore[arg-type] # an engine
+
+
+def improve(
+    tams: TAMS,
+    pilot: Result | Work | None = None,
+    *,
+    pilot_runs: int = 4,
+    rounds: int = 2,
+    seed: int | None = None,
+    engine: Callable[[Problem], Engine] | None = None,
+    where: Rounds | None = None,
+) -> Improvement:
+    """Learn a score in rounds, and find out by runs of its own whether it is better than the user's.
+
+    Round 0 is the pilot. In each further round a score is learned from the runs of the round before, and used for
+    `pilot_runs` runs: these check it and, if there is another round, teach the next one. None of all these runs may
+    be in the estimate: give the study that follows another seed, as ``improvement.tams.run(n_runs, seed)`` with the
+    seed given here, which is that of no round.
+
+    Parameters
+    ----------
+    tams
+        The problem, with the user's score.
+    pilot
+        Runs of it that there are already; None: `pilot_runs` new ones. What is known of it will do for one whose
+        score was learned before.
+    pilot_runs, rounds
+        See `Learning`.
+    seed
+        Of the study that is to come.
+    engine
+        As for `TAMS.study`.
+    where
+        Makes the runs.
+
+    Returns
+    -------
+    Improvement
+        Its `tams` has the best score, which is the user's own if no check has shown a gain.
+    """
+    how = Learning(pilot_runs=pilot_runs, rounds=rounds)
+    where = where or Rounds(draw_seed() if seed is None else seed, engine)
+    if pilot is None:
+        pilot = where.run(0, tams, how.pilot_runs)
+    done = [Round(None, pilot, None) if isinstance(pilot, Work) else Round(None, Work.of(pilot.runs), pilot)]
+    ended = ""
+    for number in range(1, how.rounds + 1):
+        try:
+            score = where.score(number) or _learned(done[-1], tams)
+        except CannotLearnError as error:
+            ended = str(error)
+            break
+        result = where.run(number, tams.with_score(score), how.pilot_runs)
+        done.append(Round(score, Work.of(result.runs), result))
+        variance = done[-1].work.relative_variance
+        if variance is not None and variance <= _GOOD_ENOUGH * done[-1].work.ideal:
+            break
+    gain = Gain(works=tuple(one.work for one in done), scores=tuple(one.score for one in done), ended=ended)
+    return Improvement(tams if gain.score is None else tams.with_score(gain.score), gain)
+
+
+def _learned(before: Round, tams: TAMS) -> LearnedScore:
+    if before.result is None:
+        raise CannotLearnError("the runs of the pilot are not at hand: improve it again, from its run directory")
+    model = tams.model if before.score is None else tams.with_score(before.score).model
+    return learn_score(before.result, model=model)

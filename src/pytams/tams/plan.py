@@ -1,0 +1,18 @@
+"""How a score is to be learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytams.core.settings import Checked, Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning(Checked):
+    """How a score is learned: ``[score]``."""
+
+    learn: bool = False
+    pilot_runs: Count = 4
+    """Runs of the pilot, and of each round."""
+    rounds: Count = 2
+    """How many scores are learned at most, each from the runs with the one before."""

@@ -1,0 +1,122 @@
+"""Learning in rounds: what a check shows is kept, and what does not help is not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pytams
+from exact import DoubleWell2D
+from pytams.analysis.work import Work
+from pytams.tams.gain import Gain
+from pytams.tams.improving import Rounds, improve
+
+SMALL: dict[str, Any] = {
+    "end_time": 2.0,
+    "step_size": 0.01,
+    "target_score": 0.5,
+    "n_trajectories": 40,
+    "n_discard": 4,
+}
+
+
+class Promising(DoubleWell2D):
+    """The double well, which promises that it does not depend on t."""
+
+    autonomous = True
+
+
+def work(variance: float | None, steps: float = 100.0, log_p: float | None = -9.0) -> Work:
+    return Work(n_runs=4, n_trajectories=100, log_probability=log_p, relative_variance=variance, steps=steps)
+
+
+def test_it_learns_checks_and_says_what_it_gained() -> None:
+    tams = pytams.TAMS(Promising(), **SMALL)
+    found = improve(tams, seed=5, rounds=1)
+    assert found.score is not None
+    assert found.gain.best == 1
+    result = found.tams.run(4, seed=5)
+    assert len(result.taught_by) == 4
+    assert "learned from 4 other runs, 0 to 3 of seed" in str(result)
+    assert result.to_dict()["taught_by"] == [[Rounds(5).seed(0), run] for run in range(4)]
+    text = str(found.gain.measured_by(result))
+    assert "pilot         4" in text
+    assert "round 1 *     4" in text
+    assert "times less work, predicted" in text
+    assert "8 runs have taught or checked: none of them is in the estimate" in text
+    assert "it looks at x[0]" in text
+    again = improve(tams, seed=5, rounds=1)  # to the bit
+    assert again.tams.run(1, seed=5).runs == result.runs[:1]
+    from_pilot = improve(tams, tams.run(4, seed=Rounds(5).seed(0)), seed=5, rounds=1)
+    assert from_pilot.tams.run(1, seed=5).runs == result.runs[:1]
+
+
+class _Useless(Rounds):
+    """In which no score is any good."""
+
+    def run(self, number: int, tams: pytams.TAMS, n_runs: int) -> Any:
+        """Give runs of the user's own score; those of a learned one have taken ten times the steps."""
+        result = super().run(0, pytams.TAMS(Promising(), **SMALL), n_runs)
+        if number == 0:
+            return result
+        runs = tuple(_slower(run) for run in result.runs)
+        return pytams.Result(**{**vars(result), "runs": runs, "source": result.source})
+
+
+def _slower(run: Any) -> Any:
+    return replace(run, n_steps=10 * run.n_steps)
+
+
+def test_a_score_without_gain_is_not_used() -> None:
+    tams = pytams.TAMS(Promising(), **SMALL)
+    found = improve(tams, rounds=1, where=_Useless(1))
+    assert found.score is None
+    assert found.tams is tams
+    assert "your own: 8 runs have shown no gain by a learned one" in str(found)
+    assert "gain        none" in str(found)
+
+
+def test_where_too_little_was_seen_the_users_score_stays() -> None:
+    tams = pytams.TAMS(Promising(), **{**SMALL, "end_time": 0.1, "n_trajectories": 6, "max_branchings": 0})
+    found = improve(tams, pilot_runs=1, seed=1)
+    assert found.score is None
+    assert "too few" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("works", "best"),
+    [
+        ([work(0.5), work(0.2), work(0.1)], 2),
+        ([work(0.5), work(0.1), work(0.2)], 1),
+        ([work(0.5), work(0.2, steps=300.0)], 0),
+        ([work(None, log_p=None), work(0.2)], 1),
+        ([work(None, log_p=None), work(None, log_p=None)], 1),
+        ([work(0.5), work(None)], 0),
+    ],
+)
+def test_the_best_is_what_takes_the_least_work(works: list[Work], best: int) -> None:
+    gain = Gain(works=tuple(works), scores=(None,) * len(works))
+    assert gain.best == best
+    assert str(gain)
+    assert gain.to_dict()["best"] == best
+
+
+def test_work_of_few_runs_is_from_their_genealogies_and_of_many_from_their_spread() -> None:
+    result = pytams.TAMS(DoubleWell2D(), **SMALL).run(16, seed=1)
+    many, few = Work.of(result.runs), Work.of(result.runs[:4])
+    estimates = np.array(result.estimates)
+    assert many.relative_variance == pytest.approx(estimates.var(ddof=1) / estimates.mean() ** 2)
+    weights = estimates[:4] / estimates[:4].mean()
+    expected = np.mean([run.relative_variance * w**2 for run, w in zip(result.runs, weights, strict=False)])
+    assert few.relative_variance == pytest.approx(expected)
+    assert many.log_probability == pytest.approx(result.log_probability)
+    assert many.relative_variance is not None
+    assert many.value == pytest.approx(many.relative_variance * result.n_steps / 16)
+    assert many.ideal == pytest.approx(-result.log_probability / 40)
+    nothing = Work.of(pytams.TAMS(DoubleWell2D(), **{**SMALL, "max_branchings": 0}).run(1, seed=1).runs)
+    assert nothing.value == math.inf
+    assert math.isnan(nothing.ideal)
