@@ -32,18 +32,14 @@ class Result:
     ----------
     model, caveat
         Name of the model, and why its estimates are approximations; empty if they are not.
-    settings
-        The settings of the algorithm.
-    seed
-        Seed of all runs: with the model and the settings it determines every bit of the runs.
+    settings, seed
+        Of the algorithm; with the model they determine every bit of the runs.
     runs
         The finished runs.
-    n_unfinished
-        Runs that were asked for and are not finished.
-    wall_time
-        Seconds spent.
+    n_unfinished, wall_time
+        Runs that were asked for and are not finished; seconds spent.
     taught_by
-        Seed and number of the runs that its score was learned from; empty if it is the user's own.
+        Seed and number of the runs that its score was learned from, if it was.
     source
         Where `ensemble` gets the trajectories from.
     """

@@ -14,10 +14,11 @@ from rich.console import Console
 
 import pytams
 from pytams.cli.config import Config
-from pytams.cli.drive import Driven, InterruptError, drive, go_on
+from pytams.cli.drive import Driven, InterruptError
 from pytams.cli.keys import in_toml_names
 from pytams.cli.new import write_example, write_program
 from pytams.cli.output import open_standard_files, say, say_aside
+from pytams.cli.studies import drive, go_on
 from pytams.core.errors import SettingsError
 
 app = typer.Typer(

@@ -66,8 +66,7 @@ class RunDirectory:
         """Its folder, if that was made here, too."""
         self.info = read_manifest(path / "study.json")
         for folder in (path / Ledgers.subfolder, path / SegmentFiles.subfolder, path / StateFiles.subfolder):
-            problem = why_not(folder, path)
-            if problem is not None:
+            if (problem := why_not(folder, path)) is not None:
                 raise RunDirectoryError(f"{folder} {problem}: nothing is read from it, or written to it")
         self.segment_files = SegmentFiles(path)
         self._ledgers = Ledgers(path, self.info, as_named(path, self.info.database_url, database_url))
@@ -216,8 +215,7 @@ class RunDirectory:
 
     def note(self, ledger: RunLedger) -> None:
         """Note in a ledger that is driven here what the study is now."""
-        facts = json.dumps(self.info.facts())
-        if ledger.get_info("study") != facts:
+        if ledger.get_info("study") != (facts := json.dumps(self.info.facts())):
             ledger.put_info("study", facts)
 
     def clean_up(self, ledgers: Iterable[RunLedger]) -> list[Path]:
@@ -231,8 +229,7 @@ class RunDirectory:
         """
         found = [
             *self.segment_files.paths(),
-            *filter(_is_left, self.path.glob("*.tmp*")),
-            *filter(_is_left, (self.path / Ledgers.subfolder).glob("*.tmp*")),
+            *filter(_is_left, [*self.path.glob("*.tmp*"), *(self.path / Ledgers.subfolder).glob("*.tmp*")]),
         ]
         if self.n_runs_now() != self.info.n_runs:
             return []

@@ -46,6 +46,16 @@ class ModelSource(Checked):
     caveat: str = ""
     """Why its estimates are approximations, as it said itself; empty if they are not, or nobody asked it yet."""
 
+    @property
+    def teachers(self) -> frozenset[tuple[int, int]]:
+        """The same runs, by seed and number."""
+        return frozenset((int(seed), run) for seed, runs in self.taught_by.items() for run in runs)
+
+    def check_together(self) -> None:
+        """Make sure that runs are by seeds."""
+        if not all(seed.isdecimal() for seed in self.taught_by):
+            raise SettingsError("taught_by", f"{', '.join(self.taught_by)}: seeds are whole numbers")
+
     def check_complete(self) -> None:
         """Make sure that it says what the model is made of: SettingsError if not."""
         for name in ("made_of", "sources"):

@@ -119,7 +119,7 @@ class SavedStudy:
             n_unfinished=info.n_runs - len(finished),
             wall_time=max((recorded.wall_time for recorded in self._recorded.values()), default=0.0),
             caveat=info.model.caveat,
-            taught_by=frozenset((int(seed), run) for seed, runs in info.model.taught_by.items() for run in runs),
+            taught_by=info.model.teachers,
             source=self,
         )
 
@@ -138,8 +138,7 @@ class SavedStudy:
         }
 
     def _run_to_dict(self, run: int) -> dict[str, Any]:
-        """Say how far a run is; nothing is recorded yet of one without a splitting."""
-        splitting, owner = self.splittings.get(run), self._owners[run]
+        splitting, owner = self.splittings.get(run), self._owners[run]  # None: nothing is recorded yet
         return {
             "run": run,
             "finished": splitting is not None and splitting.finished,
@@ -221,17 +220,17 @@ class SavedStudy:
         RunDirectoryError
             If there is no reference, or its source has changed.
         """
-        source = self.directory.info.model
+        info = self.directory.info
+        source = info.model
         if source.reference is None:
             raise RunDirectoryError(f"{printable(source.name)} was made in Python: pass the model")
         check_sources(self.directory.path, source)
         if source.reference == REFERENCE:
-            launch = self.directory.info.runner.get("launch", {})
-            model: Steppable = made_again(source.arguments, launch, self.directory.path)
+            model: Steppable = made_again(source.arguments, info.runner.get("launch", {}), self.directory.path)
         else:
             model = make_model(source.reference, source.arguments, Path())
         if source.taught_by:
-            model = improved(model, read_score(self.directory.path))
+            model = improved(model, read_score(self.directory.path), info.settings)
         check_model(self.directory.path, source, model, source.reference)
         return model
 

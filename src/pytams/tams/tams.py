@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from pytams.core.selection import checked_variant
 from pytams.core.settings import RunArguments, Settings
 from pytams.core.streams import draw_seed
 from pytams.engine.local import InProcess
-from pytams.models.learned.model import improved, taught_by, told_apart
+from pytams.models.learned.model import improved, taught_by
 from pytams.storage.options import States
 from pytams.storage.state_keeper import StateKeeper
 from pytams.tams.study import Study
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from pytams.core.selection import Variant
     from pytams.models.learned.score import LearnedScore
     from pytams.storage.options import Storage
-
-
-_logger = logging.getLogger("pytams")
 
 
 class TAMS:
@@ -107,29 +103,9 @@ class TAMS:
         SettingsError
             If it was learned for another target, or for less time.
         """
-        if score.target_score != self.settings.target_score:
-            raise SettingsError(
-                "score", f"it was learned for the target {score.target_score:g}, not {self.settings.target_score:g}"
-            )
-        if score.end_time < self.settings.end_time * (1.0 - 1e-9):
-            raise SettingsError(
-                "score", f"it was learned for times up to {score.end_time:g}, not {self.settings.end_time:g}"
-            )
-        now = told_apart(self.model)
-        if (score.model, score.step_size) != (now, self.settings.step_size):
-            _logger.warning(
-                "the score was learned from %s with dt = %g, and is used for %s with dt = %g: the estimate is right, "
-                "and may have a larger error than it could",
-                score.model,
-                score.step_size,
-                now,
-                self.settings.step_size,
-            )
         settings = self.settings.to_dict()
         del settings["variant"]
-        return TAMS(
-            improved(self.model, score.for_end_time(self.settings.end_time)), **settings, variant=self.variant
-        )
+        return TAMS(improved(self.model, score, self.settings), **settings, variant=self.variant)
 
     def study(
         self,

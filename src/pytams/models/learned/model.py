@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +25,46 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.core.ports import Steppable
+    from pytams.core.settings import Settings
     from pytams.models.learned.score import LearnedScore
 
 
-def improved(model: Steppable, score: LearnedScore) -> Steppable:
+_logger = logging.getLogger("pytams")
+
+
+def improved(model: Steppable, score: LearnedScore, settings: Settings) -> Steppable:
     """Give a model a learned score, in the place of one that it may have; its event stays what it is.
 
     Raises
     ------
     SettingsError
-        If that is not possible for a model of its kind.
+        If that is not possible for a model of its kind, or it was learned for another target, or for less time.
     """
     hers = her_model(model)
+    _check(score, hers, settings)
+    score = score.for_end_time(settings.end_time)
     if isinstance(hers, SDE) and hers.compiled:
         return _improved_sde(hers, score)
     if not isinstance(hers, Functions):
         raise SettingsError("model", f"{hers.name} is neither a pytams.Model nor a pytams.SDE: it cannot be improved")
     return Improved(hers, score)
+
+
+def _check(score: LearnedScore, hers: Any, settings: Settings) -> None:
+    """Refuse what would be another event, and say where the score may not help."""
+    if score.target_score != settings.target_score:
+        text = f"it was learned for the target {score.target_score:g}, not {settings.target_score:g}"
+        raise SettingsError("score", text)
+    if score.end_time < settings.end_time * (1.0 - 1e-9):
+        raise SettingsError("score", f"it was learned for times up to {score.end_time:g}, not {settings.end_time:g}")
+    learned_from, used_for = (score.model, score.step_size), (told_apart(hers), settings.step_size)
+    if learned_from != used_for:
+        _logger.warning(
+            "the score was learned from %s with dt = %g, and is used for %s with dt = %g: the estimate is right, and "
+            "may have a larger error than it could",
+            *learned_from,
+            *used_for,
+        )
 
 
 def her_model(model: Steppable) -> Any:
