@@ -16,6 +16,7 @@ from exact import Walk
 from pytams import RunResult
 from pytams.analysis import curves, estimators, expectations
 from pytams.core.segments import Final, SegmentKey
+from pytams.core.settings import Settings
 from pytams.core.splitting import Iteration, log_estimate
 
 STUDENT_3, STUDENT_4 = 4.302652729749464, 3.182446305284263
@@ -392,12 +393,15 @@ def test_what_counts_as_no_error_depends_on_the_size_of_the_values() -> None:
     np.testing.assert_allclose(found.error, alone.error * sizes, rtol=1e-9)
 
 
+HALF = Settings(end_time=20.0, step_size=0.5, target_score=1.0, n_trajectories=4)
+
+
 def test_reaching_time_by_hand() -> None:
     """Slot i ended at step 10 i, of 0.5 each."""
     values = 5.0 * np.array([0, 1, 2, 0, 3, 0, 1, 2, 3])
-    assert expectations.reaching_time(three_runs(), 0.5) == expectations.mean_over_reached(three_runs(), values)
+    assert expectations.reaching_time(three_runs(), HALF) == expectations.mean_over_reached(three_runs(), values)
     nothing = run_of(4, [2.0, 2.0, 1.0, 0.0])
-    assert all(math.isnan(number) for number in expectations.reaching_time([nothing], 0.5))
+    assert all(math.isnan(number) for number in expectations.reaching_time([nothing], HALF))
 
 
 # --- planning ---------------------------------------------------------------------------------------------------

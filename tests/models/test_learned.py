@@ -28,6 +28,7 @@ def score_of(committor: Committor, end_time: float, target: float) -> pytams.Lea
         model="chain 0",
         log_estimate=-4.0,
         log_u_start=-4.0,
+        paths=np.zeros((2, 3, 1)),
         taught_by=frozenset({(1, 0), (1, 1)}),
     )
 
@@ -128,6 +129,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
         ("floor", 1.0, "its floor is 1"),
         ("names", np.array([{"x": 1}], dtype=object), "is no learned score"),
         ("taught_by", None, "taught_by"),
+        ("paths", np.zeros((2, 3)), "paths: not of the shape"),
     ],
 )
 def test_a_damaged_one_is_refused(name: str, value: Any, said: str, tmp_path: Path) -> None:

@@ -66,8 +66,7 @@ def weighted_ensemble(
         [one.weight / len(runs) for one, _ in finals],
         [one.log_weight - math.log(one.n * len(runs)) for one, _ in finals],
         courses,
-        step_size=settings.step_size,
-        target_score=settings.target_score,
+        settings,
     )
 
 
@@ -76,9 +75,7 @@ def dataset(
     weights: Sequence[float],
     log_weights: Sequence[float],
     courses: Sequence[Course],
-    *,
-    step_size: float,
-    target_score: float,
+    settings: Settings,
 ) -> Any:
     """Put trajectories into an `xarray.Dataset`.
 
@@ -96,8 +93,8 @@ def dataset(
         "weight": ("trajectory", np.array(weights)),
         "log_weight": ("trajectory", np.array(log_weights)),
         "maximum": ("trajectory", maxima),
-        "reached": ("trajectory", maxima >= target_score),
-        "end_time": ("trajectory", np.array([final.last_step for final in finals]) * np.float64(step_size)),
+        "reached": ("trajectory", maxima >= settings.target_score),
+        "end_time": ("trajectory", settings.times(np.array([final.last_step for final in finals]))),
         "root": ("trajectory", np.array([final.root for final in finals], dtype=np.int64)),
         "generation": ("trajectory", np.array([final.generation for final in finals], dtype=np.int64)),
         "score": (("trajectory", "time"), _padded([course.scores for course in courses])),
@@ -113,7 +110,7 @@ def dataset(
         name: ("trajectory", np.array([final.key[i] for final in finals], dtype=np.int64))
         for i, name in enumerate(("run", "slot", "branch"))
     }
-    return xr.Dataset(variables, coordinates | {"time": np.arange(n_times) * np.float64(step_size)})
+    return xr.Dataset(variables, coordinates | {"time": settings.times(np.arange(n_times))})
 
 
 def evenly(n: int, n_most: int) -> list[int]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.analysis.runs import RunResult
+    from pytams.core.settings import Settings
 
 
 class Estimate(NamedTuple):
@@ -44,10 +45,10 @@ def values(functional: Callable[[Any], Any], ensemble: Any) -> NDArray[np.float6
     return rows
 
 
-def reaching_time(runs: Sequence[RunResult], step_size: float) -> Estimate:
+def reaching_time(runs: Sequence[RunResult], settings: Settings) -> Estimate:
     """Estimate the mean time at which reactive trajectories reach the target."""
     steps = [final.last_step for run in runs for final in run.reached]
-    return mean_over_reached(runs, np.array(steps, dtype=float) * step_size)
+    return mean_over_reached(runs, settings.times(np.array(steps, dtype=float)))
 
 
 def mean_over_reached(runs: Sequence[RunResult], values: NDArray[np.float64]) -> Estimate:

@@ -17,10 +17,21 @@ try:
 except ImportError as error:
     raise ImportError("pictures need matplotlib: pip install pytams[plot]") from error
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
-from pytams.analysis.axes import in_units, on_log_axis, power_of_ten
+from pytams.analysis.axes import (
+    AXES_SIZE,
+    BLUE,
+    COLOURS,
+    GREY,
+    ORANGE,
+    in_units,
+    new_axes,
+    on_log_axis,
+    power_of_ten,
+    with_legend,
+)
+from pytams.analysis.score_plot import score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,11 +43,11 @@ if TYPE_CHECKING:
     from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
 
-BLUE, ORANGE, GREY = "#1F83C4", "#D55E00", "#7F7F7F"
-"""Colour-blind readers tell them apart, and they show on white and on black."""
-_COLOURS = LinearSegmentedColormap.from_list("pytams", plt.get_cmap("viridis")(np.linspace(0.25, 0.9, 64)))
+__all__ = [
+    "AXES_SIZE", "BLUE", "GREY", "KINDS", "ORANGE", "draw", "estimates", "exceedance", "genealogy", "levels",
+    "overview", "paths", "return_times", "score", "scores", "with_legend",
+]  # fmt: skip
 
-AXES_SIZE = (6.4, 4.0)
 _SHADE: dict[str, Any] = {"color": BLUE, "alpha": 0.2, "linewidth": 0}
 
 
@@ -48,7 +59,7 @@ def levels(result: Result, run: int | None = None, ax: Axes | None = None) -> Ax
     run
         Which one; None: the first.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     found = _run(result, run)
     number = range(1, len(found.iterations) + 1)
     lowest = [iteration.lowest for iteration in found.iterations]
@@ -62,7 +73,7 @@ def levels(result: Result, run: int | None = None, ax: Axes | None = None) -> Ax
 
 def exceedance(result: Result, ax: Axes | None = None) -> Axes:
     """Draw P(max of the score > z) against z, with its 95 % interval."""
-    ax = _axes(ax)
+    ax = new_axes(ax)
     curve = result.exceedance(_grid(result))
     shown = np.isfinite(curve.log_value)
     value, low, high = on_log_axis(ax, "y", *(log[shown] for log in (curve.log_value, curve.log_low, curve.log_high)))
@@ -80,7 +91,7 @@ def return_times(result: Result, ax: Axes | None = None) -> Axes:
 
     A return time means something for a stationary process: see `estimators.return_time`.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     curve = result.return_times(_grid(result))
     shown = np.isfinite(curve.log_value) & (curve.log_low != -math.inf)
     value, low, high = on_log_axis(ax, "x", *(log[shown] for log in (curve.log_value, curve.log_low, curve.log_high)))
@@ -94,7 +105,7 @@ def return_times(result: Result, ax: Axes | None = None) -> Axes:
 
 def estimates(result: Result, reference: float | None = None, ax: Axes | None = None) -> Axes:
     """Draw the estimate of each run, their mean with its 95 % interval, and a known value if there is one."""
-    ax = _axes(ax)
+    ax = new_axes(ax)
     power = power_of_ten(result.log_probability)
     each = [in_units(run.estimate, run.log_estimate, power) for run in result.runs]
     ax.plot([run.run for run in result.runs], each, "o", color=GREY, markersize=4, label="one run")
@@ -130,7 +141,7 @@ def scores(
     n_most
         Draw so many trajectories at most.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     if run is None and colour == "generation":
         run = _run(result, None).run
     ensemble = result.ensemble(run=run, n_most=n_most)
@@ -138,7 +149,7 @@ def scores(
     lines = LineCollection(
         [np.column_stack([ensemble.time, score]) for score in ensemble.score.values],
         array=np.ma.masked_invalid(colours.values),
-        cmap=_COLOURS,
+        cmap=COLOURS,
         linewidths=0.7,
         alpha=0.8,
     )
@@ -165,13 +176,13 @@ def genealogy(result: Result, run: int | None = None, n_most: int = 200, ax: Axe
     n_most
         Draw so many trajectories at most.
     """
-    ax = _axes(ax)
+    ax = new_axes(ax)
     found = _run(result, run)
     lineages = _lineages(found, evenly(found.n, n_most))
     lineages = lineages[:, np.lexsort(lineages[::-1])]  # relatives side by side: no line crosses another
     roots, family = np.unique(lineages[0], return_inverse=True)
     heights = np.array([_middle_of_equals(row) for row in lineages])
-    colours = np.asarray(_COLOURS(np.linspace(0.0, 1.0, len(roots))))[family]
+    colours = np.asarray(COLOURS(np.linspace(0.0, 1.0, len(roots))))[family]
     ax.add_collection(LineCollection([list(enumerate(line)) for line in heights.T], colors=colours, linewidths=0.9))
     ax.plot(np.zeros(len(heights[0])), heights[0], "o", color=ORANGE, markersize=4, label="initial trajectory")
     ax.autoscale_view()
@@ -210,7 +221,7 @@ def paths(
         raise ValueError("no trajectory has reached the target: there are no paths to draw")
     if "state" not in ensemble or ensemble.state.shape[2:] != (2,):
         raise ValueError("paths can be drawn for a state of two numbers, an array of shape (2,)")
-    ax = _axes(ax)
+    ax = new_axes(ax)
     shown = ensemble.state.values
     if potential is not None:
         _draw_potential(ax, potential, shown)
@@ -262,23 +273,6 @@ def draw(kind: str, result: Result, ax: Axes | None = None, **options: Any) -> A
         if name not in known:
             raise SettingsError(name, f"the picture {kind!r} has no such option")
     return KINDS[kind](result, ax=ax, **options)
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is None:
-        _, ax = plt.subplots(figsize=AXES_SIZE, layout="constrained")
-    ax.grid(alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def with_legend(ax: Axes) -> Axes:
-    """Put the legend between title and data, which it never covers."""
-    title = ax.get_title()
-    ax.set_title("")
-    ax.set_title(title, loc="left", pad=24.0)
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False, borderaxespad=0.2)
-    return ax
 
 
 def _mean(result: Result) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.analysis import plot, summary
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytams.analysis.result import Result
+    from pytams.models.learned.score import LearnedScore
 
     Potential = Callable[..., Any]
 
@@ -36,6 +38,8 @@ _CAPTIONS = {
     "genealogy": "The family tree of the trajectories that were left. If few initial ones have descendants, the "
     "ensemble was small for this event.",
     "paths": "Trajectories that reached the target.",
+    "score": "The score that was learned, over the two features that matter most: where the committor is the same, "
+    "with some of the paths that it was learned from.",
 }
 """What is in a report, and what to see in it."""
 
@@ -51,6 +55,7 @@ def write_picture(
     run: int | None = None,
     reference: float | None = None,
     potential: Potential | None = None,
+    learned: LearnedScore | None = None,
 ) -> None:
     """Draw one picture, or the ``overview``, into a file of the kind that its suffix says.
 
@@ -64,6 +69,8 @@ def write_picture(
         A known probability, to compare with.
     potential
         What to draw below ``paths``.
+    learned
+        The learned score, for the picture ``score``.
 
     Raises
     ------
@@ -77,7 +84,9 @@ def write_picture(
     figure = _empty()
     if path.suffix.removeprefix(".") not in figure.canvas.get_supported_filetypes():
         raise SettingsError("path", f"{path} is no kind of picture: .png, .pdf and .svg are some")
-    if kind != "overview":
+    if kind == "score" and learned is not None:
+        plot.score(learned, ax=figure.subplots())
+    elif kind != "overview":
         plot.draw(kind, result, figure.subplots(), **options)
     elif run is not None:
         raise SettingsError("run", "the overview shows the first one: choose a ", Name("kind"), " of picture")
@@ -97,6 +106,7 @@ def write_report(
     reference: float | None = None,
     paths: bool = False,
     potential: Potential | None = None,
+    learned: LearnedScore | None = None,
 ) -> None:
     """Write one HTML file that needs nothing else: summary, health, pictures, settings, provenance.
 
@@ -114,6 +124,8 @@ def write_report(
         Whether to draw reactive paths, too, for a state of two numbers: this may import the model.
     potential
         What to draw below them.
+    learned
+        The learned score, if there is one.
 
     Raises
     ------
@@ -139,7 +151,11 @@ def write_report(
         probability=probability,
         interval=summary.interval(result, ".2e"),
         comparison=None if reference is None else result.compare(reference),
-        figures=[_picture(result, kind, options.get(kind, {})) for kind in _CAPTIONS if paths or kind != "paths"],
+        figures=[
+            _picture(kind, partial(draw, **options.get(kind, {})))
+            for kind, draw in _drawings(result, learned).items()
+            if paths or kind != "paths"
+        ],
         settings={**result.settings.to_dict(), "seed": result.seed, "runs": n_runs},
         provenance=[*provenance, ("report written", datetime.now(UTC).isoformat(timespec="seconds"))],
     )
@@ -163,9 +179,17 @@ class _Picture(NamedTuple):
     dark: str
 
 
-def _picture(result: Result, kind: str, options: dict[str, Any]) -> _Picture:
+def _drawings(result: Result, learned: LearnedScore | None) -> dict[str, Callable[..., object]]:
+    """Give what draws each picture of a report."""
+    found: dict[str, Callable[..., object]] = {
+        kind: partial(plot.KINDS[kind], result) for kind in _CAPTIONS if kind in plot.KINDS
+    }
+    return found if learned is None else found | {"score": partial(plot.score, learned)}
+
+
+def _picture(kind: str, draw: Callable[..., object]) -> _Picture:
     figure = _empty()
-    plot.draw(kind, result, figure.subplots(), **options)
+    draw(ax=figure.subplots())
     light = _data_url(figure)
     _make_pale(figure)
     return _Picture(_CAPTIONS[kind], light, _data_url(figure))

@@ -184,7 +184,7 @@ class Result:
     @property
     def reaching_time(self) -> expectations.Estimate:
         """Mean time at which reactive trajectories reach the target."""
-        return expectations.reaching_time(self.runs, self.settings.step_size)
+        return expectations.reaching_time(self.runs, self.settings)
 
     @cached_property
     def health(self) -> Health:

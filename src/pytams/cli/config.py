@@ -185,7 +185,7 @@ class Config:
     def make_tams(self) -> TAMS:
         """Make the model, and TAMS with all its settings; with the score of the study, if that was learned."""
         settings = self.settings.to_dict()
-        del settings["variant"]
+        del settings["variant"], settings["spin_up"]
         try:
             tams = TAMS(self.make_model(), **settings)
             return tams if self._score_in is None else tams.with_score(read_score(self._score_in))

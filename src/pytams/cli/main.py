@@ -241,8 +241,8 @@ def plot(
     kind: Annotated[
         str,
         typer.Option(
-            help="overview, levels, exceedance, return-times, estimates, scores, genealogy or paths "
-            "(of a two-dimensional state, over the model's `potential`; imports the model)."
+            help="overview, levels, exceedance, return-times, estimates, scores, genealogy, score (one that was "
+            "learned), or paths (of a two-dimensional state, over the model's `potential`; imports the model)."
         ),
     ] = "overview",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write.")] = None,

@@ -9,10 +9,12 @@ import pytams
 from pytams.analysis.report import write_picture, write_report
 from pytams.cli.output import STANDARD_ERROR, keep_from_models
 from pytams.core.errors import RunDirectoryError, SettingsError
+from pytams.storage.lessons import read_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytams.models.learned.score import LearnedScore
     from pytams.storage.reader import SavedStudy
 
 _OPTIONS = {"kind": "--kind", "path": "--out", "run": "--run", "reference": "--reference"}
@@ -28,11 +30,27 @@ def draw(
     here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
     with pytams.load(here / directory, database_url=url) as saved:
         potential = _potential(saved) if kind == "paths" else None
+        learned = _learned(saved) if kind == "score" else None
         try:
-            write_picture(saved.result, kind, here / path, run=run, reference=reference, potential=potential)
+            write_picture(
+                saved.result,
+                kind,
+                here / path,
+                run=run,
+                reference=reference,
+                potential=potential,
+                learned=learned,
+            )
         except SettingsError as error:
             raise error.renamed(_OPTIONS, lambda name: _OPTIONS.get(name, name)) from error
     return path
+
+
+def _learned(saved: SavedStudy) -> LearnedScore:
+    """Read the learned score of a study."""
+    if not saved.directory.info.model.taught_by:
+        raise SettingsError("kind", f"the score of {saved.directory.path} is your own: there is no picture of it")
+    return read_score(saved.directory.path)
 
 
 def write_html(directory: Path, out: Path | None, reference: float | None, url: str | None, *, paths: bool) -> Path:
@@ -48,6 +66,7 @@ def write_html(directory: Path, out: Path | None, reference: float | None, url: 
             reference=reference,
             paths=paths,
             potential=_potential(saved) if paths else None,
+            learned=_learned(saved) if saved.directory.info.model.taught_by else None,
         )
     return path
 

@@ -118,6 +118,8 @@ class Problem:
     step_size: float
     target_score: float
     seed: int
+    spin_up: int = 0
+    """How many of the steps are before t = 0."""
     traced: bool = False
     """Whether all scores are wanted, to be stored."""
     sparse_freq: int = 0
@@ -142,7 +144,8 @@ class Problem:
         """Put together what settings say."""
         return cls(
             model=model,
-            n_steps=settings.n_steps,
+            n_steps=settings.spin_up + settings.n_steps,
+            spin_up=settings.spin_up,
             step_size=settings.step_size,
             target_score=settings.target_score,
             seed=seed,

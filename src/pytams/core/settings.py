@@ -98,6 +98,8 @@ class Settings(Checked):
     max_branchings: NotNegative | None = None
     variant: str = "tams"
     """Name of the splitting variant: see `pytams.core.selection`."""
+    spin_up: NotNegative = 0
+    """Steps before t = 0, in which a random start comes about: said by the model."""
 
     def check_together(self) -> None:
         """Leave survivors, and make whole steps."""
@@ -121,6 +123,10 @@ class Settings(Checked):
     def n_steps(self) -> int:
         """Steps of a trajectory that reaches the end time."""
         return round(self.end_time / self.step_size)
+
+    def times(self, steps: Any) -> Any:
+        """Say at which time a step, or each of several, is; below 0 in a spin-up."""
+        return (steps - self.spin_up) * self.step_size
 
     @property
     def cap(self) -> float:

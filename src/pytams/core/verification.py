@@ -97,7 +97,8 @@ def check_twice(engine: Engine, run: int, settings: Settings) -> None:
     ModelError
         If something else comes out: it names the first step that differs.
     """
-    share = int(_SHARE * settings.n_trajectories * settings.n_steps) // 4  # two beginnings, twice
+    length = settings.spin_up + settings.n_steps
+    share = int(_SHARE * settings.n_trajectories * length) // 4  # two beginnings, twice
     n_steps = min(_FEW_STEPS, max(1, share))
     beginnings = [Beginning(Start(SegmentKey(run, slot, 0), None, 0, math.nan), n_steps) for slot in (0, 1)]
     *alone, in_turn = engine.begin_again([*([beginning] for beginning in beginnings), beginnings])

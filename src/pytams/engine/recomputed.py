@@ -28,7 +28,7 @@ def begun(problem: Problem, point: Point, made: list[Point] | None = None) -> Po
     only_there = replace(problem, traced=False, every=problem.n_steps + 1)
     state, score = computed(only_there, last._replace(stored=last.step), step)
     if score != expected:
-        where = Place(*last.key, step, step * problem.step_size)
+        where = Place(*last.key, step, (step - problem.spin_up) * problem.step_size)
         raise ModelError(
             f"{where}, computed again from step {last.step}, has another score ({score!r}, not {expected!r}): is the "
             "model a function of what it is given alone? If it cannot be, every record is to be stored: [states] "

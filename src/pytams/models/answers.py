@@ -43,10 +43,12 @@ class Answers:
         Of the model.
     step_size
         dt: messages have the time.
+    spin_up
+        Steps before t = 0.
     """
 
-    def __init__(self, name: str, step_size: float) -> None:
-        self._name, self._dt = name, step_size
+    def __init__(self, name: str, step_size: float, spin_up: int = 0) -> None:
+        self._name, self._dt, self._spin_up = name, step_size, spin_up
 
     # --- states and noise ---------------------------------------------------------------------------------------
 
@@ -167,7 +169,7 @@ class Answers:
 
     def _place(self, where: Asked) -> Place:
         key, step = where(0) if callable(where) else where
-        return Place(*key, step, step * self._dt)
+        return Place(*key, step, (step - self._spin_up) * self._dt)
 
 
 def _described(found: Any) -> str:

@@ -133,7 +133,7 @@ class StudyInfo(Checked):
 
 def facts_from(text: str) -> dict[str, Any]:
     """Read the facts that a ledger was made with, by whatever version; ValueError or TypeError if they are none."""
-    facts: dict[str, Any] = {"variant": "tams"} | strict_json(text)
+    facts: dict[str, Any] = {"variant": "tams", "spin_up": 0} | strict_json(text)
     return facts
 
 

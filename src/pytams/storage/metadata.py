@@ -33,7 +33,7 @@ def facts_of(start: Start, *, step: int, best: float, ended: bool, settings: Set
         "branch_step": start.step,
         "branch_score": None if start.parent is None else start.score,
         "t_end": settings.n_steps * dt,
-        "t_cur": step * dt,
+        "t_cur": settings.times(step),
         "dt": dt,
         "ended": ended,
         "converged": best >= settings.target_score,

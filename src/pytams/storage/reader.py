@@ -197,7 +197,7 @@ class SavedStudy:
         """Find on disk what there is of a trajectory."""
         found = ((link, self._history(link.start)) for link in links)
         saved = tuple(SavedLink(*link, history) for link, history in found if history is not None)
-        return SavedTrajectory(saved, self.directory.info.settings.step_size, self._states_of, self._store)
+        return SavedTrajectory(saved, self.directory.info.settings, self._states_of, self._store)
 
     def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
         """Get trajectories, as `Result.ensemble` asks for them."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytams.core.ports import Steppable
     from pytams.core.segments import SegmentKey, Start
+    from pytams.core.settings import Settings
     from pytams.core.states import State
     from pytams.core.stored import Content, StateStore
     from pytams.storage.history import History
@@ -50,7 +51,7 @@ class SavedTrajectory:
     """A trajectory: a chain of segments, each simulated once and shared by all who descend from it."""
 
     links: tuple[SavedLink, ...]
-    step_size: float
+    settings: Settings
     _compute: Callable[[SavedTrajectory, Steppable | None], Sequence[State]] = field(repr=False, compare=False)
     _store: StateStore | None = field(default=None, repr=False, compare=False)
 
@@ -72,7 +73,7 @@ class SavedTrajectory:
     @property
     def times(self) -> NDArray[np.float64]:
         """The time of every score, in the model's unit."""
-        return np.arange(len(self.scores)) * np.float64(self.step_size)
+        return np.asarray(self.settings.times(np.arange(len(self.scores))))
 
     @cached_property
     def _stored(self) -> tuple[list[int], Sequence[Any]]:
@@ -100,7 +101,7 @@ class SavedTrajectory:
     @property
     def state_times(self) -> NDArray[np.float64]:
         """The times of the stored states."""
-        return np.array(self._stored[0], dtype=np.float64) * self.step_size
+        return np.asarray(self.settings.times(np.array(self._stored[0], dtype=np.float64)))
 
     @property
     def states(self) -> Sequence[Any]:

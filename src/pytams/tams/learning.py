@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pytams.analysis.ensemble import evenly
 from pytams.analysis.result import Result
 from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.segments import Problem, chain
@@ -15,7 +16,7 @@ from pytams.core.splitting import all_starts
 from pytams.core.streams import Streams
 from pytams.engine.replay import Replay
 from pytams.models.learned.chain import learned_by_chain
-from pytams.models.learned.features import features_of, member, names_of, stacked
+from pytams.models.learned.features import features_of, member, names_of, own_states, stacked
 from pytams.models.learned.model import her_model, learned_score, taught_by, told_apart
 from pytams.models.learned.odds import learned_by_odds
 from pytams.models.learned.score import LearnedScore
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 _LOG_PER_SLICE = 0.85
 """log u moves about so much within an interval."""
 _LEVELS = 200
+_PATHS, _POINTS = 30, 60
+"""Paths that are kept for pictures, and points of each."""
 _ENOUGH = 20
 """Segments that have got to a level, for it to be learned towards."""
 
@@ -114,6 +117,7 @@ def learn_score(
         model=told_apart(hers),
         log_estimate=log_p,
         log_u_start=0.0,
+        paths=seen.paths(),
         taught_by=taught_by(model) | {(pilot.seed, run.run) for run in pilot.runs},
         features=features,
     )
@@ -169,9 +173,12 @@ class _Seen(NamedTuple):
             own = [start for start in starts.values() if not start.ended]
             courses = source.courses([chain(starts, start.key) for start in own], states=True)
             for start, course in zip(own, courses, strict=True):
-                scores = course.scores[start.step :]  # the branch point, too: what follows it is the segment's own
-                states = stacked(course.states[start.step :])
-                times: Array = (start.step + np.arange(len(scores), dtype=np.float64)) * settings.step_size
+                first = max(start.step, settings.spin_up)  # the branch point, too: what follows is the segment's own
+                scores = course.scores[first:]
+                if not len(scores):  # it has not got to t = 0
+                    continue
+                states = stacked(own_states(hers, course.states[first:]))
+                times: Array = settings.times(first + np.arange(len(scores), dtype=np.float64))
                 looked_at = features_of(hers, states, times, features)
                 names = names or names_of(hers, states, looked_at.shape[1], features)
                 by_event = bool(scores[-1] >= settings.target_score)
@@ -179,6 +186,17 @@ class _Seen(NamedTuple):
                 if start.parent is None:
                     begun.append(looked_at[0])
         return cls(pieces, names, np.array(begun))
+
+    def paths(self) -> Array:
+        """Choose some paths, of those that reached the event first, and of each some points."""
+        reaching = [piece for piece in self.pieces if piece.ended_by_event]
+        others = [piece for piece in self.pieces if not piece.ended_by_event]
+        few = [group[i] for group in (reaching, others) for i in evenly(len(group), _PATHS // 2)]
+        found = np.full((len(few), _POINTS, len(self.names)), np.nan)
+        for row, piece in zip(found, few, strict=True):
+            points = piece.features[evenly(len(piece.features), _POINTS)]
+            row[: len(points)] = points
+        return found
 
 
 def _her_scores(hers: Any, states: Any, times: Array) -> Array:

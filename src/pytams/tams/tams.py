@@ -87,6 +87,7 @@ class TAMS:
                 "n_discard": n_discard,
                 "max_branchings": max_branchings,
                 "variant": self.variant.name,
+                "spin_up": getattr(model, "spin_up", 0),
             }
         )
 
@@ -104,7 +105,7 @@ class TAMS:
             If it was learned for another target, or for less time.
         """
         settings = self.settings.to_dict()
-        del settings["variant"]
+        del settings["variant"], settings["spin_up"]
         return TAMS(improved(self.model, score, self.settings), **settings, variant=self.variant)
 
     def study(

@@ -8,10 +8,11 @@ import numpy as np
 
 from pytams.core.errors import ModelError, SettingsError
 from pytams.models.answers import RAISED
+from pytams.models.plain.spun_up import inner_state
 from pytams.models.sde.model import SDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -100,6 +101,11 @@ def _flat(state: Any) -> NDArray[np.float64]:
 def member(state: Any, i: int) -> Any:
     """Give the state of one member of a batch."""
     return {name: part[i] for name, part in state.items()} if isinstance(state, dict) else state[i]
+
+
+def own_states(model: Any, states: Sequence[Any]) -> Sequence[Any]:
+    """Give a model's own states, without the normals that its start was made of."""
+    return states if not getattr(model, "spin_up", 0) else [inner_state(state) for state in states]
 
 
 def stacked(states: Any) -> Any:

@@ -26,6 +26,7 @@ def as_arrays(score: LearnedScore) -> dict[str, Any]:
         **{name: getattr(score, name) for name in _NUMBERS},
         "names": np.array(score.names),
         "model": score.model,
+        "paths": score.paths,
         "taught_by": np.array(sorted(score.taught_by), dtype=np.int64).reshape(-1, 2),
     }
 
@@ -38,7 +39,7 @@ def read(path: Path) -> dict[str, Any]:
     StoreError
         If there is no such file, or it is none.
     """
-    wanted = (*Committor._fields, *_NUMBERS, "names", "model", "taught_by")
+    wanted = (*Committor._fields, *_NUMBERS, "names", "model", "paths", "taught_by")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in wanted}
@@ -64,8 +65,11 @@ def _checked(found: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"{', '.join(wrong) or 'coefficients'}: not of the shape that belongs to {d} features")
     if not math.isfinite(committor.floor) or committor.floor >= 0.0 or not committor.interval > 0.0:
         raise ValueError(f"its floor is {committor.floor:g}, its interval {committor.interval:g}")
+    if found["paths"].ndim != 3 or found["paths"].shape[2] != len(names) or found["paths"].dtype != np.float64:
+        raise ValueError("paths: not of the shape that belongs to its features")
     return {
         **numbers,
+        "paths": found["paths"],
         "committor": committor,
         "names": names,
         "model": str(found["model"]),

@@ -118,7 +118,7 @@ class Improved(Model):
     def __init__(self, hers: Functions, learned: LearnedScore) -> None:
         self.hers, self.learned = hers, learned
         self.autonomous = hers.autonomous
-        self.vectorized, self.noise_shape = hers.vectorized, hers.noise_shape
+        self.vectorized, self.noise_shape, self.start_shape = hers.vectorized, hers.noise_shape, hers.start_shape
 
     @property
     def name(self) -> str:
@@ -144,7 +144,7 @@ class Improved(Model):
         """Whether the model has a stop condition."""
         return self.hers.may_stop
 
-    def initial_state(self, rng: np.random.Generator) -> Any:
+    def initial_state(self, rng: Any) -> Any:
         """Make the state of one member at t = 0."""
         return self.hers.initial_state(rng)
 

@@ -54,6 +54,8 @@ class LearnedScore:
     """What was learned of the same: the mean over the starts."""
     taught_by: frozenset[tuple[int, int]]
     """Seed and number of the runs that it was learned from, of all pilots: it must not be used with these."""
+    paths: Array
+    """Some of the pilot's paths, for pictures: (paths, points, features), NaN after the end of one."""
     features: Callable[..., Any] | None = None
     """What it looks at, if that was said to `learn_score`. It is not saved: say it again when it is loaded."""
 

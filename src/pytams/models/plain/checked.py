@@ -49,7 +49,7 @@ class CheckedMember:
         self._name = model.name
         self._problem, self._dt = problem, problem.step_size
         self._streams = Streams(problem.seed)
-        self._answers = Answers(model.name, problem.step_size)
+        self._answers = Answers(model.name, problem.step_size, problem.spin_up)
         self._first_state: State | None = None
         self._asked: tuple[str, Asked, int] | None = None
 

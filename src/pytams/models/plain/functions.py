@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SPIN_UP = 200
+"""Steps before t = 0 of a model with a `Functions.start_shape`."""
+
+
 class Functions(Made, ABC):
     """A discrete-time stochastic model X and its score function xi.
 
@@ -35,6 +39,13 @@ class Functions(Made, ABC):
     noise_shape: tuple[int, ...]
     """Shape of the noise of one member in one step; ``()`` for a single number."""
 
+    start_shape: tuple[int, ...] | None = None
+    """Shape of the standard normals that a random start is a function of; None: it is fixed, or drawn from a stream.
+
+    Then ``initial_state(normals)`` is given them in the place of a stream (vectorised: with a leading axis), and
+    splitting works on the start, too, in a spin-up before t = 0: see `pytams.models.plain.spun_up`.
+    """
+
     autonomous: bool = False
     """A promise: how it goes on depends on its state alone, and not on t. It helps `pytams.learn_score`."""
 
@@ -53,8 +64,20 @@ class Functions(Made, ABC):
                 f"a tuple such as () or (2,), not {shape!r}"
             )  # fmt: skip
 
+        start = self.start_shape
+        if start is not None and not (isinstance(start, tuple) and all(isinstance(n, int) and n >= 0 for n in start)):
+            text = f"{type(self).__name__}.start_shape must be a shape, a tuple such as () or (2,), not {start!r}"
+            raise SettingsError("model", text)
+
+    @property
+    def spin_up(self) -> int:
+        """Steps before t = 0."""
+        return 0 if self.start_shape is None else SPIN_UP
+
     def has_fixed_start(self, seed: int) -> bool:
         """Whether every trajectory starts from the same state: whether two that are drawn are equal."""
+        if self.start_shape is not None:
+            return False
         streams = Streams(seed)
         try:
             first, second = (as_state(self.initial_state(streams.initial_state(0, slot))) for slot in (0, 1))
@@ -73,13 +96,14 @@ class Functions(Made, ABC):
         return type(self).reached is not Functions.reached
 
     @abstractmethod
-    def initial_state(self, rng: np.random.Generator) -> Any:
+    def initial_state(self, rng: Any) -> Any:
         """Make the state of one member at t = 0: an array of any shape, or a dict of such.
 
         Parameters
         ----------
         rng
-            The member's own stream, for a random start. A fixed start ignores it.
+            The member's own stream, for a random start. A fixed start ignores it. With a `start_shape`: standard
+            normals of that shape (vectorised: with a leading axis here, too).
         """
 
     @abstractmethod

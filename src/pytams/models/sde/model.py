@@ -58,6 +58,9 @@ class SDE(Model):
         The score function, a number.
     initial
         The start: a number, d numbers, or a function ``initial(rng)`` that draws one.
+    start_shape
+        Makes ``initial`` a function of standard normals of this shape, as its other functions are of the state, and
+        lets splitting work on the start: see `pytams.Model.start_shape`. Not compiled.
     stopped
         Optional: whether the trajectory ends here.
     features
@@ -79,7 +82,8 @@ class SDE(Model):
         diffusion: Callable[..., Any],
         score: Callable[..., Any],
         *,
-        initial: float | Sequence[float] | Callable[[np.random.Generator], Any],
+        initial: float | Sequence[float] | Callable[[Any], Any],
+        start_shape: tuple[int, ...] | None = None,
         stopped: Callable[..., Any] | None = None,
         features: Callable[..., Any] | None = None,
         scheme: str = "euler-maruyama",
@@ -88,7 +92,8 @@ class SDE(Model):
     ) -> None:
         if scheme not in SCHEMES:
             raise SettingsError("scheme", f"{scheme!r} is not one of {', '.join(SCHEMES)}")
-        start = _start(initial)
+        self.start_shape = start_shape
+        start = _start(initial, start_shape)
         shape = start.shape
         if len(shape) > 1 or shape == (0,):
             raise SettingsError("initial", f"a number or a row of numbers, not an array of shape {shape}")
@@ -96,8 +101,9 @@ class SDE(Model):
         functions = {"drift": drift, "diffusion": diffusion, "score": score, "stopped": stopped}
         if features is not None:
             functions["features"] = features
-        elif self._made_with.get("features") == described(None):
-            del self._made_with["features"]  # older studies have none, and mean the same
+        for name in ("features", "start_shape"):
+            if self._made_with.get(name) == described(None):
+                del self._made_with[name]  # older studies have none, and mean the same
         self.equation = Equation(
             name=self.name,
             functions=functions,
@@ -116,6 +122,10 @@ class SDE(Model):
     def validate(self) -> None:
         """Refuse what the compiled loop would not ask."""
         super().validate()
+        if self.start_shape is not None and not callable(self.equation.initial):
+            raise SettingsError("start_shape", "then initial must be a function of normals of this shape")
+        if self.start_shape is not None and self.compiled:
+            raise SettingsError("start_shape", "the compiled loop knows no spin-up: set compiled=False")
         if self.compiled and self.says_reached:
             raise SettingsError(
                 "compiled", f"the compiled loop does not call {self.name}.reached: set compiled=False"
@@ -125,9 +135,11 @@ class SDE(Model):
         """Make what advances segments: the compiled loop, on so many threads, or NumPy."""
         return Compiled(problem, self.equation, threads) if self.compiled else super().make_stepper(problem)
 
-    def initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw or repeat the start: an array of shape `noise_shape`."""
-        return self.equation.initial_state(rng)
+    def initial_state(self, rng: Any) -> NDArray[np.float64]:
+        """Draw or repeat the start: an array of shape `noise_shape`; with a `start_shape`, of many members."""
+        if self.start_shape is None:
+            return self.equation.initial_state(rng)
+        return _columns(self.equation.initial(rng.T), np.empty((len(rng), *self.noise_shape)))
 
     def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
         """Advance many members by the scheme.
@@ -161,10 +173,11 @@ class SDE(Model):
         return function(state.T, t, self.equation.parameters)
 
 
-def _start(initial: Any) -> NDArray[Any]:
+def _start(initial: Any, start_shape: tuple[int, ...] | None) -> NDArray[Any]:
     """Draw a start, to see how many numbers it is."""
     try:
-        start = np.asarray(initial(Streams(0).initial_state(0, 0)) if callable(initial) else initial)
+        given = Streams(0).initial_state(0, 0) if start_shape is None else np.zeros(start_shape)
+        start = np.asarray(initial(given) if callable(initial) else initial)
     except RAISED as error:
         what = "calling it with a generator" if callable(initial) else "making an array of it"
         raise SettingsError("initial", f"{what} raised {type(error).__name__}: {error}") from error
