@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pytams.core.errors import StoreError
 from pytams.core.stored import Reference, inline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from pytams.core.ports import Steppable
@@ -89,6 +90,9 @@ class Trace(NamedTuple):
     """Steps at which the state is stored: records, and every `Problem.sparse_freq`-th."""
     states: States
     """The states there, one for each of these steps."""
+    features: NDArray[np.float64] | None = None
+    """What a score may be learned from, at every step that has a score: the user's own score first. None if the model
+    gives none, or its states tell it."""
 
 
 class Progress(NamedTuple):
@@ -245,3 +249,11 @@ class Course(NamedTuple):
     """At every step."""
     states: Sequence[State]
     """At every step, or none."""
+    features: NDArray[np.float64] | None = None
+    """At every step, if they were stored: see `Trace`."""
+
+
+def joined_features(parts: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    """Put the features of pieces of a trajectory together; None if they were not all stored."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None

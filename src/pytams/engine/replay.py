@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytams.core.errors import ModelError
-from pytams.core.segments import Course, Point
+from pytams.core.segments import Course, Point, joined_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from pytams.core.segments import Link, Problem, Progress, SegmentKey, Start
     from pytams.core.states import State
@@ -69,6 +71,7 @@ class _Segment:
         """The one that holds its branch point; None in the initial ensemble."""
         self.depth: int = 0 if before is None else before.depth + 1
         self.scores: list[float] = []
+        self.features: list[NDArray[np.float64]] = []
         self.states: dict[int, State] = {}
         """By step."""
         self._last = 0
@@ -99,8 +102,10 @@ class _Segment:
     def add(self, progress: Progress) -> bool:
         """Take in what was computed; return whether that is all that is wanted."""
         assert progress.trace is not None
-        scores, steps, states = progress.trace
+        scores, steps, states, features = progress.trace
         self.scores.extend(scores)
+        if features is not None:
+            self.features.append(features)
         for step, state in zip(steps, states, strict=True):
             if self._wanted is None or step in self._wanted:
                 self.states[int(step)] = state
@@ -111,9 +116,10 @@ class _Segment:
         first = self.start.first_step
         n = len(self.scores) if last is None else last - first + 1
         scores = np.array(self.scores[:n], dtype=np.float64)
+        features = np.concatenate(self.features)[:n] if self.features else None
         if self._wanted is not None:
-            return Course(scores, [])
-        return Course(scores, [self.states[step] for step in range(first, first + len(scores))])
+            return Course(scores, [], features)
+        return Course(scores, [self.states[step] for step in range(first, first + len(scores))], features)
 
 
 def _depth(segment: _Segment) -> int:
@@ -138,6 +144,7 @@ def _joined(courses: Sequence[Course]) -> Course:
     return Course(
         np.concatenate([course.scores for course in courses]),
         [state for course in courses for state in course.states],
+        joined_features([course.features for course in courses]),
     )
 
 
@@ -145,4 +152,5 @@ def _with_contents(problem: Problem, course: Course, links: Sequence[Link]) -> C
     """Get the content of states that are in files of their own."""
     if problem.store is None or not len(course.states):
         return course
-    return Course(course.scores, [problem.get(links[0].start.key, state) for state in course.states])  # type: ignore[misc] # of arrays, unless bytes or folders were saved
+    contents = [problem.get(links[0].start.key, state) for state in course.states]
+    return course._replace(states=contents)  # type: ignore[arg-type] # of arrays, unless bytes or folders were saved

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pytams.core.segments import Progress, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from pytams.core.segments import Point, Problem
     from pytams.core.states import State
@@ -32,16 +36,25 @@ class Block:
         self._scores: list[float] = []
         self._states: list[State | None] = []
         self._all_scores: list[float] = []
+        self._features: list[NDArray[np.float64]] = []
         self._kept_steps: list[int] = []
         self._kept_states: list[State] = []
 
-    def add(self, step: int, score: float, get_state: Callable[[], State] | None) -> bool:
+    def add(
+        self,
+        step: int,
+        score: float,
+        features: NDArray[np.float64] | None,
+        get_state: Callable[[], State] | None,
+    ) -> bool:
         """Take in the next step, and return whether nothing follows it.
 
         Parameters
         ----------
         step, score
             Where the segment is.
+        features
+            What a score may be learned from; None if there is nothing to store.
         get_state
             Called if the state there is wanted; None if it cannot be had any more.
         """
@@ -60,6 +73,8 @@ class Block:
             self.stored = step
         if self._problem.traced:
             self._all_scores.append(score)
+            if features is not None:
+                self._features.append(features)
         if is_kept and state is not None:
             self._kept_steps.append(step)
             self._kept_states.append(state)
@@ -67,5 +82,8 @@ class Block:
 
     def progress(self, step: int, *, ended: bool) -> Progress:
         """Report it."""
-        trace = Trace(self._all_scores, self._kept_steps, self._kept_states) if self._problem.traced else None
+        trace = None
+        if self._problem.traced:
+            features = np.array(self._features) if self._features else None
+            trace = Trace(self._all_scores, self._kept_steps, self._kept_states, features)
         return Progress(self._key, self._steps, self._scores, step, ended, self._states, trace)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytams.core.errors import DamagedFileError
-from pytams.core.segments import Past, Point, Progress
+from pytams.core.segments import Past, Point, Progress, joined_features
 from pytams.core.states import LazySequence
 from pytams.storage.files import REPAIR
 
@@ -67,6 +67,11 @@ class History:
     def scores(self) -> NDArray[np.float64]:
         """Its score at every step."""
         return np.concatenate([piece.scores for piece in self.pieces])
+
+    @property
+    def features(self) -> NDArray[np.float64] | None:
+        """What a score may be learned from, at every step; None if the model gave none."""
+        return joined_features([piece.features for piece in self.pieces])
 
     @property
     def step(self) -> int:

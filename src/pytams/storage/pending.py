@@ -37,6 +37,7 @@ class PendingSegment:
     __slots__ = (
         "best",
         "ended",
+        "features",
         "lineage",
         "log_weight",
         "pieces",
@@ -63,6 +64,7 @@ class PendingSegment:
     def clear(self) -> None:
         """Forget what is on disk."""
         self.scores: list[NDArray[np.float64]] = []
+        self.features: list[NDArray[np.float64]] = []
         self.steps: list[NDArray[np.int64]] = []
         self.states: list[State] = []
         self.record_scores: dict[int, float] = {}
@@ -77,6 +79,8 @@ class PendingSegment:
         """Keep what was computed until the next flush."""
         assert progress.trace is not None
         self.scores.append(np.asarray(progress.trace.scores, dtype=np.float64))
+        if progress.trace.features is not None:
+            self.features.append(progress.trace.features)
         self.steps.append(np.asarray(progress.trace.steps, dtype=np.int64))
         self.states.extend(progress.trace.states)
         if are_references(progress.states):
@@ -99,6 +103,7 @@ class PendingSegment:
             steps=steps,
             states=states,
             ended=self.ended,
+            features=_joined(self.features) if self.features else None,
         )
 
     def unwritten_references(self) -> dict[int, State]:

@@ -203,7 +203,7 @@ class SavedStudy:
         """Get trajectories, as `Result.ensemble` asks for them."""
         found = [self._found(links) for links in chains]
         if not states:
-            return [Course(trajectory.scores, []) for trajectory in found]
+            return [Course(trajectory.scores, [], trajectory.features) for trajectory in found]
         if all(len(trajectory.states) == len(trajectory.scores) for trajectory in found):
             return [Course(trajectory.scores, trajectory.states) for trajectory in found]
         return replayed(found, self.make_model(), self.directory.info)

@@ -70,6 +70,8 @@ class Piece:
     states: Sequence[State]
     """The states there, one for each; they may be read when they are asked for."""
     ended: bool
+    features: NDArray[np.float64] | None = None
+    """What a score may be learned from, at every step: (scores, features). None if the model gives none."""
 
 
 class SegmentFiles:
@@ -179,13 +181,17 @@ class _File:
             raise ValueError("what has one number for each piece, score or state has more than one dimension")
         self._rows = {name: variables[name][:].tolist() for name in _OF_PIECES}
         self._scores, self._steps = variables["score"][:], variables["state_step"][:]
+        self._features = variables["features"][:] if "features" in variables else None
+        if self._features is not None and (self._features.ndim != 2 or self._features.dtype != np.float64):
+            raise ValueError("its features are no table of numbers")
         self._states = {
             name.removeprefix("state").removeprefix("."): _Column(variable)
             for name, variable in variables.items()
             if name == "state" or name.startswith("state.")
         }
         n_rows = {len(row) for row in self._rows.values()}
-        self._obs = _bounds(variables["row_size"][:], self._scores)
+        ragged = [self._scores] if self._features is None else [self._scores, self._features]
+        self._obs = _bounds(variables["row_size"][:], *ragged)
         self._stored = _bounds(variables["n_states"][:], self._steps, *self._states.values())
         if n_rows != {len(self._obs) - 1} or n_rows != {len(self._stored) - 1}:
             raise ValueError("it has not as many of everything as it has pieces")
@@ -202,13 +208,15 @@ class _File:
                 f"{self._path} has no piece {row}, which a ledger points at: was it edited? {REPAIR}"
             )
         stored = range(self._stored[row], self._stored[row + 1])
+        of_row = slice(self._obs[row], self._obs[row + 1])
         return Piece(
             key=SegmentKey(*(self._rows[name][row] for name in ("run", "slot", "branch"))),
             first_step=self._rows["first_step"][row],
-            scores=self._scores[self._obs[row] : self._obs[row + 1]],
+            scores=self._scores[of_row],
             steps=self._steps[stored.start : stored.stop],
             states=LazySequence(lambda row: this().state(row), stored),
             ended=bool(self._rows["ended"][row]),
+            features=None if self._features is None else self._features[of_row],
         )
 
 
@@ -272,6 +280,10 @@ def _encode(pieces: Sequence[Piece], step_size: float) -> memoryview:
         )
         add("n_states", ("piece",), np.array([len(piece.steps) for piece in pieces]), sample_dimension="state_obs")
         add("score", ("obs",), np.concatenate([piece.scores for piece in pieces]), long_name="score function")
+        features = [piece.features for piece in pieces if piece.features is not None]
+        if features and len(features) == len(pieces):
+            file.dimensions["feature"] = features[0].shape[1]
+            add("features", ("obs", "feature"), np.concatenate(features), long_name="score by the user, and features")
         add("state_step", ("state_obs",), np.concatenate([piece.steps for piece in pieces]).astype(np.int64))
         for name, column in state_columns(states).items():
             _add_states(file, name, column)

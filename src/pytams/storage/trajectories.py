@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.core.segments import joined_features
 from pytams.core.states import LazySequence, state_columns
 from pytams.core.stored import Reference
 
@@ -45,6 +46,12 @@ class SavedLink:
         """Its scores as far as they belong to the chain."""
         return self.history.scores[: self.last_step - self.history.first_step + 1]
 
+    @property
+    def features(self) -> NDArray[np.float64] | None:
+        """What a score may be learned from, likewise; None if the model gave none."""
+        features = self.history.features
+        return None if features is None else features[: self.last_step - self.history.first_step + 1]
+
 
 @dataclass(frozen=True)
 class SavedTrajectory:
@@ -69,6 +76,14 @@ class SavedTrajectory:
     def scores(self) -> NDArray[np.float64]:
         """The score at every step from 0 on, shape ``(steps,)``."""
         return np.concatenate([np.empty(0), *(link.scores for link in self.links)])
+
+    @property
+    def features(self) -> NDArray[np.float64] | None:
+        """What a score may be learned from, at every step, shape ``(steps, features)``: the user's score first.
+
+        None if the model gave none.
+        """
+        return joined_features([link.features for link in self.links])
 
     @property
     def times(self) -> NDArray[np.float64]:

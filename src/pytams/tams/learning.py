@@ -1,29 +1,28 @@
-"""Learning a score from a pilot study: what its trajectories went through, and what is learned from that."""
+"""Learning a score from a pilot study."""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.analysis.ensemble import evenly
 from pytams.analysis.result import Result
 from pytams.core.errors import CannotLearnError, SettingsError
-from pytams.core.segments import Problem, chain
-from pytams.core.splitting import all_starts
+from pytams.core.segments import Problem
 from pytams.core.streams import Streams
 from pytams.engine.replay import Replay
 from pytams.models.learned.chain import learned_by_chain
-from pytams.models.learned.features import features_of, member, names_of, own_states, stacked
 from pytams.models.learned.model import her_model, learned_score, taught_by, told_apart
 from pytams.models.learned.odds import learned_by_odds
 from pytams.models.learned.score import LearnedScore
 from pytams.models.learned.transitions import Transitions
+from pytams.models.simulator.simulator import Simulator
 from pytams.storage.options import States
 from pytams.storage.reader import SavedStudy
 from pytams.storage.state_keeper import StateKeeper
+from pytams.tams.seen import computed, stored
 from pytams.tams.study import Study
 
 if TYPE_CHECKING:
@@ -32,14 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.core.ports import Steppable
+    from pytams.tams.seen import Piece, Seen
 
     Array = NDArray[np.float64]
 
 _LOG_PER_SLICE = 0.85
 """log u moves about so much within an interval."""
 _LEVELS = 200
-_PATHS, _POINTS = 30, 60
-"""Paths that are kept for pictures, and points of each."""
 _ENOUGH = 20
 """Segments that have got to a level, for it to be learned towards."""
 
@@ -87,15 +85,18 @@ def learn_score(
         If states are large, and nobody says what to look at.
     """
     pilot, source = _result_of(pilot)
-    if not isinstance(source, Replay):
-        made = source.make_model() if model is None else model
-        store = StateKeeper(States(), in_memory=True)
-        source = Replay(Problem.of(made, pilot.settings, pilot.seed, store=store))
-    model = source.problem.model if model is None else model
+    if model is None:
+        model = source.problem.model if isinstance(source, Replay) else source.make_model()
     before = learned_score(model)
     features = before.features if features is None and before is not None else features
     hers = her_model(model)
-    seen = _Seen.of(pilot, source, hers, features)
+    if isinstance(hers, Simulator):
+        seen = stored(pilot, source, hers, features)
+    else:
+        if not isinstance(source, Replay):
+            store = StateKeeper(States(), in_memory=True)
+            source = Replay(Problem.of(model, pilot.settings, pilot.seed, store=store))
+        seen = computed(pilot, source, hers, features)
     level, log_p = _aim(pilot, seen)
     settings = pilot.settings
     n_slices = max(4, round(-log_p / _LOG_PER_SLICE))
@@ -141,71 +142,7 @@ def _result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | Sav
     return found, found.source
 
 
-class _Piece(NamedTuple):
-    """What a segment went through, from its branch point on."""
-
-    times: Array
-    scores: Array
-    """The pilot's."""
-    features: Array
-    hers: Array
-    """The user's scores."""
-    ended_by_event: bool
-
-
-class _Seen(NamedTuple):
-    """All segments of a pilot."""
-
-    pieces: list[_Piece]
-    names: tuple[str, ...]
-    starts: Array
-    """Features at t = 0, where the pilot's trajectories began."""
-
-    @classmethod
-    def of(cls, pilot: Result, source: Replay, hers: Any, features: Callable[..., Any] | None) -> _Seen:
-        """Compute all segments again."""
-        pieces: list[_Piece] = []
-        begun: list[Array] = []
-        names: tuple[str, ...] = ()
-        settings = pilot.settings
-        for run in pilot.runs:
-            starts = all_starts(run.run, settings.n_trajectories, run.iterations)
-            own = [start for start in starts.values() if not start.ended]
-            courses = source.courses([chain(starts, start.key) for start in own], states=True)
-            for start, course in zip(own, courses, strict=True):
-                first = max(start.step, settings.spin_up)  # the branch point, too: what follows is the segment's own
-                scores = course.scores[first:]
-                if not len(scores):  # it has not got to t = 0
-                    continue
-                states = stacked(own_states(hers, course.states[first:]))
-                times: Array = settings.times(first + np.arange(len(scores), dtype=np.float64))
-                looked_at = features_of(hers, states, times, features)
-                names = names or names_of(hers, states, looked_at.shape[1], features)
-                by_event = bool(scores[-1] >= settings.target_score)
-                pieces.append(_Piece(times, scores, looked_at, _her_scores(hers, states, times), by_event))
-                if start.parent is None:
-                    begun.append(looked_at[0])
-        return cls(pieces, names, np.array(begun))
-
-    def paths(self) -> Array:
-        """Choose some paths, of those that reached the event first, and of each some points."""
-        reaching = [piece for piece in self.pieces if piece.ended_by_event]
-        others = [piece for piece in self.pieces if not piece.ended_by_event]
-        few = [group[i] for group in (reaching, others) for i in evenly(len(group), _PATHS // 2)]
-        found = np.full((len(few), _POINTS, len(self.names)), np.nan)
-        for row, piece in zip(found, few, strict=True):
-            points = piece.features[evenly(len(piece.features), _POINTS)]
-            row[: len(points)] = points
-        return found
-
-
-def _her_scores(hers: Any, states: Any, times: Array) -> Array:
-    if hers.vectorized:
-        return np.asarray(hers.score(states, times), dtype=np.float64)
-    return np.array([float(hers.score(member(states, i), float(t))) for i, t in enumerate(times)])
-
-
-def _aim(pilot: Result, seen: _Seen) -> tuple[float, float]:
+def _aim(pilot: Result, seen: Seen) -> tuple[float, float]:
     """Choose the level to learn towards, and say the log of the pilot's estimate of getting there."""
     target = pilot.settings.target_score
     if pilot.probability > 0.0:
@@ -223,7 +160,7 @@ def _aim(pilot: Result, seen: _Seen) -> tuple[float, float]:
     return level, math.log(above)
 
 
-def _transitions(pilot: Result, seen: _Seen, level: float, lag: int) -> Transitions:
+def _transitions(pilot: Result, seen: Seen, level: float, lag: int) -> Transitions:
     """Cut all segments into pieces of so many steps."""
     target = pilot.settings.target_score
     columns = zip(*(_cut(piece, level, target, lag) for piece in seen.pieces), strict=True)
@@ -233,7 +170,7 @@ def _transitions(pilot: Result, seen: _Seen, level: float, lag: int) -> Transiti
     return Transitions(starts, times, -np.interp(scores, levels, log_p), ends, whole, hits, outcomes)
 
 
-def _cut(piece: _Piece, level: float, target: float, lag: int) -> tuple[Array, ...]:
+def _cut(piece: Piece, level: float, target: float, lag: int) -> tuple[Array, ...]:
     """Cut a segment, as far as the level."""
     is_hit, n = piece.ended_by_event, len(piece.scores)
     if level < target:

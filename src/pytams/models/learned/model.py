@@ -17,6 +17,7 @@ from pytams.models.learned.features import features_of, stacked, told_features
 from pytams.models.plain.functions import Functions
 from pytams.models.plain.model import Model
 from pytams.models.sde.model import SDE
+from pytams.models.simulator.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +46,10 @@ def improved(model: Steppable, score: LearnedScore, settings: Settings) -> Stepp
     score = score.for_end_time(settings.end_time)
     if isinstance(hers, SDE) and hers.compiled:
         return _improved_sde(hers, score)
+    if isinstance(hers, Simulator):
+        return hers.with_learned(score)
     if not isinstance(hers, Functions):
-        raise SettingsError("model", f"{hers.name} is neither a pytams.Model nor a pytams.SDE: it cannot be improved")
+        raise SettingsError("model", f"{hers.name} is neither a model, an SDE nor a simulator: it cannot be improved")
     return Improved(hers, score)
 
 

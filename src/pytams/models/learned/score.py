@@ -83,6 +83,12 @@ class LearnedScore:
         log_u = np.minimum(np.maximum(self.log_u(features, t), self.committor.floor), _CERTAIN)
         return self.level - log_u / self.committor.floor
 
+    def beside(self, hers: float, features: Array, t: float) -> float:
+        """Score one state, by its features and the user's own score: hers from the level on."""
+        if hers >= self.level:
+            return min(hers, self.target_score)
+        return float(self(features[None], t)[0])
+
     def log_u(self, features: Array, t: Any) -> Array:
         """Estimate the log of the committor: of shape (members,). The order of operations is that of `compiled`.
 

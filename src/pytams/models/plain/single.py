@@ -64,7 +64,7 @@ def advance_point(model: CheckedModel, problem: Problem, point: Point, block_len
     def has_ended(state: State) -> bool:
         """Score the member where it is, and say whether the trajectory ends there."""
         where = key, step
-        is_over = block.add(step, model.score(state, where), lambda: problem.put(key, state))
+        is_over = block.add(step, model.score(state, where), None, lambda: problem.put(key, state))
         return is_over or (model.may_stop and model.stopped(state, where))
 
     ended = False

@@ -25,7 +25,7 @@ class _Kind(ABCMeta):
 
 
 def _attributes(made: MadeAgain) -> dict[str, str]:
-    ours = {"_arguments", "_as_made", "_changes", "_is_described", "_live", "_made_with"}
+    ours = {"autonomous", "_arguments", "_as_made", "_changes", "_is_described", "_live", "_made_with"}
     made._is_described = True  # noqa: SLF001 - an attribute may be, or hold, the object itself
     try:
         return {name: described(value) for name, value in vars(made).items() if name not in ours}

@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
 from pytams.core.errors import ModelError
 from pytams.core.segments import SegmentKey
 from pytams.core.states import describe_state, same_layout
@@ -22,9 +24,12 @@ from pytams.models.simulator.place import Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
     from pytams.core.segments import Point, Problem
     from pytams.core.states import State
     from pytams.models.answers import Where
+    from pytams.models.learned.score import LearnedScore
     from pytams.models.simulator.simulator import Simulator
 
 _logger = logging.getLogger("pytams")
@@ -134,8 +139,8 @@ class CheckedSimulator:
     Methods take the place that the simulator is at, as (key, step), for messages and seeds.
     """
 
-    def __init__(self, problem: Problem, live: Live) -> None:
-        self._live, self._simulator = live, live.simulator
+    def __init__(self, problem: Problem, live: Live, learned: LearnedScore | None = None) -> None:
+        self._live, self._simulator, self._learned = live, live.simulator, learned
         self._problem = problem
         self._dt = problem.step_size
         self._streams = Streams(problem.seed)
@@ -149,6 +154,8 @@ class CheckedSimulator:
         self._is_perturbed = defines("perturb") and self._simulator.when
         self._branches, self._says_reached = defines("branch"), defines("reached")
         self.may_end, self.makes_many = defines("ended"), defines("steps")
+        self._has_features = defines("features") and not self.makes_many
+        self._n_features: int | None = None if learned is None else len(learned.names)
 
     def where(self) -> str:
         """Say what the simulator was asked last."""
@@ -213,14 +220,34 @@ class CheckedSimulator:
             self._seeds = key, chunk, seeds
         return seeds[position]
 
-    def score(self, where: Where) -> float:
-        """Score the state; one that is not the event stays below the target."""
-        score = self._answers.score(self._ask("score", where), where)
-        if not self._says_reached:
-            return score
-        found = self._ask("reached", where, where[1] * self._dt)
-        is_reached = self._answers.truth("reached", found, where)
-        return counted(score, self._problem.target_score, is_reached=is_reached)
+    def scored(self, where: Where) -> tuple[float, NDArray[np.float64] | None]:
+        """Score the state, below the target if it is not the event; and give what a score may be learned from."""
+        hers, target = self._answers.score(self._ask("score", where), where), self._problem.target_score
+        is_reached = hers >= target
+        if self._says_reached:
+            found = self._ask("reached", where, where[1] * self._dt)
+            is_reached = self._answers.truth("reached", found, where)
+            hers = counted(hers, target, is_reached=is_reached)
+        if not self._has_features or not (self._problem.traced or self._learned):
+            return hers, None
+        features = self._features(where)
+        if self._learned is None:
+            return hers, np.array([hers, *features])
+        score = self._learned.beside(hers, features, where[1] * self._dt)
+        return counted(score, target, is_reached=is_reached), np.array([hers, *features])
+
+    def _features(self, where: Where) -> NDArray[np.float64]:
+        """Ask what a learned score may look at."""
+        found = self._ask("features", where, where[1] * self._dt)
+        try:
+            features = np.asarray(found, dtype=np.float64).ravel()
+        except (TypeError, ValueError) as error:
+            raise self._answers.wrong("features", f"{found!r:.80}", f"numbers are wanted ({error})", where) from error
+        if self._n_features not in {None, len(features)} or not np.isfinite(features).all():
+            wanted = f"it must return as many finite numbers each time, here {self._n_features or 'some'}"
+            raise self._answers.wrong("features", f"{features!r:.80}", wanted, where)
+        self._n_features = len(features)
+        return features
 
     def ended(self, where: Where) -> bool:
         """Whether the trajectory ends here."""

@@ -14,6 +14,7 @@ from pytams.models.simulator.live import CheckedSimulator
 if TYPE_CHECKING:
     from pytams.core.segments import Problem, Progress, SegmentKey
     from pytams.core.states import State
+    from pytams.models.learned.score import LearnedScore
     from pytams.models.simulator.live import Live
 
 
@@ -22,9 +23,9 @@ class Simulators:
 
     n_busy = 1
 
-    def __init__(self, problem: Problem, live: Live) -> None:
+    def __init__(self, problem: Problem, live: Live, learned: LearnedScore | None = None) -> None:
         self._problem, self._live = problem, live
-        self._simulator = CheckedSimulator(problem, live)
+        self._simulator = CheckedSimulator(problem, live, learned)
         self._waiting: dict[SegmentKey, Point] = {}
         self._running: Point | None = None
         """Where the simulator is: its state is not saved. None: it holds nothing of ours that goes on."""
@@ -63,9 +64,8 @@ class Simulators:
 
         def has_ended() -> bool:
             where = key, step
-            return block.add(step, simulator.score(where), get_state) or (
-                simulator.may_end and simulator.ended(where)
-            )
+            is_over = block.add(step, *simulator.scored(where), get_state)
+            return is_over or (simulator.may_end and simulator.ended(where))
 
         def go_on() -> bool:
             """Make a step, or many at once; say whether the segment has ended."""
@@ -79,10 +79,10 @@ class Simulators:
             )
             for score in scores[:-1]:  # the states there are gone
                 step += 1
-                if block.add(step, score, None):
+                if block.add(step, score, None, None):
                     return True
             step += 1
-            return block.add(step, scores[-1], get_state)
+            return block.add(step, scores[-1], None, get_state)
 
         if point is not self._running:
             simulator.take(point)
