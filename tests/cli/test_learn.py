@@ -108,10 +108,16 @@ def test_all_in_one_directory(folder: Path, call: Any) -> None:
     assert "5 finished" in out
     assert runs_in(folder / "moved.tams")[:4] == saved.result.runs
     assert call("run", "in.toml", "--out", "moved.tams")[0] == 2  # it holds a study
+    assert call("plot", "moved.tams", "--kind", "score")[0] == 0
+    assert (folder / "moved-score.png").stat().st_size > 10_000
+    assert call("report", "moved.tams")[0] == 0
+    assert "The score that was learned, over the two features" in (folder / "moved.html").read_text()
 
 
 def test_improve_a_study(folder: Path, call: Any) -> None:
     assert call("run", "in.toml", "--out", "pilot.tams", "--set", "score.learn=false")[0] == 0
+    code, _, err = call("plot", "pilot.tams", "--kind", "score")
+    assert (code, "--kind: the score of pilot.tams is your own: there is no picture of it" in err) == (2, True), err
     code, out, err = call("improve", "pilot.tams", "--out", "better.tams", "--rounds", "1", "--seed", "9")
     assert code == 0, err
     assert "pilot         4" in out

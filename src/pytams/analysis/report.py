@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytams.analysis.result import Result
-    from pytams.models.learned.score import LearnedScore
+    from pytams.analysis.score_plot import Learned
 
     Potential = Callable[..., Any]
 
@@ -55,7 +55,7 @@ def write_picture(
     run: int | None = None,
     reference: float | None = None,
     potential: Potential | None = None,
-    learned: LearnedScore | None = None,
+    learned: Learned | None = None,
 ) -> None:
     """Draw one picture, or the ``overview``, into a file of the kind that its suffix says.
 
@@ -106,7 +106,7 @@ def write_report(
     reference: float | None = None,
     paths: bool = False,
     potential: Potential | None = None,
-    learned: LearnedScore | None = None,
+    learned: Learned | None = None,
 ) -> None:
     """Write one HTML file that needs nothing else: summary, health, pictures, settings, provenance.
 
@@ -179,7 +179,7 @@ class _Picture(NamedTuple):
     dark: str
 
 
-def _drawings(result: Result, learned: LearnedScore | None) -> dict[str, Callable[..., object]]:
+def _drawings(result: Result, learned: Learned | None) -> dict[str, Callable[..., object]]:
     """Give what draws each picture of a report."""
     found: dict[str, Callable[..., object]] = {
         kind: partial(plot.KINDS[kind], result) for kind in _CAPTIONS if kind in plot.KINDS

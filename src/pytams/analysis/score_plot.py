@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
 from pytams.analysis.axes import BLUE, COLOURS, GREY, new_axes, with_legend
-from pytams.analysis.logs import LOG_10
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-    from pytams.models.learned.score import LearnedScore
 
 _POINTS = 150
 _LEVELS = 10
 
 
+class Learned(Protocol):
+    """What is drawn: a `pytams.LearnedScore`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its features."""
+
+    @property
+    def importance(self) -> Mapping[str, float]:
+        """How much it depends on each, the largest first."""
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Of the features, over the pilot."""
+
+    @property
+    def end_time(self) -> float:
+        """T."""
+
+    @property
+    def paths(self) -> NDArray[np.float64]:
+        """Some of the pilot's: (paths, points, features)."""
+
+    def log10_u(self, features: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give log10 of the committor, as far down as it is trusted."""
+
+
 def score(
-    learned: LearnedScore, x: str | None = None, y: str | None = None, t: float = 0.0, ax: Axes | None = None
+    learned: Learned, x: str | None = None, y: str | None = None, t: float = 0.0, ax: Axes | None = None
 ) -> Axes:
     """Draw a learned score over two features, as log10 of the committor, with its level sets and the pilot's paths.
 
@@ -62,7 +88,7 @@ def score(
     return ax
 
 
-def _known(name: str, learned: LearnedScore) -> str:
+def _known(name: str, learned: Learned) -> str:
     if name not in learned.names:
         raise SettingsError("features", f"no feature is called {name!r}; there are {', '.join(learned.names)}")
     return name
@@ -76,16 +102,16 @@ def _span(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _draw(
     ax: Axes,
-    learned: LearnedScore,
+    learned: Learned,
     columns: list[int],
     grid: list[NDArray[np.float64]],
     t: NDArray[np.float64],
     ticks: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> None:
-    features = np.tile(learned.committor.center[: len(learned.names)], (t.size, 1))
+    features = np.tile(learned.means, (t.size, 1))
     for column, values in zip(columns, grid, strict=True):
         features[:, column] = values.ravel()
-    log_u = np.clip(learned.log_u(features, t.ravel()), learned.committor.floor, 0.0).reshape(t.shape) / LOG_10
+    log_u = learned.log10_u(features, t.ravel()).reshape(t.shape)
     levels = MaxNLocator(_LEVELS).tick_values(float(log_u.min()), 0.0)
     filled = ax.contourf(*ticks, log_u, levels, cmap=COLOURS, alpha=0.8)
     ax.contour(*ticks, log_u, levels, colors=GREY, linewidths=0.4, linestyles="solid")

@@ -29,9 +29,9 @@ def draw(
     path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
     here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
     with pytams.load(here / directory, database_url=url) as saved:
-        potential = _potential(saved) if kind == "paths" else None
-        learned = _learned(saved) if kind == "score" else None
         try:
+            potential = _potential(saved) if kind == "paths" else None
+            learned = _learned(saved) if kind == "score" else None
             write_picture(
                 saved.result,
                 kind,

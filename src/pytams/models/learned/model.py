@@ -17,6 +17,7 @@ from pytams.models.learned.features import features_of, stacked, told_features
 from pytams.models.plain.functions import Functions
 from pytams.models.plain.model import Model
 from pytams.models.sde.model import SDE
+from pytams.models.simulator.improved import ImprovedSimulator
 from pytams.models.simulator.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def improved(model: Steppable, score: LearnedScore, settings: Settings) -> Stepp
     if isinstance(hers, SDE) and hers.compiled:
         return _improved_sde(hers, score)
     if isinstance(hers, Simulator):
-        return hers.with_learned(score)
+        return ImprovedSimulator(hers, score)
     if not isinstance(hers, Functions):
         raise SettingsError("model", f"{hers.name} is neither a model, an SDE nor a simulator: it cannot be improved")
     return Improved(hers, score)

@@ -70,6 +70,15 @@ class LearnedScore:
         shares = zip(self.names, self.committor.importance.tolist(), strict=True)
         return dict(sorted(shares, key=lambda named: -named[1]))
 
+    @property
+    def means(self) -> Array:
+        """Of the features, over the pilot."""
+        return self.committor.center[: len(self.names)]
+
+    def log10_u(self, features: Array, t: Any) -> Array:
+        """Estimate log10 of the committor, as far down as it is trusted."""
+        return np.clip(self.log_u(features, t), self.committor.floor, 0.0) / math.log(10.0)
+
     def __call__(self, features: Array, t: Any) -> Array:
         """Score states below the level, by their features.
 
