@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pytams.sqldb.errors import LedgerError, NoIterationError, NoLedgerError, NoTrajectoryError
     from pytams.storage.options import States, Storage
     from pytams.storage.reader import SavedStudy
+    from pytams.tams.improving import improve
     from pytams.tams.learning import learn_score
     from pytams.tams.study import Study
     from pytams.tams.tams import TAMS
@@ -67,6 +68,7 @@ _HOMES = {
     "pytams.models.simulator.simulator": ["Simulator"],
     "pytams.sqldb.errors": ["LedgerError", "NoIterationError", "NoLedgerError", "NoTrajectoryError"],
     "pytams.storage.options": ["States", "Storage"],
+    "pytams.tams.improving": ["improve"],
     "pytams.tams.learning": ["learn_score"],
     "pytams.tams.study": ["Study"],
     "pytams.tams.tams": ["TAMS"],
@@ -107,6 +109,7 @@ __all__ = [
     "Study",
     "Variant",
     "WorkersLostError",
+    "improve",
     "learn_score",
     "load",
 ]  # and the modules, of which `plot` needs an extra
