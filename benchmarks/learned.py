@@ -2,7 +2,7 @@
 
 For each pilot `pytams.improve` learns in two rounds, checks, and chooses; then a study is made with what it has
 chosen. Work is relative variance times steps of a run; `counted` counts the steps of pilot and checks, too, for a
-study of 300 runs; `kept` is how often the user's score was kept, `worse` how often what was chosen was worse by a tenth.
+study of 300 runs; `kept` is how often the user's score was kept, `worse` how often what was chosen was worse.
 """
 
 from __future__ import annotations
