@@ -42,8 +42,9 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/learned.py
 	$(BIN)/python benchmarks/parallel.py
 
-validation: $(READY)  ## estimates beside exact values: writes docs/validation.md
+validation: $(READY)  ## estimates beside exact values: writes docs/validation.md and validation_learned.md
 	PYTHONPATH=tests:tests/analysis $(BIN)/python benchmarks/validation.py
+	$(BIN)/python benchmarks/validation_learned.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
