@@ -21,10 +21,10 @@ N_RUNS, STUDY, N_STUDIES = 300, 8, 200
 EXACT_OU = {5: 2.582e-5, 6: 1.204e-7}
 HEAD = f"""# Validation of learned scores and random starts
 
-`make validation` writes this page. Of each case a score is learned by `pytams.improve` (but where it says *own score*);
-then {N_RUNS} runs are compared with the exact value (z is the distance in standard errors), and {N_STUDIES} studies of
-{STUDY} runs tell how often the 95 % interval has it. Where no exact value is known, {N_RUNS} runs with the user's own score
-stand for it.
+`make validation` writes this page. Of each case a score is learned by `pytams.improve` (but where it says *own
+score*); then {N_RUNS} runs are compared with the exact value (z is the distance in standard errors), and
+{N_STUDIES} studies of {STUDY} runs tell how often the 95 % interval has it. Where no exact value is known,
+{N_RUNS} runs with the user's own score stand for it.
 
 | case | exact, or by the user's score | estimate | relative error | z | coverage |
 |---|---|---|---|---|---|
@@ -89,9 +89,8 @@ def line(name: str, seed: int) -> str:
         by_hers = hers.run(N_RUNS, seed=seed + 1)
         exact, error = by_hers.probability, by_hers.standard_error
     z = (whole.probability - exact) / math.hypot(whole.standard_error, error)
-    covered = (
-        "" if row.exact is None else f"{np.mean([r.interval[0] <= exact <= r.interval[1] for r in results]):.1%}"
-    )
+    covered = np.mean([result.interval[0] <= exact <= result.interval[1] for result in results])
+    share = "" if row.exact is None else f"{covered:.1%}"
     shown = f"{exact:.4g}" if error == 0.0 else f"{exact:.3g} +- {error:.1g}"
     return f"| {name} | {shown} | {whole.probability:.4g} | {whole.relative_error:.1%} | {z:+.2f} | {share} |"
 
