@@ -57,7 +57,7 @@ class SpunUp(Functions):
     def __init__(self, model: Functions, problem: Problem) -> None:
         assert model.start_shape is not None
         self._model, self._target, self._dt = model, problem.target_score, problem.step_size
-        self._start_shape = model.start_shape
+        self._start_shape, self._n_before = model.start_shape, problem.spin_up
         self._n_noise = math.prod(model.noise_shape)
         self._n_normals = math.prod(self._start_shape)
         self.vectorized = model.vectorized
@@ -84,8 +84,8 @@ class SpunUp(Functions):
         """Draw the normals of one member, long before t = 0."""
         normals = rng.standard_normal(self._start_shape)
         if not self.vectorized:
-            return self._joined(normals, self._start(normals, SPIN_UP))
-        state = self._start(normals[None], np.array([SPIN_UP]))
+            return self._joined(normals, self._start(normals, self._n_before))
+        state = self._start(normals[None], np.array([self._n_before]))
         return self._joined(normals, {name: part[0] for name, part in state.items()} if isinstance(state, dict)
                             else np.asarray(state)[0])  # fmt: skip
 
@@ -106,7 +106,7 @@ class SpunUp(Functions):
 
     def _steps(self, t: Any) -> Any:
         """Count steps since t = 0: negative before."""
-        return np.rint(np.asarray(t) / self._dt).astype(np.int64) - SPIN_UP
+        return np.rint(np.asarray(t) / self._dt).astype(np.int64) - self._n_before
 
     def step(self, state: Any, noise: NDArray[Any], t: Any, dt: float) -> Any:
         """Advance the normals before t = 0, the state from then on."""
