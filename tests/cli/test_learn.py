@@ -146,6 +146,26 @@ def test_a_score_that_was_changed_is_refused(damage: str, folder: Path, call: An
     assert "is of another model: model.score is" in err or "holds another" in err, err
 
 
+def test_while_it_is_being_learned(folder: Path, call: Any) -> None:
+    """Everybody says so; and who watches, watches the round."""
+    assert call("run", "in.toml", "--out", "one.tams")[0] == 0
+    (folder / "one.tams" / "study.json").unlink()
+    shutil.rmtree(folder / "one.tams" / "learning" / "round1")
+    code, _, err = call("report", "one.tams")
+    assert code == 1
+    assert "one.tams: its score is still being learned, by what is in one.tams/learning; pytams resume goes on" in err
+    code, out, err = call("show", "one.tams")
+    assert code == 0, err
+    assert "one.tams: its score is being learned; pytams resume goes on" in out
+    assert "your own: none that was learned has been checked yet" in out
+    code, out, err = call("watch", "one.tams", "--interval", "0.1")
+    assert code == 0, err
+    assert "pilot *       2" in out
+    code, out, err = call("resume", "one.tams")
+    assert code == 0, err
+    assert "round 1 *     2" in out
+
+
 def test_a_plan_that_was_changed_is_refused(folder: Path, call: Any) -> None:
     assert call("run", "in.toml", "--out", "one.tams")[0] == 0
     plan = folder / "one.tams" / "learning" / "plan.json"

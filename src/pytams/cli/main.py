@@ -227,9 +227,10 @@ def watch(
 ) -> None:
     """Follow a study that another process drives, until it ends. Writes nothing, runs no code of it."""
     from pytams.cli.watch import follow  # noqa: PLC0415 - what only run directories need
+    from pytams.storage.lessons import Lessons  # noqa: PLC0415 - likewise
 
     try:
-        follow(directory, Console(), interval, url)
+        follow(Lessons(directory).where_it_goes_on, Console(), interval, url)
     except KeyboardInterrupt:
         raise typer.Exit from None
     show(directory, url)

@@ -29,12 +29,10 @@ from pytams.storage.agreement import check_ledger
 from pytams.storage.databases import as_named
 from pytams.storage.files import REPAIR, cannot_be_written, why_not, write_atomically
 from pytams.storage.ledgers import Ledgers
-from pytams.storage.manifest import ModelSource, StudyInfo, read_manifest, write_manifest
+from pytams.storage.manifest import LEARNING, SCORE, ModelSource, StudyInfo, read_manifest, write_manifest
 from pytams.storage.segment_files import SegmentFiles
 from pytams.storage.state_files import StateFiles
 
-SCORE, LEARNING = "score.npz", "learning"
-"""A learned score, and the folder of the rounds in which it was learned."""
 _LEFT_SECONDS = 3600.0
 """After that, nobody is writing a temporary file any more: it takes less than a second, and clocks differ by less."""
 

@@ -20,8 +20,8 @@ from pytams.analysis.work import Work
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, Count, RunCount, Seed
 from pytams.models.learned.score import LearnedScore
-from pytams.storage.directory import LEARNING, SCORE
 from pytams.storage.files import cannot_be_written, why_not, write_atomically
+from pytams.storage.manifest import LEARNING, SCORE
 from pytams.storage.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -140,6 +140,14 @@ class Lessons:
     def has_begun(self, number: int) -> bool:
         """Whether there are any."""
         return (self.round(number) / "study.json").exists()
+
+    @property
+    def where_it_goes_on(self) -> Path:
+        """The run directory of the study; while its score is being learned, that of the last round."""
+        if (self.path / "study.json").exists() or not self.are_there:
+            return self.path
+        begun = [number for number in range(self.plan().rounds + 1) if self.has_begun(number)]
+        return self.round(begun[-1]) if begun else self.path
 
     def score(self, number: int) -> LearnedScore | None:
         """Read the score that a round checks; None if it has not begun, or is the pilot."""

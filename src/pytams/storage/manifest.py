@@ -22,6 +22,8 @@ from pytams.storage.strict_json import strict_json
 
 FORMAT = 3
 """Version of the layout of a run directory. 1: before variants. 2: before what a model is made of was recorded."""
+SCORE, LEARNING = "score.npz", "learning"
+"""A learned score, and the folder of the rounds in which it was learned."""
 _MOST_BYTES = 2**24
 """Of a ``study.json``: more is none."""
 
@@ -168,6 +170,11 @@ def read_manifest(path: Path) -> StudyInfo:
     try:
         content = strict_json(_text(path))
     except (FileNotFoundError, NotADirectoryError):
+        if (path.parent / LEARNING / "plan.json").exists():
+            text = "its score is still being learned, by what is in"
+            raise RunDirectoryError(
+                f"{path.parent}: {text} {path.parent / LEARNING}; pytams resume goes on"
+            ) from None
         raise RunDirectoryError(f"{path.parent} is no run directory: it has no {path.name}") from None
     except (OSError, ValueError) as error:
         raise RunDirectoryError(f"{path} cannot be read: {error}") from error
