@@ -60,7 +60,7 @@ class Driving:
     ) -> pytams.Result:
         """Run a study until it ends or is to stop, and say how to go on if it has not ended.
 
-        One that a score is learned from must end: else the process does.
+        If one that a score is learned from is to stop, the process ends.
         """
         config, stop = self.config, self.stop
         progress = Progress(Console(stderr=True), shows_prints=config.session.logfile is None)
@@ -96,13 +96,10 @@ class Driving:
             which = f"run {first} is" if first == last else f"runs {first} to {last} are"
             say_aside(f"{which} not finished: {why}")
         try:
-            result = study.result()
+            return study.result()
         except RuntimeError:
             say_aside("no run is finished yet")
             raise typer.Exit from None
-        if is_lesson and result.n_unfinished:
-            raise typer.Exit
-        return result
 
     def _say_how_to_go_on(self, study: pytams.Study, *, is_lesson: bool) -> None:
         """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""

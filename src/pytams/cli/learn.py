@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import sleep
 from typing import TYPE_CHECKING
 
 import pytams
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from pytams.tams.tams import TAMS
 
 
+_WAIT_SECONDS = 1.0
+"""Between looks at runs that others drive."""
+
+
 class _Driven(Rounds):
     """Rounds that are driven as any study is: in ``learning/``, if there is a directory."""
 
@@ -41,17 +46,20 @@ class _Driven(Rounds):
         storage = None
         if self._lessons is not None:
             storage = self._driving.config.storage(self._lessons.round(number))
-        return self._driving.run(tams, n_runs, self.seed(number), storage, is_lesson=True)
+        result = self._driving.run(tams, n_runs, self.seed(number), storage, is_lesson=True)
+        while result.n_unfinished:  # others drive them: if one of them gives up, its runs are free
+            sleep(_WAIT_SECONDS)
+            result = self._driving.run(tams, n_runs, self.seed(number), storage, is_lesson=True)
+        return result
 
 
 def learn_and_run(driving: Driving, n_runs: int, seed: int | None, storage: Storage | None) -> Driven:
     """Learn a score, and run the study with it, or with the user's own if that is better."""
-    seed = draw_seed() if seed is None else seed
-    how, lessons = driving.config.learning, None
-    if storage is not None:
-        lessons = Lessons(storage.path)
-        if not (storage.path / "study.json").exists():
-            lessons.begin(Plan(n_runs=n_runs, seed=seed, pilot_runs=how.pilot_runs, rounds=how.rounds))
+    how, lessons = driving.config.learning, None if storage is None else Lessons(storage.path)
+    if seed is None:
+        seed = lessons.plan().seed if lessons is not None and lessons.are_there else draw_seed()
+    if lessons is not None and not (lessons.path / "study.json").exists():
+        lessons.begin(Plan(n_runs=n_runs, seed=seed, pilot_runs=how.pilot_runs, rounds=how.rounds))
     return _learned(driving, n_runs, seed, storage, lessons)
 
 
