@@ -208,6 +208,22 @@ def measure(name: str, n_pilots: int, n_runs: int, n_own: int) -> str:
     )
 
 
+def bake_off(name: str, n_pilots: int, n_runs: int) -> str:
+    """Compare the two methods, one round each, from the same pilots: relative variances and works."""
+    found: dict[bool, list[Work]] = {True: [], False: []}
+    for seed in range(1, n_pilots + 1):
+        for promises, works in found.items():
+            tams = tams_of(CASES[name])
+            tams.model.autonomous = promises  # type: ignore[attr-defined] # an SDE's
+            score = pytams.learn_score(tams.run(4, seed=2000 + seed))
+            works.append(Work.of(tams.with_score(score).run(n_runs, seed=3000 + seed).runs))
+    text = f"{name:<12}"
+    for works in found.values():
+        variance = np.mean([work.relative_variance or math.nan for work in works])
+        text += f"{variance:>9.3f}{np.mean([work.value for work in works]):>12,.0f}"
+    return text
+
+
 def simulator() -> str:
     """Compare times of a step of a simulator of a millisecond, with its own score and with a learned one."""
     settings: dict[str, Any] = {
@@ -238,6 +254,9 @@ def main() -> None:
     )
     for name in arguments.only or CASES:
         print(measure(name, arguments.pilots, arguments.runs, arguments.own_runs), flush=True)
+    print(f"\n{'one round':<12}{'chain':>9}{'work':>12}{'outcomes':>9}{'work':>12}")
+    for name in arguments.only or CASES:
+        print(bake_off(name, arguments.pilots, arguments.runs), flush=True)
     print(simulator())
 
 

@@ -114,7 +114,7 @@ def test_one_member_or_many_scalar_or_not() -> None:
 def test_from_a_run_directory_and_to_one(tmp_path: Path) -> None:
     """A study goes on with the score that it began with, and with no other."""
     model: Any = promising(double_well_2d())
-    small = {"n_trajectories": 40, "end_time": 2.0, "target_score": 0.6}
+    small = {"n_trajectories": 25, "end_time": 1.0, "target_score": 0.5}
     result = tams(model, **small).run(2, seed=1, out=tmp_path / "pilot")
     with pytams.load(tmp_path / "pilot") as saved:
         scores = [pytams.learn_score(pilot, model=model) for pilot in (saved, saved.result, result)]
@@ -161,14 +161,15 @@ def test_states_that_are_dicts_and_features() -> None:
         def features(self, state: Any, t: Any) -> Any:
             return state["xy"]
 
-    small = {"n_trajectories": 40, "end_time": 1.0, "target_score": 0.5}
+    small = {"n_trajectories": 25, "end_time": 0.5, "target_score": 0.4}
     plain = pytams.learn_score(tams(Promising(), **small).run(2, seed=1))
     looking = pytams.learn_score(tams(Looking(), **small).run(2, seed=1))
     assert looking.committor.weights.shape == plain.committor.weights.shape
     np.testing.assert_array_equal(looking.committor.coefficients, plain.committor.coefficients)
     named = pytams.learn_score(tams(Named(), **small).run(2, seed=1))
     assert named.committor.weights.shape[0] == 3
-    assert tams(Named(), **small).with_score(named).run(2, seed=2).n_unfinished == 0
+    assert named.names == ("n", "xy[0]", "xy[1]")
+    assert tams(Named(), **small).with_score(named).run(1, seed=2).n_unfinished == 0
 
 
 @pytest.mark.parametrize(
@@ -283,13 +284,12 @@ def test_features_of_an_equation_and_as_an_argument() -> None:
     assert said.names == model.names == ("features[0]", "features[1]", "features[2]")
     np.testing.assert_array_equal(said.committor.coefficients, model.committor.coefficients)
     better = [
-        tams(sde(compiled=True), **small).with_score(said),
-        tams(sde(compiled=False), **small).with_score(said),
         tams(sde(compiled=True, features=look), **small).with_score(model),
+        tams(sde(compiled=False), **small).with_score(said),
     ]
     runs = [one.run(2, seed=2).runs for one in better]
-    assert runs[0] == runs[1] == runs[2]
-    again = pytams.learn_score(better[0].run(2, seed=5))  # it looks at what the one before did
+    assert runs[0] == runs[1]
+    again = pytams.learn_score(better[1].run(1, seed=5))  # it looks at what the one before did
     assert again.names == said.names
     with pytest.raises(pytams.ModelError, match="there are 2, and the score was learned from 3"):
         tams(sde(compiled=False), **small).with_score(dataclasses.replace(said, features=None)).run(1, seed=2)

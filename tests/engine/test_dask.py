@@ -26,6 +26,7 @@ from engine.test_hangs import OneIsBad
 from exact import DoubleWell2D, DoubleWell2DSingle
 from pytams.core.segments import Point, Problem, SegmentKey
 from pytams.engine import Processes
+from simulators import WellByStep
 
 distributed = pytest.importorskip("distributed")
 import dask  # noqa: E402 - comes with it
@@ -69,6 +70,20 @@ def test_dask_gives_the_same_bits_and_a_client_stays_open(client: Any, tmp_path:
 
 def test_batches_on_dask(client: Any) -> None:
     assert run(DoubleWell2D(), engine=partial(OnDask, connect=client, batch=4, seconds=0.02)) == run(DoubleWell2D())
+
+
+def test_learned_scores_on_dask(client: Any) -> None:
+    """Of models and simulators: the same bits."""
+
+    class Told(WellByStep):
+        def features(self, t: float) -> Any:
+            return self.x, self.y
+
+    for model in (DoubleWell2DSingle(), Told()):
+        hers = pytams.TAMS(model, **{**SETTINGS, "n_trajectories": 20})
+        tams = hers.with_score(pytams.learn_score(hers.run(2, seed=1)))
+        expected = tams.run(1, seed=2).runs
+        assert tams.run(1, seed=2, engine=partial(OnDask, connect=client, seconds=0.05)).runs == expected
 
 
 def test_an_address_will_do(client: Any) -> None:
