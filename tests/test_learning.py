@@ -295,6 +295,31 @@ def test_features_of_an_equation_and_as_an_argument() -> None:
         tams(sde(compiled=False), **small).with_score(dataclasses.replace(said, features=None)).run(1, seed=2)
 
 
+def test_functions_that_only_the_compiled_loop_can_call() -> None:
+    """They say `if`, and so take one state at a time: score and features, with a hit in the pilot and without."""
+
+    def score(x: Any, t: Any, p: Any) -> Any:
+        if x[1] > 5.0:
+            return -1.0
+        return x[0]
+
+    def look(x: Any, t: Any, p: Any) -> Any:
+        return (x[0], x[1]) if x[0] > -5.0 else (-5.0, 0.0)
+
+    model = pytams.SDE(
+        lambda x, t, p: (x[0] - x[0] * x[0] * x[0], -2.0 * x[1]),
+        lambda x, t, p: (0.4, 0.4),
+        score,
+        initial=(-1.0, 0.0),
+        features=look,
+    )
+    small = {"end_time": 1.0, "n_trajectories": 30}
+    reached = pytams.learn_score(tams(promising(model), target_score=0.0, **small).run(1, seed=1))
+    assert reached.level == 0.0
+    missed = pytams.learn_score(tams(promising(model), target_score=5.0, max_branchings=60, **small).run(1, seed=1))
+    assert missed.level < 5.0
+
+
 def test_which_features_matter() -> None:
     _, score = learned()
     assert list(score.importance) == ["x[0]", "x[1]"]

@@ -41,6 +41,9 @@ _LEVELS = 200
 _ENOUGH = 20
 """Segments that have got to a level, for it to be learned towards."""
 
+_SMALLEST = 1e-300
+"""Probabilities below are learned as if they were this: what counts is near the event."""
+
 _logger = logging.getLogger("pytams")
 
 
@@ -97,12 +100,12 @@ def learn_score(
             store = StateKeeper(States(), in_memory=True)
             source = Replay(Problem.of(model, pilot.settings, pilot.seed, store=store))
         seen = computed(pilot, source, hers, features)
-    level, log_p = _aim(pilot, seen)
+    level, log_p = _aim(pilot, seen, before)
     settings = pilot.settings
     n_slices = max(4, round(-log_p / _LOG_PER_SLICE))
     lag = max(1, round(settings.n_steps / n_slices))
     transitions = _transitions(pilot, seen, level, lag)
-    rng, probability = Streams(seed).learning(), math.exp(log_p)
+    rng, probability = Streams(seed).learning(), max(math.exp(log_p), _SMALLEST)
     if hers.autonomous:
         n_slices = math.ceil(settings.n_steps / lag)
         committor = learned_by_chain(transitions, lag * settings.step_size, n_slices, probability, rng)
@@ -142,16 +145,18 @@ def _result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | Sav
     return found, found.source
 
 
-def _aim(pilot: Result, seen: Seen) -> tuple[float, float]:
+def _aim(pilot: Result, seen: Seen, before: LearnedScore | None) -> tuple[float, float]:
     """Choose the level to learn towards, and say the log of the pilot's estimate of getting there."""
     target = pilot.settings.target_score
-    if pilot.probability > 0.0:
+    if pilot.log_probability > -math.inf:
         return target, pilot.log_probability
-    highest = np.sort([piece.hers.max() for piece in seen.pieces])[::-1]
+    hers = {i: piece.hers for i, piece in enumerate(seen.pieces) if piece.hers is not None}
+    highest = np.sort([scores.max() for scores in hers.values()])[::-1]
     level = float(highest[min(_ENOUGH, len(highest)) - 1])
-    start = max(float(piece.hers[0]) for piece in seen.pieces if piece.times[0] == 0.0)
+    starts = [float(scores[0]) for i, scores in hers.items() if seen.pieces[i].times[0] == 0.0]
+    least = max(starts) if before is None else before.level
     above = float(pilot.exceedance([math.nextafter(level, -math.inf)]).value[0])
-    if not (start < level < target and 0.0 < above < 1.0):
+    if not (least < level < target and 0.0 < above < 1.0):
         raise CannotLearnError(
             f"no trajectory of the pilot has reached the target, and too few have got far: the highest score is "
             f"{highest[0]:g}. Take more runs, or a larger ensemble"
@@ -174,6 +179,7 @@ def _cut(piece: Piece, level: float, target: float, lag: int) -> tuple[Array, ..
     """Cut a segment, as far as the level."""
     is_hit, n = piece.ended_by_event, len(piece.scores)
     if level < target:
+        assert piece.hers is not None
         above = np.flatnonzero(piece.hers >= level)
         is_hit, n = len(above) > 0, int(above[0]) + 1 if len(above) else n
     begin = np.arange(n - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from pytams.analysis.ensemble import evenly
 from pytams.core.errors import SettingsError
 from pytams.core.segments import chain
 from pytams.core.splitting import all_starts
-from pytams.models.learned.features import features_of, member, names_of, own_states, stacked
+from pytams.models.learned.features import features_of, her_scores, names_of, own_states, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +37,8 @@ class Piece(NamedTuple):
     scores: Array
     """The pilot's."""
     features: Array
-    hers: Array
-    """The user's scores."""
+    hers: Array | None
+    """The user's scores; None if they are not needed, as the target was reached."""
     ended_by_event: bool
 
 
@@ -71,7 +72,8 @@ def computed(pilot: Result, source: Source, hers: Any, features: Callable[..., A
         times = _times(pilot.settings, first, course)
         looked_at = features_of(hers, states, times, features)
         names = names or names_of(hers, states, looked_at.shape[1], features)
-        pieces.append(_piece(pilot, course, first, looked_at, _her_scores(hers, states, times)))
+        of_hers = None if pilot.log_probability > -math.inf else her_scores(hers, states, times)
+        pieces.append(_piece(pilot, course, first, looked_at, of_hers))
         if start.parent is None:
             begun.append(looked_at[0])
     return Seen(pieces, names, np.array(begun))
@@ -113,13 +115,7 @@ def _times(settings: Settings, first: int, course: Course) -> Array:
     return times
 
 
-def _piece(pilot: Result, course: Course, first: int, features: Array, hers: Array) -> Piece:
+def _piece(pilot: Result, course: Course, first: int, features: Array, hers: Array | None) -> Piece:
     scores = course.scores[first:]
     by_event = bool(scores[-1] >= pilot.settings.target_score)
     return Piece(_times(pilot.settings, first, course), scores, features, hers, by_event)
-
-
-def _her_scores(hers: Any, states: Any, times: Array) -> Array:
-    if hers.vectorized:
-        return np.asarray(hers.score(states, times), dtype=np.float64)
-    return np.array([float(hers.score(member(states, i), float(t))) for i, t in enumerate(times)])

@@ -9,6 +9,7 @@ import numpy as np
 from pytams.core.errors import ModelError, SettingsError
 from pytams.models.answers import RAISED
 from pytams.models.plain.spun_up import inner_state
+from pytams.models.sde.members import numbers_of
 from pytams.models.sde.model import SDE
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def told_features(model: Any, features: Callable[..., Any] | None) -> Callable[.
 
 
 def _asked(model: Any, told: Callable[..., Any], state: Any, t: Any) -> NDArray[np.float64]:
+    if isinstance(model, SDE) and model.compiled:
+        return numbers_of(told, model.equation, state, np.asarray(t, dtype=np.float64))
     if isinstance(model, SDE):
         columns = told(state.T, t, model.equation.parameters)
         rows = [np.broadcast_to(np.asarray(column, dtype=np.float64), (len(t),)) for column in columns]
@@ -78,6 +81,17 @@ def _asked(model: Any, told: Callable[..., Any], state: Any, t: Any) -> NDArray[
         return np.asarray(told(state, t), dtype=np.float64)
     one_by_one = [np.ravel(told(member(state, i), float(t[i]))) for i in range(len(t))]
     return np.array(one_by_one, dtype=np.float64)
+
+
+def her_scores(model: Any, states: Any, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ask the user's own score of many states."""
+    if isinstance(model, SDE) and model.compiled:
+        of_equation = model.equation.functions["score"]
+        assert of_equation is not None
+        return numbers_of(of_equation, model.equation, states, times)[:, 0]
+    if model.vectorized:
+        return np.asarray(model.score(states, times), dtype=np.float64)
+    return np.array([float(model.score(member(states, i), float(t))) for i, t in enumerate(times)])
 
 
 def names_of(model: Any, state: Any, n: int, features: Callable[..., Any] | None = None) -> tuple[str, ...]:
