@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,7 +84,7 @@ def line(name: str, seed: int) -> str:
     tams = pytams.improve(hers, seed=seed).tams if row.learns else hers
     results = [tams.run(STUDY, seed=seed, first_run=STUDY * i) for i in range(N_STUDIES)]
     runs = tuple(run for result in results for run in result.runs)
-    whole = pytams.Result(**{**vars(results[0]), "runs": runs[:N_RUNS], "source": None})
+    whole = replace(results[0], runs=runs[:N_RUNS], source=None)
     exact, error = row.exact, 0.0
     if exact is None:
         by_hers = hers.run(N_RUNS, seed=seed + 1)

@@ -11,7 +11,7 @@ import pytest
 
 import pytams
 from exact import DoubleWell2D
-from pytams.analysis.work import Work
+from pytams.analysis.work import Work, cautious
 from pytams.tams.gain import Gain
 from pytams.tams.improving import Rounds, improve
 
@@ -45,9 +45,9 @@ def test_it_learns_checks_and_says_what_it_gained() -> None:
     assert result.to_dict()["taught_by"] == [[Rounds(5).seed(0), run] for run in range(4)]
     text = str(found.gain.measured_by(result))
     assert "pilot         4" in text
-    assert "round 1 *     4" in text
+    assert "round 1 *     8" in text
     assert "times less work, predicted" in text
-    assert "8 runs have taught or checked: none of them is in the estimate" in text
+    assert "12 runs have taught or checked: none of them is in the estimate" in text
     assert "it looks at x[0]" in text
     again = improve(tams, seed=5, rounds=1)  # to the bit
     assert again.tams.run(1, seed=5).runs == result.runs[:1]
@@ -76,8 +76,26 @@ def test_a_score_without_gain_is_not_used() -> None:
     found = improve(tams, rounds=1, where=_Useless(1))
     assert found.score is None
     assert found.tams is tams
-    assert "your own: 8 runs have shown no gain by a learned one" in str(found)
+    assert "the pilot's own: 12 runs have shown no clear gain by a learned one" in str(found)
     assert "gain        none" in str(found)
+
+
+def test_what_a_pilot_may_not_be() -> None:
+    tams = pytams.TAMS(Promising(), **SMALL)
+    pilot = tams.run(1, seed=1)
+    with pytest.raises(pytams.SettingsError, match="seed: runs of seed 1 teach the score"):
+        improve(tams, pilot, seed=1)
+    with pytest.raises(pytams.SettingsError, match="pilot: it is of another problem: end_time = 2.0"):
+        improve(pytams.TAMS(Promising(), **{**SMALL, "end_time": 1.0}), pilot, seed=2)
+
+
+def test_few_runs_are_judged_with_caution() -> None:
+    """Their work is not less than is possible, nor than their spread says."""
+    result = pytams.TAMS(DoubleWell2D(), **SMALL).run(4, seed=1)
+    known = Work.of(result.runs)
+    assert known.relative_variance is not None
+    spread = float(np.var(np.array(result.estimates) / result.probability, ddof=1))
+    assert cautious(result.runs) == pytest.approx(max(known.relative_variance, spread, known.ideal) * known.steps)
 
 
 def test_where_too_little_was_seen_the_users_score_stays() -> None:
@@ -94,12 +112,13 @@ def test_where_too_little_was_seen_the_users_score_stays() -> None:
         ([work(0.5), work(0.1), work(0.2)], 1),
         ([work(0.5), work(0.2, steps=300.0)], 0),
         ([work(None, log_p=None), work(0.2)], 1),
-        ([work(None, log_p=None), work(None, log_p=None)], 1),
+        ([work(None, log_p=None), work(None, log_p=None)], 0),
+        ([work(0.5), work(0.4)], 0),
         ([work(0.5), work(None)], 0),
     ],
 )
 def test_the_best_is_what_takes_the_least_work(works: list[Work], best: int) -> None:
-    gain = Gain(works=tuple(works), scores=(None,) * len(works))
+    gain = Gain(works=tuple(works), cautious=tuple(work.value for work in works), scores=(None,) * len(works))
     assert gain.best == best
     assert str(gain)
     assert gain.to_dict()["best"] == best

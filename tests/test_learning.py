@@ -291,8 +291,8 @@ def test_features_of_an_equation_and_as_an_argument() -> None:
     assert runs[0] == runs[1]
     again = pytams.learn_score(better[1].run(1, seed=5))  # it looks at what the one before did
     assert again.names == said.names
-    with pytest.raises(pytams.ModelError, match="there are 2, and the score was learned from 3"):
-        tams(sde(compiled=False), **small).with_score(dataclasses.replace(said, features=None)).run(1, seed=2)
+    with pytest.raises(pytams.SettingsError, match="looks by a function"):
+        tams(sde(compiled=False), **small).with_score(dataclasses.replace(said, features=None))
 
 
 def test_functions_that_only_the_compiled_loop_can_call() -> None:
@@ -334,3 +334,82 @@ def test_another_model_is_said_and_right(caplog: pytest.LogCaptureFixture) -> No
     assert "was learned from SDE" in caplog.text
     assert "with dt = 0.01, and is used for SDE" in caplog.text
     assert 0.3 * EXACT < result.probability < 3.0 * EXACT
+
+
+@pytest.mark.parametrize("target", [0.5, 1e8, -1e8])
+def test_the_event_is_hers_whatever_the_size_of_the_target(target: float) -> None:
+    """Compiled and in NumPy: only where her score is the target has anything reached it."""
+
+    def sde(*, compiled: bool) -> pytams.SDE:
+        return promising(  # type: ignore[no-any-return] # the same model
+            pytams.SDE(
+                lambda x, t, p: (x[0] - x[0] * x[0] * x[0], -2.0 * x[1]),
+                lambda x, t, p: (0.4, 0.4),
+                lambda x, t, p: p.target + p.unit * (x[0] - 0.5),
+                initial=(-1.0, 0.0),
+                target=target,
+                unit=max(1.0, abs(target)),
+                compiled=compiled,
+            )
+        )
+
+    small = {"target_score": target, "end_time": 1.0, "n_trajectories": 30}
+    taught = pytams.learn_score(tams(sde(compiled=False), **small).run(1, seed=1))
+    results = [tams(sde(compiled=flag), **small).with_score(taught).run(1, seed=2) for flag in (True, False)]
+    assert results[0].runs == results[1].runs
+    ensemble = results[0].ensemble(reached=True, states=True)
+    ends = [path[np.isfinite(path[:, 0])][-1, 0] for path in ensemble.state.values]
+    assert ends
+    assert min(ends) >= 0.5 - 1e-7
+
+
+def test_a_score_that_is_no_number_is_an_error_as_before() -> None:
+    class Holey(Promising):
+        def score(self, state: Any, t: Any) -> Any:
+            return np.where((state[:, 0] > 0.2) & (state[:, 1] > 0.0), np.nan, state[:, 0])
+
+    small = {"end_time": 1.0, "target_score": 0.5, "n_trajectories": 30}
+    score = pytams.learn_score(tams(Promising(), **small).run(1, seed=1))
+    with pytest.raises(pytams.ModelError, match="Holey.score returned nan"):
+        tams(Holey(), **small).with_score(score).run(4, seed=2)
+
+
+def test_levels_on_the_way_are_not_hers() -> None:
+    _, score = learned()
+    result = tams(promising(double_well_2d()), n_trajectories=20, end_time=1.0).with_score(score).run(1, seed=2)
+    for curve in (result.exceedance, result.return_times):
+        with pytest.raises(pytams.SettingsError, match="z: the score was learned, and only at the target"):
+            curve([0.5])
+    assert result.exceedance([np.nextafter(0.95, 1.0)]).value.shape == (1,)
+    pytams.plot.overview(result)
+
+
+def test_a_directory_is_not_extended_by_runs_that_taught(tmp_path: Path) -> None:
+    small = {"end_time": 0.5, "target_score": 0.4, "n_trajectories": 20}
+    hers = tams(Promising(), **small)
+    better = hers.with_score(pytams.learn_score(hers.run(1, seed=5, first_run=2)))
+    better.run(2, seed=5, out=tmp_path / "dir")
+    with pytest.raises(pytams.SettingsError, match="these runs taught the score"):
+        better.run(4, out=tmp_path / "dir")
+
+
+def test_a_score_that_looks_by_a_function_needs_it() -> None:
+    def look(state: Any, t: Any) -> Any:
+        return state[:, ::-1]
+
+    small = {"end_time": 0.5, "target_score": 0.4, "n_trajectories": 20}
+    score = pytams.learn_score(tams(Promising(), **small).run(1, seed=1), look)
+    with pytest.raises(pytams.SettingsError, match="features: the score looks by a function, and Promising does not"):
+        tams(Promising(), **small).with_score(dataclasses.replace(score, features=None))
+
+
+def test_what_stops_counts_as_lost() -> None:
+    """Trajectories that end by the model's own condition teach that nothing comes of them."""
+
+    class Stopping(Promising):
+        def stopped(self, state: Any, t: Any) -> Any:
+            return (state[:, 0] < -1.1) & (t > 0.1)
+
+    pilot = tams(Stopping(), end_time=3.0, target_score=0.8).run(4, seed=1)
+    score = pytams.learn_score(pilot)
+    assert abs(score.log_u_start - score.log_estimate) < math.log(5.0)

@@ -87,9 +87,9 @@ def test_all_in_one_directory(folder: Path, call: Any) -> None:
     code, out, err = call("run", "in.toml", "--out", "one.tams")
     assert code == 0, err
     assert "learned from 2 other runs" in out
-    assert "round 1 *     2" in out
+    assert "round 1 *     4" in out
     assert [line for line in err.splitlines() if line.endswith(":")] == [
-        "pilot, with your own score:",
+        "pilot, with its own score:",
         "round 1, with a learned score:",
         "study, with the learned score:",
     ]
@@ -126,12 +126,33 @@ def test_improve_a_study(folder: Path, call: Any) -> None:
     code, _, err = call("improve", "pilot.tams", "--out", "better.tams")
     assert (code, "holds a study already; go on with it: pytams resume better.tams" in err) == (2, True)
     code, _, err = call("improve", "pilot.tams", "--out", "other.tams", "--seed", "3", "--rounds", "1")
-    assert code == 2
-    assert "seed: these runs taught the score" in err
+    assert (code, (folder / "other.tams").exists()) == (2, False)
+    assert "runs of seed 3 teach the score, and must not estimate: take another one" in err
     (folder / "well.py").write_text(MODEL + "\n# changed\n")
     code, _, err = call("improve", "pilot.tams", "--out", "third.tams")
     assert code == 1
     assert "the source of Well has changed" in err
+
+
+def test_improve_an_improved_study_and_resume(folder: Path, call: Any) -> None:
+    """Its pilot's score is kept with the rounds: what is resumed is what it would have been."""
+    assert call("run", "in.toml", "--out", "pilot.tams")[0] == 0
+    code, _, err = call("improve", "pilot.tams", "--out", "whole.tams", "--rounds", "1", "--seed", "9", "--runs", "2")
+    assert code == 0, err
+    (folder / "part.tams").mkdir()
+    shutil.copytree(folder / "whole.tams" / "learning", folder / "part.tams" / "learning")
+    code, _, err = call("resume", "part.tams")
+    assert code == 0, err
+    assert runs_in(folder / "part.tams") == runs_in(folder / "whole.tams")
+    shutil.rmtree(folder / "part.tams")
+    (folder / "part.tams" / "learning").mkdir(parents=True)
+    for name in ("plan.json", "score.npz"):
+        shutil.copy(folder / "whole.tams" / "learning" / name, folder / "part.tams" / "learning" / name)
+    code, _, err = call("resume", "part.tams")
+    assert (code, "nothing has been computed yet: give the command again that has begun it" in err) == (1, True)
+    code, _, err = call("improve", "pilot.tams", "--out", "part.tams", "--rounds", "1", "--runs", "2")
+    assert code == 0, err
+    assert runs_in(folder / "part.tams") == runs_in(folder / "whole.tams")
 
 
 @pytest.mark.parametrize("damage", ["score.npz", "learning/round1/score.npz"])
@@ -160,13 +181,13 @@ def test_while_it_is_being_learned(folder: Path, call: Any) -> None:
     code, out, err = call("show", "one.tams")
     assert code == 0, err
     assert "one.tams: its score is being learned; pytams resume goes on" in out
-    assert "your own: none that was learned has been checked yet" in out
+    assert "the pilot's own: none has been checked yet" in out
     code, out, err = call("watch", "one.tams", "--interval", "0.1")
     assert code == 0, err
     assert "pilot *       2" in out
     code, out, err = call("resume", "one.tams")
     assert code == 0, err
-    assert "round 1 *     2" in out
+    assert "round 1 *     4" in out
 
 
 def test_a_plan_that_was_changed_is_refused(folder: Path, call: Any) -> None:

@@ -36,7 +36,7 @@ def score_of(committor: Committor, end_time: float, target: float) -> pytams.Lea
 def transitions_of(x: Any, y: Any, hits: Any, *, times: Any = 0.0, outcomes: Any = None) -> Transitions:
     whole = np.ones(len(x), dtype=bool)
     outcomes = hits if outcomes is None else outcomes
-    return Transitions(x[:, None], np.broadcast_to(times, len(x)), x, y[:, None], whole, hits, outcomes)
+    return Transitions(x[:, None], np.broadcast_to(times, len(x)), x, y[:, None], whole, hits, ~whole, outcomes)
 
 
 def committors(steps: int) -> tuple[Any, list[Any]]:

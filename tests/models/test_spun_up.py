@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,25 @@ def test_times_begin_before_0_and_nothing_is_the_event_there() -> None:
     assert (before < 2.0 * SIGMA).all()
     assert np.nanmax(after) >= 2.0 * SIGMA
     assert 0.0 <= result.reaching_time.value <= 5.0
-    at_0 = ensemble["state.x"].values[:, SPIN_UP]
+    at_0 = ensemble["state.array"].values[:, SPIN_UP]
     np.testing.assert_array_equal(at_0, SIGMA * ensemble["state.normals"].values[:, SPIN_UP])
     assert result.settings.spin_up == SPIN_UP
+    with pytest.raises(pytams.SettingsError, match="z: scores before t = 0 count: for levels below"):
+        result.exceedance([0.5])
+
+
+def test_a_state_may_have_a_part_called_x() -> None:
+    class Called(Named):
+        def initial_state(self, rng: Any) -> Any:
+            return {"x": SIGMA * rng[..., 0]}
+
+        def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+            return {"x": state["x"] - state["x"] * dt + np.sqrt(dt) * noise}
+
+        def score(self, state: Any, t: Any) -> Any:
+            return state["x"]
+
+    assert tams(Called(), n_trajectories=20, end_time=0.1).run(1, seed=1).n_unfinished == 0
 
 
 def test_the_same_bits_one_by_one_in_processes_and_resumed(tmp_path: Path) -> None:
@@ -157,8 +174,6 @@ def test_against_exact_values_far_out(sigmas: float, exact: float) -> None:
     """Of 300 runs: within 3 standard errors, and the intervals of studies of ten cover it."""
     result = tams(Stationary(), sigmas).run(300, seed=int(sigmas))
     assert abs(result.probability - exact) < 3.0 * result.standard_error
-    parts = [
-        pytams.Result(**{**vars(result), "runs": result.runs[i : i + 10], "source": None}) for i in range(0, 300, 10)
-    ]
+    parts = [dataclasses.replace(result, runs=result.runs[i : i + 10], source=None) for i in range(0, 300, 10)]
     covered = np.mean([part.interval[0] < exact < part.interval[1] for part in parts])
     assert covered >= 0.8  # of 30: 0.95 but for chance

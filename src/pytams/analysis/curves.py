@@ -10,6 +10,7 @@ import numpy as np
 
 from pytams.analysis import estimators
 from pytams.analysis.logs import numbers
+from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.analysis.runs import RunResult
+    from pytams.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +79,19 @@ def return_times(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.floa
     with np.errstate(invalid="ignore"):  # where p is 0; |dr/dp| = r^2 / (T (1 - p))
         error = p.relative_error * numbers(p.log_value + value - math.log(end_time)) / (1.0 - p.value)
     return Curve(z=p.z, log_value=value, relative_error=error, log_low=low, log_high=high)
+
+
+def check_levels(
+    z: Sequence[float] | NDArray[np.float64], settings: Settings, *, was_learned: bool
+) -> Sequence[float] | NDArray[np.float64]:
+    """Give levels back; refuse those below the target if the score there is not the user's, or counts before t = 0.
+
+    Raises
+    ------
+    SettingsError
+        It says why.
+    """
+    if np.all(np.asarray(z) >= settings.target_score) or not (was_learned or settings.spin_up):
+        return z
+    why = "the score was learned, and only at the target it is yours" if was_learned else "scores before t = 0 count"
+    raise SettingsError("z", f"{why}: for levels below {settings.target_score:g} take a study without")

@@ -252,10 +252,18 @@ def overview(result: Result, reference: float | None = None, figure: Figure | No
     figure = figure or plt.figure(layout="constrained")
     figure.set_size_inches(2 * AXES_SIZE[0], 3 * AXES_SIZE[1])
     axes: NDArray[Any] = figure.subplots(3, 2)
-    for kind, ax in zip(("exceedance", "return-times", "levels", "scores", "genealogy"), axes.flat, strict=False):
+    kinds = [kind for kind in ("exceedance", "return-times", "levels", "scores", "genealogy") if is_for(kind, result)]
+    for kind, ax in zip(kinds, axes.flat, strict=False):
         KINDS[kind](result, ax=ax)
-    estimates(result, reference, ax=axes.flat[-1])
+    estimates(result, reference, ax=axes.flat[len(kinds)])
+    for ax in axes.flat[len(kinds) + 1 :]:
+        ax.set_axis_off()
     return figure
+
+
+def is_for(kind: str, result: Result) -> bool:
+    """Whether a picture can be drawn of a result: of levels on the way only if these are of the user's score."""
+    return kind not in {"exceedance", "return-times"} or not (result.taught_by or result.settings.spin_up)
 
 
 def draw(kind: str, result: Result, ax: Axes | None = None, **options: Any) -> Axes:

@@ -182,7 +182,9 @@ class _Picture(NamedTuple):
 def _drawings(result: Result, learned: Learned | None) -> dict[str, Callable[..., object]]:
     """Give what draws each picture of a report."""
     found: dict[str, Callable[..., object]] = {
-        kind: partial(plot.KINDS[kind], result) for kind in _CAPTIONS if kind in plot.KINDS
+        kind: partial(plot.KINDS[kind], result)
+        for kind in _CAPTIONS
+        if kind in plot.KINDS and plot.is_for(kind, result)
     }
     return found if learned is None else found | {"score": partial(plot.score, learned)}
 

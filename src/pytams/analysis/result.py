@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.analysis import estimators, expectations, summary
-from pytams.analysis.curves import Curve, exceedance, return_times
+from pytams.analysis.curves import Curve, check_levels, exceedance, return_times
 from pytams.analysis.ensemble import weighted_ensemble
 from pytams.analysis.health import Health, judge_runs
 from pytams.analysis.logs import number
@@ -116,12 +116,13 @@ class Result:
         return estimators.log_saving(self.log_probability, self.relative_error, self.n_steps, self.settings.n_steps)
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
-        """P(max of the score > z) for each z up to the target, from the same runs."""
-        return exceedance(self.runs, z)
+        """P(max of the user's score > z) for each z up to the target, from the same runs; see `check_levels`."""
+        return exceedance(self.runs, check_levels(z, self.settings, was_learned=bool(self.taught_by)))
 
     def return_times(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
         """Mean time between events score > z, in the model's unit, with interval: see `estimators.return_time`."""
-        return return_times(self.runs, z, self.settings.end_time)
+        levels = check_levels(z, self.settings, was_learned=bool(self.taught_by))
+        return return_times(self.runs, levels, self.settings.end_time)
 
     def ensemble(
         self, *, run: int | None = None, reached: bool = False, states: bool = False, n_most: int | None = None

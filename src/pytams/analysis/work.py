@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytams.analysis.runs import RunResult
 
-_ENOUGH = 16
+ENOUGH = 16
 """So many runs tell their variance by their spread better than their genealogies do."""
 
 
@@ -64,7 +64,21 @@ def _relative_variance(runs: Sequence[RunResult], logs: np.ndarray[tuple[int], n
     By the spread of many runs; of few by their genealogies, each of which is right on average for its own run.
     """
     estimates = np.exp(logs)
-    if len(runs) >= _ENOUGH:
+    if len(runs) >= ENOUGH:
         return float(estimates.var(ddof=1))
     known = np.array([run.relative_variance if run.n_reached else 0.0 for run in runs])
     return float(np.mean(known * estimates**2))
+
+
+def cautious(runs: Sequence[RunResult]) -> float:
+    """Say how much work a score may take, judged by few runs: not less than is possible, or than their spread says.
+
+    Genealogies are too low in most runs where few families are left; the spread of few runs is too low as often as
+    too high. Infinite if nothing is known.
+    """
+    work = Work.of(runs)
+    if work.relative_variance is None:
+        return math.inf
+    estimates = np.exp(np.array([run.log_estimate for run in runs]) - (work.log_probability or 0.0))
+    spread = float(estimates.var(ddof=1)) if len(runs) > 1 else 0.0
+    return max(work.relative_variance, spread, work.ideal) * work.steps

@@ -6,14 +6,16 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 import pytams
-from pytams.analysis.work import Work
+from pytams.analysis.work import Work, cautious
 from pytams.cli.drive import Driven, Driving, InterruptError, config_of
 from pytams.cli.output import say_aside
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.streams import draw_seed
-from pytams.storage.lessons import Lessons, Plan
+from pytams.core.text import printable
+from pytams.storage.lessons import Lessons, Plan, read_score
+from pytams.storage.manifest import read_manifest
 from pytams.tams.gain import Gain
-from pytams.tams.improving import Rounds, improve
+from pytams.tams.improving import Rounds, check_seed, improve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,7 @@ class _Driven(Rounds):
 
     def run(self, number: int, tams: TAMS, n_runs: int) -> pytams.Result:
         """Make the runs of a round, or what is missing of them."""
-        say_aside("pilot, with your own score:" if number == 0 else f"round {number}, with a learned score:")
+        say_aside("pilot, with its own score:" if number == 0 else f"round {number}, with a learned score:")
         storage = None
         if self._lessons is not None:
             storage = self._driving.config.storage(self._lessons.round(number))
@@ -76,8 +78,10 @@ def _learned(
     try:
         with driving.stop.listening():  # also between the studies
             tams = driving.config.make_tams()
+            own = None if lessons is None else lessons.pilot_score
+            tams = tams if own is None else tams.with_score(own)
             improvement = improve(tams, pilot, pilot_runs=how.pilot_runs, rounds=how.rounds, where=where)
-            which = "your own" if improvement.score is None else "the learned"
+            which = "the pilot's" if improvement.score is None else "the learned"
             say_aside(f"study, with {which} score:")
             result = driving.run(improvement.tams, n_runs, seed, storage)
     except KeyboardInterrupt:
@@ -95,16 +99,23 @@ def improve_study(
     url: str | None,
 ) -> Driven:
     """Learn a score from the study in a run directory, check it, and run the same study with it in another."""
-    if (out / "study.json").exists() or Lessons(out).are_there:
+    lessons = Lessons(out)
+    if (out / "study.json").exists() or lessons.has_begun(1):
         raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
     overrides = [*how, *([] if url is None else [f"database.url={url}"])]
+    info = read_manifest(pilot / "study.json")
+    if info.model.reference is None:
+        text = "was made in Python: improve it there, by pytams.improve(tams, pytams.load(...))"
+        raise SettingsError("PILOT", f"{printable(info.model.name)} {text}")
     config = config_of(pilot, overrides, settings_file)
     with pytams.load(pilot, database_url=url) as saved:
         result = saved.result
         if result.n_unfinished:
             raise RunDirectoryError(f"{pilot} is not finished: go on with it first, by pytams resume {pilot}")
+        check_seed(seed, result)
         driving = Driving.begin(config, settings_file, out)
-        seed = draw_seed() if seed is None else seed
+        if seed is None:
+            seed = lessons.plan().seed if lessons.are_there else draw_seed()
         n_runs = config.arguments.n_runs if n_runs is None else n_runs
         learning = config.learning
         plan = Plan(
@@ -114,8 +125,7 @@ def improve_study(
             rounds=learning.rounds,
             pilot=Work.of(result.runs).to_dict(),
         )
-        lessons = Lessons(out)
-        lessons.begin(plan)
+        lessons.begin(plan, read_score(pilot) if info.model.taught_by else None)
         return _learned(driving, n_runs, seed, config.storage(out), lessons, result)
 
 
@@ -126,7 +136,9 @@ def go_on_learning(
     plan = lessons.plan()
     first = 0 if plan.pilot is None else 1
     if not lessons.has_begun(first):
-        raise RunDirectoryError(f"{lessons.path}: nothing has been computed yet: remove it, and begin again")
+        raise RunDirectoryError(
+            f"{lessons.path}: nothing has been computed yet: give the command again that has begun it"
+        )
     how = [f"score.pilot_runs={plan.pilot_runs}", f"score.rounds={plan.rounds}"]
     config = config_of(lessons.round(first), [*overrides, *how], settings_file, force=force, own_score=True)
     driving = Driving.begin(config, settings_file, lessons.path)
@@ -138,6 +150,7 @@ def gain_in(lessons: Lessons, study: pytams.Result | None, url: str | None) -> G
     """Say what has been learned in a run directory, as far as it has got; None if not even the pilot has ended."""
     plan = lessons.plan()
     works: list[Work] = [] if plan.pilot_work is None else [plan.pilot_work]
+    most = [work.value for work in works]
     scores: list[LearnedScore | None] = [None] * len(works)
     for number in range(len(works), plan.rounds + 1):
         if not lessons.has_begun(number):
@@ -146,10 +159,11 @@ def gain_in(lessons: Lessons, study: pytams.Result | None, url: str | None) -> G
             if not _is_finished(saved):
                 break
             works.append(Work.of(saved.result.runs))
+            most.append(cautious(saved.result.runs))
             scores.append(lessons.score(number))
     if not works:
         return None
-    gain = Gain(works=tuple(works), scores=tuple(scores))
+    gain = Gain(works=tuple(works), cautious=tuple(most), scores=tuple(scores))
     return gain if study is None else gain.measured_by(study)
 
 

@@ -129,7 +129,6 @@ def improve(
     runs: Annotated[int | None, typer.Option(help="Independent runs; as many as the pilot's, if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the study; drawn if not given.")] = None,
     rounds: Annotated[int, typer.Option(help="Scores that are learned at most.")] = 2,
-    check_runs: Annotated[int, typer.Option(help="Runs that check each.")] = 4,
     settings_file: SettingsFile = None,
     url: Url = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -137,7 +136,7 @@ def improve(
     """Learn a better score from a study, check it, and run the same study with it: same settings, same event."""
     from pytams.cli.learn import improve_study  # noqa: PLC0415 - takes SciPy
 
-    how = [f"score.rounds={rounds}", f"score.pilot_runs={check_runs}"]
+    how = [f"score.rounds={rounds}"]
     _print(improve_study(pilot, out, runs, seed, how, settings_file, url), as_json=as_json)
 
 

@@ -5,6 +5,7 @@
     dw.tams/
         score.npz               the score of the study
         learning/plan.json      what was asked for
+        learning/score.npz      the score of a pilot that is elsewhere, if it was learned
         learning/round0/        the pilot, with the user's own score: a run directory
         learning/round1/        its runs check the score that was learned from round 0, and teach the next one
 """
@@ -92,8 +93,8 @@ class Lessons:
         """Whether a score is, or was, learned here."""
         return (self._folder / "plan.json").exists()
 
-    def begin(self, plan: Plan) -> Plan:
-        """Write down what is to be learned, or read what was before.
+    def begin(self, plan: Plan, score: LearnedScore | None = None) -> Plan:
+        """Write down what is to be learned, and the score of the pilot if it was learned; or read what was before.
 
         Raises
         ------
@@ -108,10 +109,14 @@ class Lessons:
                     f"{self.path}, or choose another directory"
                 )
             return known
-        if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
+        if self.path.exists() and not (
+            self.path.is_dir() and {path.name for path in self.path.iterdir()} <= {LEARNING}
+        ):
             raise RunDirectoryError(f"{self.path} exists and is no run directory: choose another one")
         try:
-            self._folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for name, content in score_files(score).items():
+                write_atomically(self._folder / name, content)
             write_atomically(self._folder / "plan.json", json.dumps(plan.to_dict(), indent=2).encode())
         except OSError as error:
             what, remedy = cannot_be_written(self._folder, error)
@@ -148,6 +153,11 @@ class Lessons:
             return self.path
         begun = [number for number in range(self.plan().rounds + 1) if self.has_begun(number)]
         return self.round(begun[-1]) if begun else self.path
+
+    @property
+    def pilot_score(self) -> LearnedScore | None:
+        """The score of a pilot that is elsewhere, if it was learned."""
+        return read_score(self._folder) if (self._folder / SCORE).exists() else None
 
     def score(self, number: int) -> LearnedScore | None:
         """Read the score that a round checks; None if it has not begun, or is the pilot."""

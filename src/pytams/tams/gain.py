@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytams.analysis.result import Result
     from pytams.models.learned.score import LearnedScore
 
+_CLEARLY = 0.75
 _FEATURES = 5
 """Named, at most."""
 
@@ -22,6 +23,8 @@ class Gain:
 
     works: tuple[Work, ...]
     """Of each round; the first is the pilot's."""
+    cautious: tuple[float, ...]
+    """The most work that each may take: see `pytams.analysis.work.cautious`."""
     scores: tuple[LearnedScore | None, ...]
     """Likewise; None is the user's own."""
     ended: str = ""
@@ -31,9 +34,15 @@ class Gain:
 
     @property
     def best(self) -> int:
-        """The round that takes the least work; if none is known, as nothing has reached the target, the last one."""
-        values = [work.value for work in self.works]
-        return values.index(min(values)) if min(values) < math.inf else len(values) - 1
+        """The round whose score is used: 0, the pilot's, unless a check has clearly shown a gain.
+
+        That is if a learned score, judged with caution, takes less than `_CLEARLY` of the pilot's work, or if the
+        pilot knows none, since it has not reached the target.
+        """
+        learned = self.cautious[1:]
+        if not learned or not min(learned) < _CLEARLY * self.works[0].value:
+            return 0
+        return 1 + learned.index(min(learned))
 
     @property
     def score(self) -> LearnedScore | None:
@@ -94,10 +103,10 @@ class Gain:
 
     def _which(self) -> str:
         n_runs = sum(work.n_runs for work in self.works)
-        if len(self.works) == 1 and not self.ended:
-            return "your own: none that was learned has been checked yet"
+        if len(self.works) == 1:
+            return "the pilot's own" + ("" if self.ended or self.study else ": none has been checked yet")
         if self.score is None:
-            return f"your own: {n_runs} runs have shown no gain by a learned one"
+            return f"the pilot's own: {n_runs} runs have shown no clear gain by a learned one"
         return f"learned, in round {self.best}; {n_runs} runs have taught or checked: none of them is in the estimate"
 
     def _gained(self) -> str:
@@ -106,7 +115,7 @@ class Gain:
         said = {"predicted": self.works[self.best]} | ({} if self.study is None else {"measured": self.study})
         known = {how: self.ratio(work) for how, work in said.items()}
         texts = [f"{_times(ratio)}, {how}" for how, ratio in known.items() if not math.isnan(ratio)]
-        return "; ".join(texts) or "unknown: with your own score nothing has reached the target"
+        return "; ".join(texts) or "unknown: of the pilot too little is known"
 
 
 def _times(ratio: float) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytams.analysis.work import Work
-from pytams.core.errors import CannotLearnError
+from pytams.analysis.work import Work, cautious
+from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.streams import Streams, draw_seed
 from pytams.tams.gain import Gain
-from pytams.tams.learning import learn_score
+from pytams.tams.learning import learn_score, result_of
 from pytams.tams.plan import Learning
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from pytams.core.ports import Engine
     from pytams.core.segments import Problem
     from pytams.models.learned.score import LearnedScore
+    from pytams.storage.reader import SavedStudy
+    from pytams.tams.study import Study
     from pytams.tams.tams import TAMS
 
 _GOOD_ENOUGH = 1.25
 """A relative variance so near the ideal is not learned from again: there is nothing to gain."""
-
-_logger = logging.getLogger("pytams")
 
 
 class Round(NamedTuple):
@@ -33,8 +33,15 @@ class Round(NamedTuple):
     score: LearnedScore | None
     """None: the user's own."""
     work: Work
+    cautious: float
+    """The most work that it may be: see `pytams.analysis.work.cautious`."""
     result: Result | None
     """None of a pilot that is not at hand."""
+
+    @classmethod
+    def of(cls, score: LearnedScore | None, result: Result) -> Round:
+        """Sum up runs."""
+        return cls(score, Work.of(result.runs), cautious(result.runs), result)
 
 
 class Improvement(NamedTuple):
@@ -84,7 +91,7 @@ class Rounds:
 
 def improve(
     tams: TAMS,
-    pilot: Result | Work | None = None,
+    pilot: Result | Study | SavedStudy | Work | None = None,
     *,
     pilot_runs: int = 4,
     rounds: int = 2,
@@ -95,9 +102,9 @@ def improve(
     """Learn a score in rounds, and find out by runs of its own whether it is better than the user's.
 
     Round 0 is the pilot. In each further round a score is learned from the runs of the round before, and used for
-    `pilot_runs` runs: these check it and, if there is another round, teach the next one. None of all these runs may
-    be in the estimate: give the study that follows another seed, as ``improvement.tams.run(n_runs, seed)`` with the
-    seed given here, which is that of no round.
+    twice `pilot_runs` runs: these check it and, if there is another round, teach the next one. None of all these runs
+    may be in the estimate: give the study that follows another seed, as ``improvement.tams.run(n_runs, seed)`` with
+    the seed given here, which is that of no round.
 
     Parameters
     ----------
@@ -109,11 +116,16 @@ def improve(
     pilot_runs, rounds
         See `Learning`.
     seed
-        Of the study that is to come.
+        Of the study that is to come: another one than the pilot's.
     engine
         As for `TAMS.study`.
     where
         Makes the runs.
+
+    Raises
+    ------
+    SettingsError
+        If the pilot is of another problem, or has the seed of the study that is to come.
 
     Returns
     -------
@@ -124,7 +136,12 @@ def improve(
     where = where or Rounds(draw_seed() if seed is None else seed, engine)
     if pilot is None:
         pilot = where.run(0, tams, how.pilot_runs)
-    done = [Round(None, pilot, None) if isinstance(pilot, Work) else Round(None, Work.of(pilot.runs), pilot)]
+    if isinstance(pilot, Work):
+        done = [Round(None, pilot, pilot.value, None)]
+    else:
+        pilot, _ = result_of(pilot)
+        _check_pilot(pilot, tams, seed)
+        done = [Round.of(None, pilot)]
     ended = ""
     for number in range(1, how.rounds + 1):
         try:
@@ -132,13 +149,33 @@ def improve(
         except CannotLearnError as error:
             ended = str(error)
             break
-        result = where.run(number, tams.with_score(score), how.pilot_runs)
-        done.append(Round(score, Work.of(result.runs), result))
+        result = where.run(number, tams.with_score(score), how.check_runs)
+        done.append(Round.of(score, result))
         variance = done[-1].work.relative_variance
         if variance is not None and variance <= _GOOD_ENOUGH * done[-1].work.ideal:
             break
-    gain = Gain(works=tuple(one.work for one in done), scores=tuple(one.score for one in done), ended=ended)
+    gain = Gain(
+        works=tuple(one.work for one in done),
+        cautious=tuple(one.cautious for one in done),
+        scores=tuple(one.score for one in done),
+        ended=ended,
+    )
     return Improvement(tams if gain.score is None else tams.with_score(gain.score), gain)
+
+
+def _check_pilot(pilot: Result, tams: TAMS, seed: int | None) -> None:
+    """Refuse one that says nothing of this problem, or whose runs the study would have."""
+    then, now = (replace(settings, max_branchings=None) for settings in (pilot.settings, tams.settings))
+    if then != now or pilot.model != tams.model.name:
+        told = [f"{name} = {value!r}" for name, value in then.to_dict().items() if value != now.to_dict()[name]]
+        raise SettingsError("pilot", f"it is of another problem: {', '.join(told) or pilot.model}")
+    check_seed(seed, pilot)
+
+
+def check_seed(seed: int | None, pilot: Result) -> None:
+    """Make sure that the study that is to come has none of the runs that teach."""
+    if seed is not None and seed in {pilot.seed, *(taught for taught, _ in pilot.taught_by)}:
+        raise SettingsError("seed", f"runs of seed {seed} teach the score, and must not estimate: take another one")
 
 
 def _learned(before: Round, tams: TAMS) -> LearnedScore:

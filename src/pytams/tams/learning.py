@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.analysis.curves import exceedance
 from pytams.analysis.result import Result
 from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.segments import Problem
@@ -87,7 +88,7 @@ def learn_score(
     SettingsError
         If states are large, and nobody says what to look at.
     """
-    pilot, source = _result_of(pilot)
+    pilot, source = result_of(pilot)
     if model is None:
         model = source.problem.model if isinstance(source, Replay) else source.make_model()
     before = learned_score(model)
@@ -135,7 +136,7 @@ def learn_score(
     return score
 
 
-def _result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | SavedStudy]:
+def result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | SavedStudy]:
     """Get the result of a study, and the source of its trajectories."""
     found = pilot if isinstance(pilot, Result) else pilot.result() if isinstance(pilot, Study) else pilot.result
     if not isinstance(found.source, Replay | SavedStudy):
@@ -155,7 +156,7 @@ def _aim(pilot: Result, seen: Seen, before: LearnedScore | None) -> tuple[float,
     level = float(highest[min(_ENOUGH, len(highest)) - 1])
     starts = [float(scores[0]) for i, scores in hers.items() if seen.pieces[i].times[0] == 0.0]
     least = max(starts) if before is None else before.level
-    above = float(pilot.exceedance([math.nextafter(level, -math.inf)]).value[0])
+    above = float(exceedance(pilot.runs, [math.nextafter(level, -math.inf)]).value[0])
     if not (least < level < target and 0.0 < above < 1.0):
         raise CannotLearnError(
             f"no trajectory of the pilot has reached the target, and too few have got far: the highest score is "
@@ -169,10 +170,10 @@ def _transitions(pilot: Result, seen: Seen, level: float, lag: int) -> Transitio
     """Cut all segments into pieces of so many steps."""
     target = pilot.settings.target_score
     columns = zip(*(_cut(piece, level, target, lag) for piece in seen.pieces), strict=True)
-    starts, times, scores, ends, whole, hits, outcomes = map(np.concatenate, columns)
+    starts, times, scores, *rest = map(np.concatenate, columns)
     levels = np.linspace(scores.min(), target, _LEVELS)
-    log_p = np.log(np.maximum(pilot.exceedance(levels).value, 1e-300))
-    return Transitions(starts, times, -np.interp(scores, levels, log_p), ends, whole, hits, outcomes)
+    log_p = np.log(np.maximum(exceedance(pilot.runs, levels).value, 1e-300))
+    return Transitions(starts, times, -np.interp(scores, levels, log_p), *rest)
 
 
 def _cut(piece: Piece, level: float, target: float, lag: int) -> tuple[Array, ...]:
@@ -185,7 +186,8 @@ def _cut(piece: Piece, level: float, target: float, lag: int) -> tuple[Array, ..
     begin = np.arange(n - 1)
     end = np.minimum(begin + lag, n - 1)
     hits = is_hit & (end == n - 1)
-    whole = hits | (begin + lag <= n - 1)
+    stops = (not is_hit and piece.stopped) & (end == n - 1)
+    whole = hits | stops | (begin + lag <= n - 1)
     features = piece.features
     outcomes = np.full(n - 1, is_hit)
-    return features[begin], piece.times[begin], piece.scores[begin], features[end], whole, hits, outcomes
+    return features[begin], piece.times[begin], piece.scores[begin], features[end], whole, hits, stops, outcomes

@@ -40,6 +40,8 @@ class Piece(NamedTuple):
     hers: Array | None
     """The user's scores; None if they are not needed, as the target was reached."""
     ended_by_event: bool
+    stopped: bool
+    """Whether it ended before the end time without it."""
 
 
 class Seen(NamedTuple):
@@ -118,4 +120,5 @@ def _times(settings: Settings, first: int, course: Course) -> Array:
 def _piece(pilot: Result, course: Course, first: int, features: Array, hers: Array | None) -> Piece:
     scores = course.scores[first:]
     by_event = bool(scores[-1] >= pilot.settings.target_score)
-    return Piece(_times(pilot.settings, first, course), scores, features, hers, by_event)
+    stopped = not by_event and len(course.scores) <= pilot.settings.spin_up + pilot.settings.n_steps
+    return Piece(_times(pilot.settings, first, course), scores, features, hers, by_event, stopped)

@@ -155,9 +155,7 @@ class TAMS:
             If `out` holds another study, or is in use.
         """
         arguments = RunArguments.checked({"n_runs": n_runs, "seed": seed, "first_run": first_run})
-        taught = taught_by(self.model)
-        if any(seed_then == arguments.seed and run in arguments.runs for seed_then, run in taught):
-            raise SettingsError("seed", "these runs taught the score: take another seed, or another first_run")
+        self._refuse_teachers(arguments.seed, arguments.runs)
         following = Observers(observers)
         if out is None:
             seed = draw_seed() if arguments.seed is None else arguments.seed
@@ -175,6 +173,7 @@ class TAMS:
             problem, runs, journal = open_study(self.model, self.settings, self.variant, arguments, out, states)
         else:
             raise SettingsError("journal", "give either a journal or out")
+        self._refuse_teachers(problem.seed, runs)  # the seed may be that of a run directory
         is_reproducible = problem.store is None or problem.store.reproducible
         if not is_reproducible and not getattr(self.model, "stores_records", True):
             raise SettingsError(
@@ -183,6 +182,10 @@ class TAMS:
                 "one step at a time, then (steps_per_launch = 1)",
             )
         return Study(self.settings, self.variant, problem, runs, engine, journal, following, verify=verify)
+
+    def _refuse_teachers(self, seed: int | None, runs: range) -> None:
+        if any(seed_then == seed and run in runs for seed_then, run in taught_by(self.model)):
+            raise SettingsError("seed", "these runs taught the score: take another seed, or another first_run")
 
     def run(
         self,

@@ -76,7 +76,7 @@ def learned_by_chain(
     weights, biases = random_features(x.shape[1], rng)
     metric = outer = np.eye(x.shape[1])
     for _ in range(_ROUNDS):
-        log_u = np.log(np.maximum(_chain(x @ metric, y @ metric, chosen.hits, n_slices, delta), delta))
+        log_u = np.log(np.maximum(_chain(x @ metric, y @ metric, chosen, n_slices, delta), delta))
         coefficients = _distilled(x, log_u, weights, biases)
         outer = slopes(x, weights, biases, coefficients[1:])
         metric = _metric(outer)
@@ -85,13 +85,14 @@ def learned_by_chain(
     )
 
 
-def _chain(x: Array, y: Array, hits: NDArray[np.bool_], n_slices: int, delta: float) -> Array:
+def _chain(x: Array, y: Array, chosen: Transitions, n_slices: int, delta: float) -> Array:
     """Compute u at the starts, for 0 to J intervals to go: (slices + 1, starts)."""
+    hits = chosen.hits
     n = len(hits)
     tree = cKDTree(x)
     near = min(_NEAR_START, n)
     average = _averages(tree.query(x, near)[1], n)
-    ends = np.flatnonzero(~hits)
+    ends = np.flatnonzero(~(hits | chosen.stops))  # where it has stopped, u = 0
     of_ends = _averages(tree.query(y[ends], min(_NEAR_END, n))[1], n)
     u = np.full((n_slices + 1, n), delta)
     for j in range(1, n_slices + 1):

@@ -54,7 +54,9 @@ def features_of(model: Any, state: Any, t: Any, features: Callable[..., Any] | N
         found = _asked(model, told, state, t)
     except RAISED as error:
         raise ModelError(f"{model.name}.features raised {type(error).__name__}: {error}", "features") from error
-    if found.ndim != 2 or found.shape[0] != len(t):
+    if found.ndim == 2 and not np.isfinite(found).all():
+        raise ModelError(f"{model.name}.features gave a number that is not finite", "features")
+    if found.ndim != 2 or found.shape[0] != len(t) or not found.shape[1]:
         shape = "one row of numbers" if not model.vectorized else "an array of shape (members, k)"
         raise SettingsError("features", f"{model.name}.features must give {shape}, not an array of {found.shape}")
     return found

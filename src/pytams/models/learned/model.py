@@ -61,6 +61,11 @@ def _check(score: LearnedScore, hers: Any, settings: Settings) -> None:
         raise SettingsError("score", text)
     if score.end_time < settings.end_time * (1.0 - 1e-9):
         raise SettingsError("score", f"it was learned for times up to {score.end_time:g}, not {settings.end_time:g}")
+    looks_at_more = score.names[:1] == ("features[0]",)
+    if not isinstance(hers, Simulator) and looks_at_more != (told_features(hers, score.features) is not None):
+        text = "by a function" if looks_at_more else "at the state itself"
+        how = "LearnedScore.load(path, features) takes what learn_score was given"
+        raise SettingsError("features", f"the score looks {text}, and {hers.name} does not: {how}")
     learned_from, used_for = (score.model, score.step_size), (told_apart(hers), settings.step_size)
     if learned_from != used_for:
         _logger.warning(
@@ -91,7 +96,8 @@ def taught_by(model: Steppable) -> frozenset[tuple[int, int]]:
 def told_apart(model: Steppable) -> str:
     """Tell a model from others: its name, and a hash of what it was made with."""
     hers = her_model(model)
-    text = "\n".join(f"{name}: {value}" for name, value in sorted(hers.made_of.items()))
+    told = {name: value for name, value in hers.made_of.items() if name != "compiled"}  # it is the same model
+    text = "\n".join(f"{name}: {value}" for name, value in sorted(told.items()))
     return f"{hers.name} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -122,6 +128,8 @@ class Improved(Model):
     def __init__(self, hers: Functions, learned: LearnedScore) -> None:
         self.hers, self.learned = hers, learned
         self.autonomous = hers.autonomous
+        if hasattr(hers, "potential"):  # for pictures
+            self.potential = hers.potential
         self.vectorized, self.noise_shape, self.start_shape = hers.vectorized, hers.noise_shape, hers.start_shape
 
     @property
@@ -166,10 +174,9 @@ class Improved(Model):
     def _scores(self, state: Any, t: Any, her_score: Callable[..., Any]) -> NDArray[np.float64]:
         learned = self.learned
         scores = learned(features_of(self.hers, state, t, learned.features), t)
-        if learned.level == learned.target_score:  # from there on the event has happened: that is asked elsewhere
-            return scores
         hers = np.asarray(her_score(state, t), dtype=np.float64)
-        return np.where(hers >= learned.level, np.minimum(hers, learned.target_score), scores)
+        from_level = np.where(np.isnan(hers), hers, np.minimum(hers, learned.target_score))  # NaN is an error
+        return np.where(hers < learned.level, scores, from_level)
 
     def stopped(self, state: Any, t: Any) -> Any:
         """Whether the trajectory ends here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,21 +15,18 @@ from pytams.models.learned.committor import Committor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-_CERTAIN = -1e-9
-"""log u is not more: a learned score stays below the target."""
 _TRUSTED = 5.0
 """u(start) is within this factor of the pilot's estimate, or it was learned badly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedScore:
-    """level - log u / log u_min: an estimate of the committor u as a score below a user's target.
+    """An estimate of the committor u, as a score below a user's target: level - span log u / log u_min.
 
     Any function of state and time is a score without bias, however well it was learned, as long as the study that it
     is used in has other runs than the one that it was learned from.
@@ -89,8 +87,19 @@ class LearnedScore:
         t
             Time, a number or of shape (members,).
         """
-        log_u = np.minimum(np.maximum(self.log_u(features, t), self.committor.floor), _CERTAIN)
-        return self.level - log_u / self.committor.floor
+        log_u = np.minimum(np.maximum(self.log_u(features, t), self.committor.floor), 0.0)
+        scores: Array = np.minimum(self.level - self._span * (log_u / self.committor.floor), self._below)
+        return scores
+
+    @property
+    def _span(self) -> float:
+        """How far down scores go: not so little that neighbouring ones are the same number."""
+        return max(1.0, abs(self.level))
+
+    @property
+    def _below(self) -> float:
+        """The largest score below the level."""
+        return math.nextafter(self.level, -math.inf)
 
     def beside(self, hers: float, features: Array, t: float) -> float:
         """Score one state, by its features and the user's own score: hers from the level on."""
@@ -138,7 +147,7 @@ class LearnedScore:
         center, scale, weights, biases, coefficients = c.center, c.scale, c.weights, c.biases, c.coefficients
         interval, floor, last, n = c.interval, c.floor, len(c.coefficients) - 1, len(c.biases)
         end_time, level, target, is_odds = self.end_time, self.level, self.target_score, c.is_odds
-        d, of_all = len(self.names), len(c.weights)
+        d, of_all, span, below = len(self.names), len(c.weights), self._span, self._below
         her, look = njit(error_model="numpy")(her_score), njit(error_model="numpy")(look)
 
         @njit(error_model="numpy")  # type: ignore[untyped-decorator] # Numba's
@@ -160,8 +169,8 @@ class LearnedScore:
 
         def learned(x: Any, t: Any, p: Any) -> Any:
             hers = her(x, t, p)
-            if hers >= level:
-                return min(hers, target)
+            if not hers < level:  # NaN, too: that is an error
+                return hers if np.isnan(hers) else min(hers, target)
             left = max(end_time - t, 0.0)
             found = look(x, t, p)
             z = np.empty(of_all)
@@ -169,7 +178,7 @@ class LearnedScore:
                 z[k] = (found[k] - center[k]) / scale[k]
             if is_odds:
                 z[d] = (left - center[d]) / scale[d]
-            return level - min(max(log_u(z, left), floor), _CERTAIN) / floor
+            return min(level - span * (min(max(log_u(z, left), floor), 0.0) / floor), below)
 
         return learned
 
@@ -182,9 +191,9 @@ class LearnedScore:
         """Give the same for another T: what counts is the time to go."""
         return replace(self, end_time=end_time)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write it as arrays, an ``.npz`` file without pickled objects."""
-        with path.open("wb") as file:
+        with Path(path).open("wb") as file:
             self.write(file)
 
     def write(self, file: IO[bytes]) -> None:
@@ -192,7 +201,7 @@ class LearnedScore:
         np.savez(file, **files.as_arrays(self))
 
     @classmethod
-    def load(cls, path: Path, features: Callable[..., Any] | None = None) -> LearnedScore:
+    def load(cls, path: str | Path, features: Callable[..., Any] | None = None) -> LearnedScore:
         """Read one.
 
         Parameters
@@ -207,4 +216,4 @@ class LearnedScore:
         StoreError
             If there is none, or it is damaged.
         """
-        return cls(features=features, **files.read(path))
+        return cls(features=features, **files.read(Path(path)))

@@ -28,9 +28,11 @@ class Transitions(NamedTuple):
     ends: Array
     """Features after D; anything where the event has happened before, or the trajectory has ended."""
     whole: Truths
-    """Whether the interval is whole, or ends with the event."""
+    """Whether the interval is whole, or ends with the event or the trajectory."""
     hits: Truths
     """Whether the event has happened within it."""
+    stops: Truths
+    """Whether the trajectory has ended within it by the model's own condition, without the event."""
     outcomes: Truths
     """Whether the event has happened at last, before the end time."""
 

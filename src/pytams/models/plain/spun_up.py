@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LENGTH = 4.0
 """Of the spin-up, in units of the memory of the path."""
-_NORMALS, _STATE = "normals", "x"
+_NORMALS, _STATE = "normals", "array"
 """Names of the parts of a state: the normals, and the state itself if it is no dict."""
 
 
@@ -99,10 +99,12 @@ class SpunUp(Functions):
         return (1,) * len(self._start_shape)
 
     def _joined(self, normals: Any, state: Any) -> dict[str, Any]:
-        parts = state if isinstance(state, dict) else {_STATE: np.asarray(state)}
-        if _NORMALS in parts:
-            raise SettingsError("start_shape", f"a part of {self.name}'s state must have another name than 'normals'")
-        return {_NORMALS: normals, **parts}
+        if not isinstance(state, dict):
+            return {_NORMALS: normals, _STATE: np.asarray(state)}
+        if taken := {_NORMALS, _STATE} & state.keys():
+            text = f"a part of {self.name}'s state must have another name than {', '.join(map(repr, taken))}"
+            raise SettingsError("start_shape", text)
+        return {_NORMALS: normals, **state}
 
     def _steps(self, t: Any) -> Any:
         """Count steps since t = 0: negative before."""

@@ -30,6 +30,7 @@ def numbers_of(function: Callable[..., Any], equation: Equation, states: Array, 
         Of shape ``(members, numbers)``.
     """
     from numba import njit  # noqa: PLC0415 - an extra, and it takes a second
+    from numba.core.errors import TypingError  # noqa: PLC0415 - likewise
 
     call = njit(error_model="numpy")(function)
     first = np.asarray(call(states[0][()], t[0], equation.parameters), dtype=np.float64)
@@ -47,5 +48,8 @@ def numbers_of(function: Callable[..., Any], equation: Equation, states: Array, 
             for k in range(found.shape[1]):
                 found[i, k] = numbers[k]
 
-    (fill if first.ndim else fill_ones)(states, t, equation.parameters, found)
+    try:
+        (fill if first.ndim else fill_ones)(states, t, equation.parameters, found)
+    except TypingError:
+        raise ValueError("the numbers of a tuple must all be floats: 1.0, not 1") from None
     return found
