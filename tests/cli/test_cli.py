@@ -131,6 +131,7 @@ def test_stopped_while_it_is_verified(runner: str, number: signal.Signals, tmp_p
         text=True,
     )
     while not (tmp_path / "begun").exists():
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     process.send_signal(number)
     stderr = process.communicate(timeout=60)[1]

@@ -73,10 +73,12 @@ def learned_by_chain(
     y = np.where(chosen.hits[:, None], 0.0, y)
     x, y = (part + _APART * rng.standard_normal(part.shape) for part in (x, y))
     delta = probability / 10.0
-    weights, biases = random_features(x.shape[1], rng)
-    metric = outer = np.eye(x.shape[1])
+    directions, biases = random_features(x.shape[1], rng)
+    half = len(biases) // 2
+    weights, metric, outer = directions, np.eye(x.shape[1]), np.eye(x.shape[1])
     for _ in range(_ROUNDS):
         log_u = np.log(np.maximum(_chain(x @ metric, y @ metric, chosen, n_slices, delta), delta))
+        weights = np.hstack([metric @ directions[:, :half], directions[:, half:]])  # half of them where it counts
         coefficients = _distilled(x, log_u, weights, biases)
         outer = slopes(x, weights, biases, coefficients[1:])
         metric = _metric(outer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.core.errors import SettingsError
+from pytams.models.described import described
 from pytams.models.learned import files
 from pytams.models.learned.committor import Committor
+from pytams.models.sde.naming import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,10 +151,10 @@ class LearnedScore:
         interval, floor, last, n = c.interval, c.floor, len(c.coefficients) - 1, len(c.biases)
         end_time, level, target, is_odds = self.end_time, self.level, self.target_score, c.is_odds
         d, of_all, span, below = len(self.names), len(c.weights), self._span, self._below
-        her, look = njit(error_model="numpy")(her_score), njit(error_model="numpy")(look)
+        fingerprint = hashlib.sha256("\n".join(map(described, (self, her_score, look))).encode()).hexdigest()[:16]
+        her, look = (njit(error_model="numpy")(named(function, fingerprint)) for function in (her_score, look))
 
-        @njit(error_model="numpy")  # type: ignore[untyped-decorator] # Numba's
-        def log_u(z: Any, left: Any) -> Any:
+        def estimate(z: Any, left: Any) -> Any:
             to_go = min(left / interval, float(last))
             j = min(int(to_go), last - 1)
             share = to_go - j
@@ -166,6 +169,8 @@ class LearnedScore:
             before, after = coefficients[j, n], coefficients[j + 1, n]
             total = total + (before + share * (after - before))
             return (total - np.sqrt(total * total + 4.0)) / 2.0 if is_odds else total
+
+        log_u = njit(error_model="numpy")(named(estimate, fingerprint))
 
         def learned(x: Any, t: Any, p: Any) -> Any:
             hers = her(x, t, p)

@@ -73,6 +73,7 @@ class Program(Simulator):
             "perturb": declared.perturb is not False,
             "ended": declared.ended is not False,
             "reached": declared.reached is not False,
+            "features": False,
         }[method]
 
     def has_fixed_start(self, seed: int) -> bool:  # noqa: ARG002 - it is said, not tried

@@ -23,6 +23,7 @@ from numba.np.random._constants import fi_double, ki_double, wi_double, ziggurat
 
 from pytams.core.streams import BRANCH, CHUNK, MEMBER, POSITION, PURPOSE, SEED, Purpose
 from pytams.models.described import described
+from pytams.models.sde.naming import named
 from pytams.models.sde.schemes import SCHEMES, increment
 from pytams.models.uses import globals_of
 
@@ -241,22 +242,26 @@ def specialised(equation: Equation) -> Any:
     """
     scheme, names = SCHEMES[equation.scheme], type(equation.parameters)._fields
     formulas = [*equation.functions.values(), increment, scheme.predict, scheme.correct]
-    fingerprint = _fingerprint([*formulas, equation.noise_shape, names])
+    fingerprint = _fingerprint([*formulas, equation.noise_shape, names, _NAMES])
     if fingerprint not in _loops:
         _loops[fingerprint] = _specialise(equation, fingerprint)
     return _loops[fingerprint]
 
 
 _loops: dict[str, Any] = {}
+_NAMES = "functions have names of their own"
+"""Loops on disk from before that are not used: see `naming`."""
 
 
 def _specialise(equation: Equation, name: str) -> Any:
     scalar = equation.noise_shape == ()
-    wrap = _first_component if scalar else njit
-    inside: dict[str, Any] = {key: wrap(_as_ours(f)) for key, f in equation.functions.items() if f is not None}
-    inside.setdefault("stopped", _never)
+    functions = {key: _as_ours(f, name) for key, f in equation.functions.items() if f is not None}
     if scalar:
-        inside |= {key: _as_tuple(inside[key]) for key in ("drift", "diffusion")}
+        inside: dict[str, Any] = {key: _first_component(f, f"{key}_{name}") for key, f in functions.items()}
+        inside |= {key: _as_tuple(inside[key], f"{key}_{name}") for key in ("drift", "diffusion")}
+    else:
+        inside = {key: njit(f) for key, f in functions.items()}
+    inside.setdefault("stopped", _never)
     inside |= {"make_parameters": type(equation.parameters), "dimension": 1 if scalar else equation.noise_shape[0]}
     scheme = SCHEMES[equation.scheme]
     inside["increment"] = njit(error_model="numpy")(increment)
@@ -273,23 +278,20 @@ def _never(x: Any, t: float, p: Any) -> bool:  # noqa: ARG001 - the signature of
     return False
 
 
-def _as_ours(function: Any) -> FunctionType:
+def _as_ours(function: Any, fingerprint: str) -> FunctionType:
     """Copy a user's function into this module: what is on disk then loads, wherever it is defined next time."""
-    function = getattr(function, "py_func", function)
-    copy = FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
-    )
+    copy = named(function, fingerprint)
     copy.__module__ = __name__
     return copy
 
 
-def _first_component(function: FunctionType) -> Any:
+def _first_component(function: FunctionType, name: str) -> Any:
     inner = njit(function)
-    return njit(lambda x, t, p: inner(x[0], t, p))
+    return njit(named(lambda x, t, p: inner(x[0], t, p), f"first_{name}"))
 
 
-def _as_tuple(function: Any) -> Any:
-    return njit(lambda x, t, p: (function(x, t, p),))
+def _as_tuple(function: Any, name: str) -> Any:
+    return njit(named(lambda x, t, p: (function(x, t, p),), f"tuple_{name}"))
 
 
 def _with_globals(function: Any, names: dict[str, Any], fingerprint: str) -> FunctionType:

@@ -1,0 +1,22 @@
+"""Names of compiled functions, which must tell them apart in every process.
+
+LLVM tells functions apart by qualified name, argument types and a number that Numba counts up in each process. A loop
+that is loaded from disk brings the numbers of the process that made it: where a function here has the same name and
+number, one of them is silently called in the place of the other. So each gets a name that says what it does.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+
+def named(function: Any, fingerprint: str) -> FunctionType:
+    """Copy a function, under a name with the fingerprint of what it is a part of."""
+    function = getattr(function, "py_func", function)
+    copy = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__module__ = function.__module__
+    copy.__qualname__ = f"{function.__name__}_{fingerprint}"
+    return copy
