@@ -21,7 +21,7 @@ from exact import DOUBLE_WELL_2D, double_well_2d, ornstein_uhlenbeck
 from pytams import SDE
 from pytams.core.streams import Streams, chunk_length
 from pytams.engine import InProcess
-from pytams.models.sde.kernel import STREAM_SIZE, USED, normal, open_chunk
+from pytams.models.sde.kernel import STREAM_SIZE, USED, normal, open_chunk, specialised
 
 
 def drift(x: Any, t: Any, p: Any) -> Any:
@@ -158,6 +158,21 @@ def test_noise_of_many_components_has_short_chunks() -> None:
     assert chunk_length((d,)) == 16
     model = partial(SDE, pull, even, first, initial=(0.0,) * d)
     assert run(model(), n_runs=1) == run(model(compiled=False), n_runs=1)
+
+
+def test_functions_of_different_models_have_different_names() -> None:
+    """Numba tells them apart by name and a count of the process: a loop from disk brings the count of another."""
+
+    def names(model: SDE) -> set[str]:
+        loop = specialised(model.equation).py_func
+        step = loop.__globals__["make_step"].py_func
+        functions = [step.__globals__[name] for name in ("drift", "diffusion")] + [loop.__globals__["score"]]
+        return {function.py_func.__qualname__ for function in functions}
+
+    models = [double_well_2d(), ornstein_uhlenbeck(), ornstein_uhlenbeck(stopped=lambda x, t, p: x < -9.0)]
+    found = [names(model) for model in models]
+    assert [len(of_one) for of_one in found] == [3, 3, 3]
+    assert len(set.union(*found)) == 9
 
 
 def test_a_score_that_is_no_number_is_named() -> None:
