@@ -149,7 +149,8 @@ def go_on_learning(
 def gain_in(lessons: Lessons, study: pytams.Result | None, url: str | None) -> Gain | None:
     """Say what has been learned in a run directory, as far as it has got; None if not even the pilot has ended."""
     plan = lessons.plan()
-    works: list[Work] = [] if plan.pilot_work is None else [plan.pilot_work]
+    pilot = plan.pilot_work
+    works: list[Work] = [] if pilot is None else [pilot]
     most = [work.value for work in works]
     scores: list[LearnedScore | None] = [None] * len(works)
     for number in range(len(works), plan.rounds + 1):

@@ -15,10 +15,10 @@ class Learning(Checked):
     pilot_runs: Count = 4
     """Runs of the pilot; each learned score is checked by twice as many."""
 
+    rounds: Count = 2
+    """How many scores are learned at most, each from the runs with the one before."""
+
     @property
     def check_runs(self) -> int:
         """Runs that check a learned score, and teach the next one."""
         return 2 * self.pilot_runs
-
-    rounds: Count = 2
-    """How many scores are learned at most, each from the runs with the one before."""

@@ -75,7 +75,7 @@ def computed(pilot: Result, source: Source, hers: Any, features: Callable[..., A
         looked_at = features_of(hers, states, times, features)
         names = names or names_of(hers, states, looked_at.shape[1], features)
         of_hers = None if pilot.log_probability > -math.inf else her_scores(hers, states, times)
-        pieces.append(_piece(pilot, course, first, looked_at, of_hers))
+        pieces.append(_piece(pilot, course, times, looked_at, of_hers))
         if start.parent is None:
             begun.append(looked_at[0])
     return Seen(pieces, names, np.array(begun))
@@ -91,8 +91,8 @@ def stored(pilot: Result, source: Source, hers: Simulator, features: Callable[..
         if course.features is None:
             text = f"the pilot has none: define {hers.name}.features(t), the numbers that a score may look at"
             raise SettingsError("features", f"{text}, and run it again")
-        told = course.features[first:]
-        pieces.append(_piece(pilot, course, first, told[:, 1:], told[:, 0]))
+        told, times = course.features[first:], _times(pilot.settings, first, course)
+        pieces.append(_piece(pilot, course, times, told[:, 1:], told[:, 0]))
         if start.parent is None:
             begun.append(told[0, 1:])
     names = tuple(f"features[{i}]" for i in range(pieces[0].features.shape[1]))
@@ -117,8 +117,8 @@ def _times(settings: Settings, first: int, course: Course) -> Array:
     return times
 
 
-def _piece(pilot: Result, course: Course, first: int, features: Array, hers: Array | None) -> Piece:
-    scores = course.scores[first:]
+def _piece(pilot: Result, course: Course, times: Array, features: Array, hers: Array | None) -> Piece:
+    scores = course.scores[-len(times) :]
     by_event = bool(scores[-1] >= pilot.settings.target_score)
     stopped = not by_event and len(course.scores) <= pilot.settings.spin_up + pilot.settings.n_steps
-    return Piece(_times(pilot.settings, first, course), scores, features, hers, by_event, stopped)
+    return Piece(times, scores, features, hers, by_event, stopped)

@@ -269,8 +269,8 @@ def _specialise(equation: Equation, name: str) -> Any:
     if scheme.correct is not None:
         inside["correct"] = njit(error_model="numpy")(scheme.correct)
     stages = predicted if scheme.correct is None else corrected
-    inside["make_step"] = njit(error_model="numpy")(_with_globals(stages, inside, name))
-    return njit(cache=True, nogil=True, error_model="numpy")(_with_globals(advance, inside, name))
+    inside["make_step"] = njit(error_model="numpy")(named(stages, name, inside))
+    return njit(cache=True, nogil=True, error_model="numpy")(named(advance, name, inside))
 
 
 @njit
@@ -292,13 +292,6 @@ def _first_component(function: FunctionType, name: str) -> Any:
 
 def _as_tuple(function: Any, name: str) -> Any:
     return njit(named(lambda x, t, p: (function(x, t, p),), f"tuple_{name}"))
-
-
-def _with_globals(function: Any, names: dict[str, Any], fingerprint: str) -> FunctionType:
-    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
-    copy.__module__ = function.__module__
-    copy.__qualname__ = f"{function.__name__}_{fingerprint}"
-    return copy
 
 
 def _fingerprint(values: list[Any]) -> str:

@@ -7,16 +7,16 @@ number, one of them is silently called in the place of the other. So each gets a
 
 from __future__ import annotations
 
-from types import FunctionType
+from collections.abc import Mapping
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 
-def named(function: Any, fingerprint: str) -> FunctionType:
-    """Copy a function, under a name with the fingerprint of what it is a part of."""
+def named(function: Any, fingerprint: str, names: Mapping[str, Any] = MappingProxyType({})) -> FunctionType:
+    """Copy a function, under a name with the fingerprint of what it is a part of; with more globals, by name."""
     function = getattr(function, "py_func", function)
-    copy = FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
-    )
+    seen = {**function.__globals__, **names} if names else function.__globals__
+    copy = FunctionType(function.__code__, seen, function.__name__, function.__defaults__, function.__closure__)
     copy.__module__ = function.__module__
     copy.__qualname__ = f"{function.__name__}_{fingerprint}"
     return copy

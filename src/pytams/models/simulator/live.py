@@ -231,10 +231,11 @@ class CheckedSimulator:
         if not self._has_features or not (self._problem.traced or self._learned):
             return hers, None
         features = self._features(where)
-        if self._learned is None:
-            return hers, np.array([hers, *features])
-        score = self._learned.beside(hers, features, where[1] * self._dt)
-        return counted(score, target, is_reached=is_reached), np.array([hers, *features])
+        score = hers
+        if self._learned is not None:
+            learned = self._learned.beside(hers, features, where[1] * self._dt)
+            score = counted(learned, target, is_reached=is_reached)
+        return score, np.array([hers, *features])
 
     def _features(self, where: Where) -> NDArray[np.float64]:
         """Ask what a learned score may look at."""
