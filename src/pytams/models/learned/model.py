@@ -12,8 +12,8 @@ import numpy as np
 
 from pytams.core.errors import SettingsError
 from pytams.models.described import described
-from pytams.models.fingerprint import source_files
 from pytams.models.learned.features import features_of, stacked, told_features
+from pytams.models.learned.identity import WithLearnedScore
 from pytams.models.plain.functions import Functions
 from pytams.models.plain.model import Model
 from pytams.models.sde.model import SDE
@@ -22,7 +22,6 @@ from pytams.models.simulator.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -122,34 +121,16 @@ def _in_a_row(x: Any, t: Any, p: Any) -> Any:  # noqa: ARG001 - likewise
     return (x,)
 
 
-class Improved(Model):
+class Improved(WithLearnedScore, Model):
     """A model whose score was learned. Where the event has happened is asked of the model itself."""
 
     def __init__(self, hers: Functions, learned: LearnedScore) -> None:
-        self.hers, self.learned = hers, learned
+        self.hers: Functions = hers
+        self.learned = learned
         self.autonomous = hers.autonomous
         if hasattr(hers, "potential"):  # for pictures
             self.potential = hers.potential
         self.vectorized, self.noise_shape, self.start_shape = hers.vectorized, hers.noise_shape, hers.start_shape
-
-    @property
-    def name(self) -> str:
-        """What messages and results call it."""
-        return self.hers.name
-
-    @property
-    def made_of(self) -> dict[str, str]:
-        """What the model is made of, and the score."""
-        return self.hers.made_of | {"score": described(self.learned)}
-
-    @property
-    def made_of_files(self) -> list[Path]:
-        """The model's source files."""
-        return source_files(self.hers)
-
-    def validate(self) -> None:
-        """Make sure that the model can be used."""
-        self.hers.validate()
 
     @property
     def may_stop(self) -> bool:

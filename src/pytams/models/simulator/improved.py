@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import SettingsError
-from pytams.models.described import described
-from pytams.models.fingerprint import source_files
+from pytams.models.learned.identity import WithLearnedScore
 from pytams.models.simulator.stepper import Simulators
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytams.core.ports import Stepper
     from pytams.core.segments import Problem
     from pytams.models.learned.score import LearnedScore
     from pytams.models.simulator.simulator import Simulator
 
 
-class ImprovedSimulator:
+class ImprovedSimulator(WithLearnedScore):
     """Scores by what was learned; whether the event has happened is asked of the simulator itself.
 
     Raises
@@ -33,22 +30,9 @@ class ImprovedSimulator:
             raise SettingsError("features", text)
         if hers.defines("steps"):
             raise SettingsError("model", f"{hers.name} defines steps, which scores many at once by itself")
-        self.hers, self.learned, self.autonomous = hers, learned, hers.autonomous
-        self.name, self.caveat, self.stores_records = hers.name, hers.caveat, hers.stores_records
-
-    @property
-    def made_of(self) -> dict[str, str]:
-        """What the simulator is made of, and the score."""
-        return self.hers.made_of | {"score": described(self.learned)}
-
-    @property
-    def made_of_files(self) -> list[Path]:
-        """The simulator's source files."""
-        return source_files(self.hers)
-
-    def validate(self) -> None:
-        """Make sure that it can be used."""
-        self.hers.validate()
+        self.hers: Simulator = hers
+        self.learned, self.autonomous = learned, hers.autonomous
+        self.caveat, self.stores_records = hers.caveat, hers.stores_records
 
     def has_fixed_start(self, seed: int) -> bool:
         """Whether every trajectory starts from the same state."""
