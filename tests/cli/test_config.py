@@ -190,4 +190,5 @@ def test_a_path_like_a_setting_in_a_real_message(tmp_path: Path) -> None:
     tams.run(2, seed=1, out=tmp_path / "n_runs_x")
     with pytest.raises(pytams.SettingsError) as error:
         tams.run(2, seed=2, out=tmp_path / "n_runs_x")
-    assert str(in_toml_names(error.value)) == f"[tams] seed: {tmp_path}/n_runs_x was made with seed 1, not 2"
+    said = f"{tmp_path}/n_runs_x/study.json says that it was made with seed 1, not 2"
+    assert str(in_toml_names(error.value)) == f"[tams] seed: {said}"

@@ -276,6 +276,7 @@ def test_a_newer_ledger_and_a_newer_format_are_refused(directory: Path) -> None:
         ('"step_size": 0.01', '"step_size": 0.02', "step_size"),
         ('"sparse_freq": 0', '"sparse_freq": 5', "sparse_freq"),
         ('"max_branchings": null', '"max_branchings": 3', "max_branchings"),
+        ('"spin_up": 0', '"spin_up": 2', "spin_up"),
     ],
 )
 def test_settings_edited_by_hand_are_named(directory: Path, old: str, new: str, name: str) -> None:
@@ -285,6 +286,9 @@ def test_settings_edited_by_hand_are_named(directory: Path, old: str, new: str, 
     study.write_text(text.replace(old, new))
     with pytest.raises(pytams.RunDirectoryError, match=f"study.json: {name} is .*, but run 0 was made with"):
         pytams.load(directory)
+    if name != "max_branchings":  # which may be raised, and so is put right
+        with pytest.raises(pytams.PytamsError, match="/study.json"):
+            tams().run(3, seed=7, out=directory)
 
 
 def test_edited_rows_are_noticed(directory: Path) -> None:

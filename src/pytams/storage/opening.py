@@ -132,15 +132,15 @@ def _info(
 
 def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage) -> RunDirectory:
     directory = RunDirectory(storage.path, storage.database_url)
-    info = directory.info
+    info, said = directory.info, storage.path / "study.json"
     if arguments.seed is not None and arguments.seed != info.seed:
-        raise SettingsError("seed", f"{storage.path} was made with seed {info.seed}, not {arguments.seed}")
+        raise SettingsError("seed", f"{said} says that it was made with seed {info.seed}, not {arguments.seed}")
     asked = settings.to_dict()
     for name, made_with in info.settings.to_dict().items():
         if name != "max_branchings" and asked[name] != made_with:
-            raise SettingsError(name, f"{storage.path} was made with {made_with!r}, not {asked[name]!r}")
+            raise SettingsError(name, f"{said} says that it was made with {made_with!r}, not {asked[name]!r}")
     if model.name != info.model.name:
-        raise RunDirectoryError(f"{storage.path} is of the model {printable(info.model.name)}, not {model.name}")
+        raise RunDirectoryError(f"{said} is of the model {printable(info.model.name)}, not {model.name}")
     if not storage.force:
         check_model(storage.path, info.model, model, storage.model_reference)
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
