@@ -89,13 +89,30 @@ def test_what_a_pilot_may_not_be() -> None:
         improve(pytams.TAMS(Promising(), **{**SMALL, "end_time": 1.0}), pilot, seed=2)
 
 
-def test_few_runs_are_judged_with_caution() -> None:
-    """Their work is not less than is possible, nor than their spread says."""
-    result = pytams.TAMS(DoubleWell2D(), **SMALL).run(4, seed=1)
-    known = Work.of(result.runs)
-    assert known.relative_variance is not None
-    spread = float(np.var(np.array(result.estimates) / result.probability, ddof=1))
-    assert cautious(result.runs) == pytest.approx(max(known.relative_variance, spread, known.ideal) * known.steps)
+@pytest.mark.parametrize(("factor", "counts"), [(1.0, False), (1.9, False), (2.1, True)])
+def test_few_runs_are_judged_with_caution(factor: float, counts: bool) -> None:
+    """Their work is not less than is possible, nor than their spread says if that is far above their genealogies."""
+    result = pytams.TAMS(DoubleWell2D(), **SMALL).run(2, seed=1)
+    variance = Work.of(result.runs).relative_variance
+    assert variance is not None
+    for _ in range(40):  # as far apart as makes the spread so many times what the genealogies say
+        half = math.sqrt(factor * variance / 2)
+        logs = math.log1p(half), math.log1p(-half)
+        runs = [replace(run, log_estimate=log) for run, log in zip(result.runs, logs, strict=True)]
+        variance = Work.of(runs).relative_variance
+        assert variance is not None
+    work = Work.of(runs)
+    spread = factor * variance
+    assert cautious(runs) == pytest.approx(max(spread if counts else variance, work.ideal) * work.steps, rel=1e-6)
+    assert cautious(runs) >= work.ideal * work.steps
+
+
+def test_a_score_that_is_nearly_ideal_stays() -> None:
+    tams = pytams.TAMS(Promising(), **SMALL)
+    pilot = Work(n_runs=4, n_trajectories=100, log_probability=-9.0, relative_variance=0.13, steps=1000.0)
+    found = improve(tams, pilot, seed=1)
+    assert (found.tams, found.score, len(found.gain.works)) == (tams, None, 1)
+    assert "the score is nearly ideal" in str(found)
 
 
 def test_where_too_little_was_seen_the_users_score_stays() -> None:

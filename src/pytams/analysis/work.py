@@ -19,6 +19,10 @@ ENOUGH = 16
 """So many runs tell their variance by their spread better than their genealogies do."""
 
 
+FAR_ABOVE = 2.0
+"""The spread of eight normal estimates is so many times their variance once in twenty."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work(Checked):
     """Work of a study: (relative error)^2 times model steps, which does not depend on how many runs it has."""
@@ -52,6 +56,10 @@ class Work(Checked):
         """Relative variance of a run with the best score there is: -log(p) / N; NaN if p is not known."""
         return math.nan if self.log_probability is None else -self.log_probability / self.n_trajectories
 
+    def is_within(self, factor: float) -> bool:
+        """Whether the relative variance is known, and within a factor of the ideal."""
+        return self.relative_variance is not None and self.relative_variance <= factor * self.ideal
+
     @property
     def value(self) -> float:
         """The work; infinite if it is not known."""
@@ -73,12 +81,13 @@ def _relative_variance(runs: Sequence[RunResult], logs: np.ndarray[tuple[int], n
 def cautious(runs: Sequence[RunResult]) -> float:
     """Say how much work a score may take, judged by few runs: not less than is possible, or than their spread says.
 
-    Genealogies are too low in most runs where few families are left; the spread of few runs is too low as often as
-    too high. Infinite if nothing is known.
+    Genealogies are too low in most runs where few families are left; the spread of few runs is a poor measure, that of
+    eight is off by a half. So it counts where it is far above them. Infinite if nothing is known.
     """
     work = Work.of(runs)
     if work.relative_variance is None:
         return math.inf
     estimates = np.exp(np.array([run.log_estimate for run in runs]) - (work.log_probability or 0.0))
     spread = float(estimates.var(ddof=1)) if len(runs) > 1 else 0.0
-    return max(work.relative_variance, spread, work.ideal) * work.steps
+    told = spread if spread > FAR_ABOVE * work.relative_variance else work.relative_variance
+    return max(told, work.ideal) * work.steps

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pytams.tams.tams import TAMS
 
 _GOOD_ENOUGH = 1.25
-"""A relative variance so near the ideal is not learned from again: there is nothing to gain."""
+"""A learned score with a relative variance so near the ideal is not learned from again."""
+_NEARLY_IDEAL = 1.5
+"""With such a one the user's own score is not learned from: there is nothing that a check could show."""
 
 
 class Round(NamedTuple):
@@ -142,8 +144,10 @@ def improve(
         pilot, _ = result_of(pilot)
         _check_pilot(pilot, tams, seed)
         done = [Round.of(None, pilot)]
-    ended = ""
-    for number in range(1, how.rounds + 1):
+    numbers, ended = range(1, how.rounds + 1), ""
+    if done[0].work.is_within(_NEARLY_IDEAL):
+        numbers, ended = range(0), "the score is nearly ideal: there is next to nothing to gain"
+    for number in numbers:
         try:
             score = where.score(number) or _learned(done[-1], tams)
         except CannotLearnError as error:
@@ -151,8 +155,7 @@ def improve(
             break
         result = where.run(number, tams.with_score(score), how.check_runs)
         done.append(Round.of(score, result))
-        variance = done[-1].work.relative_variance
-        if variance is not None and variance <= _GOOD_ENOUGH * done[-1].work.ideal:
+        if done[-1].work.is_within(_GOOD_ENOUGH):
             break
     gain = Gain(
         works=tuple(one.work for one in done),
