@@ -81,8 +81,8 @@ def _relative_variance(runs: Sequence[RunResult], logs: np.ndarray[tuple[int], n
 def cautious(runs: Sequence[RunResult]) -> float:
     """Say how much work a score may take, judged by few runs: not less than is possible, or than their spread says.
 
-    Genealogies are too low in most runs where few families are left; the spread of few runs is a poor measure, that of
-    eight is off by a half. So it counts where it is far above them. Infinite if nothing is known.
+    Genealogies are too low in most runs where few families are left; the spread of few runs is a poor measure: that
+    of eight is off by a half. So it counts where it is far above them. Infinite if nothing is known.
     """
     work = Work.of(runs)
     if work.relative_variance is None:
