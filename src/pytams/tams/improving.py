@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytams.tams.tams import TAMS
 
 _GOOD_ENOUGH = 1.25
-"""A learned score with a relative variance so near the ideal is not learned from again."""
+"""A learned score with a relative variance so near the ideal, judged with caution, is not learned from again."""
 _NEARLY_IDEAL = 1.5
 """With such a one the user's own score is not learned from: there is nothing that a check could show."""
 
@@ -155,7 +155,7 @@ def improve(
             break
         result = where.run(number, tams.with_score(score), how.check_runs)
         done.append(Round.of(score, result))
-        if done[-1].work.is_within(_GOOD_ENOUGH):
+        if done[-1].cautious <= _GOOD_ENOUGH * done[-1].work.ideal * done[-1].work.steps:
             break
     gain = Gain(
         works=tuple(one.work for one in done),
