@@ -45,9 +45,9 @@ def test_it_learns_checks_and_says_what_it_gained() -> None:
     assert result.to_dict()["taught_by"] == [[Rounds(5).seed(0), run] for run in range(4)]
     text = str(found.gain.measured_by(result))
     assert "pilot         4" in text
-    assert "round 1 *     8" in text
+    assert "round 1 *     4" in text  # it is nearly ideal by then
     assert "times less work, predicted" in text
-    assert "12 runs have taught or checked: none of them is in the estimate" in text
+    assert "8 runs have taught or checked: none of them is in the estimate" in text
     assert "it looks at x[0]" in text
     again = improve(tams, seed=5, rounds=1)  # to the bit
     assert again.tams.run(1, seed=5).runs == result.runs[:1]
@@ -64,7 +64,7 @@ class _Useless(Rounds):
         if number == 0:
             return result
         runs = tuple(_slower(run) for run in result.runs)
-        return pytams.Result(**{**vars(result), "runs": runs, "source": result.source})
+        return replace(result, runs=runs)
 
 
 def _slower(run: Any) -> Any:

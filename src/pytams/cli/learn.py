@@ -37,6 +37,7 @@ class _Driven(Rounds):
     def __init__(self, seed: int, driving: Driving, lessons: Lessons | None) -> None:
         super().__init__(seed)
         self._driving, self._lessons = driving, lessons
+        self._said: set[int] = set()
 
     def score(self, number: int) -> LearnedScore | None:
         """Read the score that a round was begun with."""
@@ -44,10 +45,13 @@ class _Driven(Rounds):
 
     def run(self, number: int, tams: TAMS, n_runs: int) -> pytams.Result:
         """Make the runs of a round, or what is missing of them."""
-        say_aside("pilot, with its own score:" if number == 0 else f"round {number}, with a learned score:")
+        if number not in self._said:
+            say_aside("pilot, with its own score:" if number == 0 else f"round {number}, with a learned score:")
+            self._said.add(number)
         storage = None
         if self._lessons is not None:
             storage = self._driving.config.storage(self._lessons.round(number))
+            n_runs = max(n_runs, self._lessons.n_runs(number))  # more had been asked for when it was left
         result = self._driving.run(tams, n_runs, self.seed(number), storage, is_lesson=True)
         while result.n_unfinished:  # others drive them: if one of them gives up, its runs are free
             sleep(_WAIT_SECONDS)

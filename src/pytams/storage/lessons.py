@@ -22,7 +22,7 @@ from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, Count, RunCount, Seed
 from pytams.models.learned.score import LearnedScore
 from pytams.storage.files import cannot_be_written, why_not, write_atomically
-from pytams.storage.manifest import LEARNING, SCORE
+from pytams.storage.manifest import LEARNING, SCORE, read_manifest
 from pytams.storage.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -145,6 +145,10 @@ class Lessons:
     def has_begun(self, number: int) -> bool:
         """Whether there are any."""
         return (self.round(number) / "study.json").exists()
+
+    def n_runs(self, number: int) -> int:
+        """Say how many runs a round has by now."""
+        return read_manifest(self.round(number) / "study.json").n_runs if self.has_begun(number) else 0
 
     @property
     def where_it_goes_on(self) -> Path:

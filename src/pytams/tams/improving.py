@@ -45,6 +45,11 @@ class Round(NamedTuple):
         """Sum up runs."""
         return cls(score, Work.of(result.runs), cautious(result.runs), result)
 
+    @property
+    def is_good_enough(self) -> bool:
+        """Whether its score is nearly ideal, judged with caution."""
+        return self.cautious <= _GOOD_ENOUGH * self.work.ideal * self.work.steps
+
 
 class Improvement(NamedTuple):
     """What came of learning."""
@@ -77,6 +82,7 @@ class Rounds:
     def __init__(self, seed: int, engine: Callable[[Problem], Engine] | None = None) -> None:
         self._streams = Streams(seed)
         self._how = {} if engine is None else {"engine": engine}
+        self._made: dict[int, Result] = {}
 
     def seed(self, number: int) -> int:
         """Give the seed of a round."""
@@ -87,8 +93,17 @@ class Rounds:
         return None
 
     def run(self, number: int, tams: TAMS, n_runs: int) -> Result:
-        """Make the runs of a round."""
-        return tams.run(n_runs, seed=self.seed(number), **self._how)  # type: ignore[arg-type] # an engine
+        """Make the runs of a round, or more of them."""
+        before = self._made.get(number)
+        n_made = 0 if before is None else len(before.runs)
+        if before is not None and n_made >= n_runs:
+            return before
+        result = tams.run(n_runs - n_made, seed=self.seed(number), first_run=n_made, **self._how)  # type: ignore[arg-type] # an engine
+        if before is not None:
+            wall_time = before.wall_time + result.wall_time
+            result = replace(result, runs=(*before.runs, *result.runs), wall_time=wall_time)
+        self._made[number] = result
+        return result
 
 
 def improve(
@@ -104,7 +119,8 @@ def improve(
     """Learn a score in rounds, and find out by runs of its own whether it is better than the user's.
 
     Round 0 is the pilot. In each further round a score is learned from the runs of the round before, and used for
-    twice `pilot_runs` runs: these check it and, if there is another round, teach the next one. None of all these runs
+    `pilot_runs` runs, and as many again if it is not nearly ideal by then: these check it and, if there is another
+    round, teach the next one. None of all these runs
     may be in the estimate: give the study that follows another seed, as ``improvement.tams.run(n_runs, seed)`` with
     the seed given here, which is that of no round.
 
@@ -153,9 +169,12 @@ def improve(
         except CannotLearnError as error:
             ended = str(error)
             break
-        result = where.run(number, tams.with_score(score), how.check_runs)
-        done.append(Round.of(score, result))
-        if done[-1].cautious <= _GOOD_ENOUGH * done[-1].work.ideal * done[-1].work.steps:
+        better = tams.with_score(score)
+        found = Round.of(score, where.run(number, better, how.pilot_runs))
+        if not found.is_good_enough:
+            found = Round.of(score, where.run(number, better, how.check_runs))
+        done.append(found)
+        if found.is_good_enough:
             break
     gain = Gain(
         works=tuple(one.work for one in done),

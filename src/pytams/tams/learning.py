@@ -27,18 +27,22 @@ from pytams.tams.seen import computed, stored
 from pytams.tams.study import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from pytams.core.ports import Steppable
+    from pytams.core.settings import Settings
     from pytams.tams.seen import Piece, Seen
 
     Array = NDArray[np.float64]
 
 _LOG_PER_SLICE = 0.85
-"""log u moves about so much within an interval."""
-_LEVELS = 200
+"""log u moves about so much within an interval of the time that there is."""
+_MOST_MOVED = 2.0
+"""And not by more than about so much, on average over levels: in a stiff well that takes far less time."""
+_LEVELS, _BINS = 200, 15
+_ENOUGH_SCORES = 500_000
 _ENOUGH = 20
 """Segments that have got to a level, for it to be learned towards."""
 
@@ -103,9 +107,9 @@ def learn_score(
         seen = computed(pilot, source, hers, features)
     level, log_p = _aim(pilot, seen, before)
     settings = pilot.settings
-    n_slices = max(4, round(-log_p / _LOG_PER_SLICE))
-    lag = max(1, round(settings.n_steps / n_slices))
-    transitions = _transitions(pilot, seen, level, lag)
+    level_of = _leveller(pilot, seen)
+    lag = _lag(seen, level_of, max(1, round(settings.n_steps / max(4, round(-log_p / _LOG_PER_SLICE)))))
+    transitions = _transitions(pilot, seen, level, lag, level_of)
     rng, probability = Streams(seed).learning(), max(math.exp(log_p), _SMALLEST)
     if hers.autonomous:
         n_slices = math.ceil(settings.n_steps / lag)
@@ -166,20 +170,50 @@ def _aim(pilot: Result, seen: Seen, before: LearnedScore | None) -> tuple[float,
     return level, math.log(above)
 
 
-def _transitions(pilot: Result, seen: Seen, level: float, lag: int) -> Transitions:
+def _lag(seen: Seen, level_of: Callable[[Array], Array], longest: int) -> int:
+    """Choose the steps in an interval: so many, or fewer if levels move much in as many."""
+    few = seen.pieces[:: 1 + sum(len(piece.scores) for piece in seen.pieces) // _ENOUGH_SCORES]
+    levels = [level_of(piece.scores) for piece in few]
+    lag = longest
+    while lag > 1 and _moved(levels, lag) > _MOST_MOVED:
+        lag = int(lag / 1.25)
+    return lag
+
+
+def _moved(levels: Sequence[Array], lag: int) -> float:
+    """Average how far levels move within so many steps: over where they begin, evenly."""
+    begin, end = (
+        np.concatenate(parts) for parts in zip(*((part[:-lag], part[lag:]) for part in levels), strict=True)
+    )
+    if not len(begin):
+        return 0.0
+    bins = np.minimum((begin / max(begin.max(), 1e-300) * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(bins, minlength=_BINS)
+    means = np.bincount(bins, np.abs(end - begin), minlength=_BINS) / np.maximum(counts, 1)
+    return float(means[counts > 0].mean())
+
+
+def _leveller(pilot: Result, seen: Seen) -> Callable[[Array], Array]:
+    """Make what gives -log P(the score gets higher) for scores, as the pilot estimates it."""
+    lowest = min(float(piece.scores.min()) for piece in seen.pieces)
+    scores = np.linspace(lowest, pilot.settings.target_score, _LEVELS)
+    log_p = np.log(np.maximum(exceedance(pilot.runs, scores).value, _SMALLEST))
+    return lambda found: -np.interp(found, scores, log_p)
+
+
+def _transitions(
+    pilot: Result, seen: Seen, level: float, lag: int, level_of: Callable[[Array], Array]
+) -> Transitions:
     """Cut all segments into pieces of so many steps."""
-    target = pilot.settings.target_score
-    columns = zip(*(_cut(piece, level, target, lag) for piece in seen.pieces), strict=True)
+    columns = zip(*(_cut(piece, level, pilot.settings, lag) for piece in seen.pieces), strict=True)
     starts, times, scores, *rest = map(np.concatenate, columns)
-    levels = np.linspace(scores.min(), target, _LEVELS)
-    log_p = np.log(np.maximum(exceedance(pilot.runs, levels).value, 1e-300))
-    return Transitions(starts, times, -np.interp(scores, levels, log_p), *rest)
+    return Transitions(starts, times, level_of(scores), *rest)
 
 
-def _cut(piece: Piece, level: float, target: float, lag: int) -> tuple[Array, ...]:
+def _cut(piece: Piece, level: float, settings: Settings, lag: int) -> tuple[Array, ...]:
     """Cut a segment, as far as the level."""
     is_hit, n = piece.ended_by_event, len(piece.scores)
-    if level < target:
+    if level < settings.target_score:
         assert piece.hers is not None
         above = np.flatnonzero(piece.hers >= level)
         is_hit, n = len(above) > 0, int(above[0]) + 1 if len(above) else n
@@ -187,7 +221,10 @@ def _cut(piece: Piece, level: float, target: float, lag: int) -> tuple[Array, ..
     end = np.minimum(begin + lag, n - 1)
     hits = is_hit & (end == n - 1)
     stops = (not is_hit and piece.stopped) & (end == n - 1)
-    whole = hits | stops | (begin + lag <= n - 1)
+    in_time = (
+        piece.times[begin] + (lag - 0.5) * settings.step_size < settings.end_time
+    )  # else only hits would be whole
+    whole = in_time & (hits | stops | (begin + lag <= n - 1))
     features = piece.features
     outcomes = np.full(n - 1, is_hit)
     return features[begin], piece.times[begin], piece.scores[begin], features[end], whole, hits, stops, outcomes

@@ -13,12 +13,12 @@ class Learning(Checked):
 
     learn: bool = False
     pilot_runs: Count = 4
-    """Runs of the pilot; each learned score is checked by twice as many."""
+    """Runs of the pilot; each learned score is checked by as many, twice unless it is nearly ideal."""
 
     rounds: Count = 2
     """How many scores are learned at most, each from the runs with the one before."""
 
     @property
     def check_runs(self) -> int:
-        """Runs that check a learned score, and teach the next one."""
+        """Runs that check a learned score, and teach the next one, at most."""
         return 2 * self.pilot_runs

@@ -33,6 +33,7 @@ _NEAR_START, _NEAR_END = 25, 4
 """Neighbours that are averaged over: of a start, and of an end."""
 _RIDGE = 1e-4
 _ROUNDS = 3
+_MOST_SLICES = 50
 _FLOOR = 1e-2
 """Eigenvalues of the metric are not smaller than this share of the largest."""
 _APART = 1e-6
@@ -51,7 +52,7 @@ def learned_by_chain(
     interval
         D.
     n_slices
-        J: times to go up to J D are learned.
+        J: times to go up to J D are learned, and a few dozen of them kept.
     probability
         The pilot's estimate p: a tenth of it is where u is cut off, since nothing below matters.
     rng
@@ -73,17 +74,20 @@ def learned_by_chain(
     y = np.where(chosen.hits[:, None], 0.0, y)
     x, y = (part + _APART * rng.standard_normal(part.shape) for part in (x, y))
     delta = probability / 10.0
+    kept = math.ceil(n_slices / _MOST_SLICES)
     directions, biases = random_features(x.shape[1], rng)
     half = len(biases) // 2
     weights, metric, outer = directions, np.eye(x.shape[1]), np.eye(x.shape[1])
     for _ in range(_ROUNDS):
-        log_u = np.log(np.maximum(_chain(x @ metric, y @ metric, chosen, n_slices, delta), delta))
+        u = _chain(x @ metric, y @ metric, chosen, kept * math.ceil(n_slices / kept), delta)[::kept]
+        log_u = np.log(np.maximum(u, delta))
         weights = np.hstack([metric @ directions[:, :half], directions[:, half:]])  # half of them where it counts
         coefficients = _distilled(x, log_u, weights, biases)
         outer = slopes(x, weights, biases, coefficients[1:])
         metric = _metric(outer)
+    importance = importance_of(outer)
     return Committor(
-        center, scale, weights, biases, coefficients, interval, math.log(delta), importance_of(outer), is_odds=False
+        center, scale, weights, biases, coefficients, kept * interval, math.log(delta), importance, is_odds=False
     )
 
 
