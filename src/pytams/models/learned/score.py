@@ -25,14 +25,11 @@ if TYPE_CHECKING:
 
 _TRUSTED = 5.0
 """u(start) is within this factor of the pilot's estimate, or it was learned badly."""
-_HASTE = 1.0
-"""Of two states with the same u, one that is reached later is scored higher: log u is lowered by this times the share
-of time to go. A branch then has fewer steps left; the variance hardly rises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedScore:
-    """An estimate of the committor u, as a score below a user's target: level - span log u / log u_min, or nearly.
+    """An estimate of the committor u, as a score below a user's target: level - span log u / log u_min.
 
     Any function of state and time is a score without bias, however well it was learned, as long as the study that it
     is used in has other runs than the one that it was learned from.
@@ -94,9 +91,7 @@ class LearnedScore:
             Time, a number or of shape (members,).
         """
         log_u = np.minimum(np.maximum(self.log_u(features, t), self.committor.floor), 0.0)
-        hastened = log_u - _HASTE * (np.maximum(self.end_time - np.asarray(t), 0.0) / self.end_time)
-        share = hastened / (self.committor.floor - _HASTE)
-        scores: Array = np.minimum(self.level - self._span * share, self._below)
+        scores: Array = np.minimum(self.level - self._span * (log_u / self.committor.floor), self._below)
         return scores
 
     @property
@@ -156,7 +151,6 @@ class LearnedScore:
         interval, floor, last, n = c.interval, c.floor, len(c.coefficients) - 1, len(c.biases)
         end_time, level, target, is_odds = self.end_time, self.level, self.target_score, c.is_odds
         d, of_all, span, below = len(self.names), len(c.weights), self._span, self._below
-        haste, lowest = _HASTE, c.floor - _HASTE
         fingerprint = hashlib.sha256("\n".join(map(described, (self, her_score, look))).encode()).hexdigest()[:16]
         her, look = (njit(error_model="numpy")(named(function, fingerprint)) for function in (her_score, look))
 
@@ -189,8 +183,7 @@ class LearnedScore:
                 z[k] = (found[k] - center[k]) / scale[k]
             if is_odds:
                 z[d] = (left - center[d]) / scale[d]
-            hastened = min(max(log_u(z, left), floor), 0.0) - haste * (left / end_time)
-            return min(level - span * (hastened / lowest), below)
+            return min(level - span * (min(max(log_u(z, left), floor), 0.0) / floor), below)
 
         return learned
 
