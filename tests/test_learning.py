@@ -15,8 +15,6 @@ import pytams
 from exact import DoubleWell2D, DoubleWell2DSingle, double_well_1d, double_well_2d
 from pytams.analysis.work import Work
 from pytams.engine import Processes
-from pytams.tams.learning import _cut
-from pytams.tams.seen import Piece
 
 EXACT = 1.213e-4
 """P(the 2-D double well reaches 0.95 within T = 3): see exact.md."""
@@ -438,13 +436,3 @@ def test_a_stiff_well_is_learned_in_short_intervals() -> None:
     score = pytams.learn_score(pilot)
     assert score.is_trusted
     assert len(score.committor.coefficients) <= 52  # a few dozen slices are kept
-
-
-def test_what_does_not_fit_into_the_time_is_no_transition() -> None:
-    """Else those alone would be that end early, with the event."""
-    settings = tams(Stiff(), end_time=1.0).settings
-    n = 31
-    times = settings.times(np.arange(70.0, 70.0 + n))
-    piece = Piece(times, np.linspace(0.0, 1.0, n), times[:, None], None, ended_by_event=True, stopped=False)
-    whole = _cut(piece, settings.target_score, settings, lag=10)[4]
-    assert np.flatnonzero(whole).tolist() == list(range(21))

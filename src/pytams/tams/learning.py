@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.core.ports import Steppable
-    from pytams.core.settings import Settings
     from pytams.tams.seen import Piece, Seen
 
     Array = NDArray[np.float64]
@@ -205,15 +204,15 @@ def _transitions(
     pilot: Result, seen: Seen, level: float, lag: int, level_of: Callable[[Array], Array]
 ) -> Transitions:
     """Cut all segments into pieces of so many steps."""
-    columns = zip(*(_cut(piece, level, pilot.settings, lag) for piece in seen.pieces), strict=True)
+    columns = zip(*(_cut(piece, level, pilot.settings.target_score, lag) for piece in seen.pieces), strict=True)
     starts, times, scores, *rest = map(np.concatenate, columns)
     return Transitions(starts, times, level_of(scores), *rest)
 
 
-def _cut(piece: Piece, level: float, settings: Settings, lag: int) -> tuple[Array, ...]:
+def _cut(piece: Piece, level: float, target: float, lag: int) -> tuple[Array, ...]:
     """Cut a segment, as far as the level."""
     is_hit, n = piece.ended_by_event, len(piece.scores)
-    if level < settings.target_score:
+    if level < target:
         assert piece.hers is not None
         above = np.flatnonzero(piece.hers >= level)
         is_hit, n = len(above) > 0, int(above[0]) + 1 if len(above) else n
@@ -221,10 +220,7 @@ def _cut(piece: Piece, level: float, settings: Settings, lag: int) -> tuple[Arra
     end = np.minimum(begin + lag, n - 1)
     hits = is_hit & (end == n - 1)
     stops = (not is_hit and piece.stopped) & (end == n - 1)
-    in_time = (
-        piece.times[begin] + (lag - 0.5) * settings.step_size < settings.end_time
-    )  # else only hits would be whole
-    whole = in_time & (hits | stops | (begin + lag <= n - 1))
+    whole = hits | stops | (begin + lag <= n - 1)
     features = piece.features
     outcomes = np.full(n - 1, is_hit)
     return features[begin], piece.times[begin], piece.scores[begin], features[end], whole, hits, stops, outcomes
