@@ -45,14 +45,20 @@ def test_it_learns_checks_and_says_what_it_gained() -> None:
     assert result.to_dict()["taught_by"] == [[Rounds(5).seed(0), run] for run in range(4)]
     text = str(found.gain.measured_by(result))
     assert "pilot         4" in text
-    assert "round 1 *     4" in text  # it is nearly ideal by then
+    assert "round 1 *     8" in text
     assert "times less work, predicted" in text
-    assert "8 runs have taught or checked: none of them is in the estimate" in text
+    assert "12 runs have taught or checked: none of them is in the estimate" in text
     assert "it looks at x[0]" in text
     again = improve(tams, seed=5, rounds=1)  # to the bit
     assert again.tams.run(1, seed=5).runs == result.runs[:1]
     from_pilot = improve(tams, tams.run(4, seed=Rounds(5).seed(0)), seed=5, rounds=1)
     assert from_pilot.tams.run(1, seed=5).runs == result.runs[:1]
+
+
+def test_a_check_ends_when_the_score_is_nearly_ideal() -> None:
+    found = improve(pytams.TAMS(Promising(), **SMALL), seed=6, rounds=1)
+    assert [work.n_runs for work in found.gain.works] == [4, 4]
+    assert found.gain.best == 1
 
 
 class _Useless(Rounds):
