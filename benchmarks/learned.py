@@ -25,8 +25,6 @@ from speed import diffusion, drift, score
 score_of_event = njit(score)
 STUDY = 300
 """Runs of a study that the learning is counted for."""
-ERROR = 0.1
-"""Of a study with the simulator."""
 BETA = 6.67
 
 
@@ -102,6 +100,8 @@ class Case(NamedTuple):
     exact: float | None = None
     n_trajectories: int = 100
     n_discard: int = 5
+    error: float | None = None
+    """Of the study that the learning is counted for; None: it has `STUDY` runs."""
 
 
 def well(her_score: Any = score, n_more: int = 0) -> pytams.SDE:
@@ -168,7 +168,7 @@ CASES = {
     "10 more": Case(lambda: well(n_more=10), 3.0, 0.01, 0.95, 1.213e-4),
     "bichannel": Case(bichannel, 20.0, 0.01, 0.95),
     "Allen-Cahn": Case(field, 10.0, 0.02, 0.5),
-    "simulator": Case(lambda: Told(0.0), 3.0, 0.01, 0.95, 1.213e-4, n_trajectories=20, n_discard=2),
+    "simulator": Case(lambda: Told(0.0), 3.0, 0.01, 0.95, 1.213e-4, 20, 2, error=0.1),
 }
 
 
@@ -201,7 +201,7 @@ def measure(name: str, n_pilots: int, n_runs: int, n_own: int) -> str:
         ours.append(Work.of(result.runs))
         n_worse += ours[-1].value > 1.1 * hers.value and improvement.score is not None
         learning = sum(work.steps * work.n_runs for work in improvement.gain.works)
-        study = (ours[-1].relative_variance or math.nan) / ERROR**2 if name == "simulator" else STUDY
+        study = (ours[-1].relative_variance or math.nan) / case.error**2 if case.error else STUDY
         shares.append(1.0 + learning / (study * ours[-1].steps))
         estimates += result.estimates
     variance = float(np.mean([work.relative_variance or math.nan for work in ours]))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 ENOUGH = 16
 """So many runs tell their variance by their spread better than their genealogies do."""
-
-
 FAR_ABOVE = 2.0
 """The spread of eight normal estimates is so many times their variance once in twenty."""
 
@@ -56,9 +54,10 @@ class Work(Checked):
         """Relative variance of a run with the best score there is: -log(p) / N; NaN if p is not known."""
         return math.nan if self.log_probability is None else -self.log_probability / self.n_trajectories
 
-    def is_within(self, factor: float) -> bool:
-        """Whether the relative variance is known, and within a factor of the ideal."""
-        return self.relative_variance is not None and self.relative_variance <= factor * self.ideal
+    @property
+    def least(self) -> float:
+        """The work with that score, for the same steps."""
+        return self.ideal * self.steps
 
     @property
     def value(self) -> float:
@@ -90,4 +89,4 @@ def cautious(runs: Sequence[RunResult]) -> float:
     estimates = np.exp(np.array([run.log_estimate for run in runs]) - (work.log_probability or 0.0))
     spread = float(estimates.var(ddof=1)) if len(runs) > 1 else 0.0
     told = spread if spread > FAR_ABOVE * work.relative_variance else work.relative_variance
-    return max(told, work.ideal) * work.steps
+    return max(told * work.steps, work.least)

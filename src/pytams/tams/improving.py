@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.analysis.work import Work, cautious
@@ -48,7 +49,7 @@ class Round(NamedTuple):
     @property
     def is_good_enough(self) -> bool:
         """Whether its score is nearly ideal, judged with caution."""
-        return self.cautious <= _GOOD_ENOUGH * self.work.ideal * self.work.steps
+        return self.cautious <= _GOOD_ENOUGH * self.work.least
 
 
 class Improvement(NamedTuple):
@@ -94,16 +95,15 @@ class Rounds:
 
     def run(self, number: int, tams: TAMS, n_runs: int) -> Result:
         """Make the runs of a round, or more of them."""
-        before = self._made.get(number)
-        n_made = 0 if before is None else len(before.runs)
-        if before is not None and n_made >= n_runs:
-            return before
-        result = tams.run(n_runs - n_made, seed=self.seed(number), first_run=n_made, **self._how)  # type: ignore[arg-type] # an engine
-        if before is not None:
-            wall_time = before.wall_time + result.wall_time
-            result = replace(result, runs=(*before.runs, *result.runs), wall_time=wall_time)
-        self._made[number] = result
-        return result
+        run = partial(tams.run, seed=self.seed(number), **self._how)  # type: ignore[arg-type] # an engine
+        made = self._made.get(number)
+        if made is None:
+            made = run(n_runs=n_runs)
+        elif len(made.runs) < n_runs:
+            more = run(n_runs=n_runs - len(made.runs), first_run=len(made.runs))
+            made = replace(more, runs=(*made.runs, *more.runs), wall_time=made.wall_time + more.wall_time)
+        self._made[number] = made
+        return made
 
 
 def improve(
@@ -120,9 +120,8 @@ def improve(
 
     Round 0 is the pilot. In each further round a score is learned from the runs of the round before, and used for
     `pilot_runs` runs, and as many again if it is not nearly ideal by then: these check it and, if there is another
-    round, teach the next one. None of all these runs
-    may be in the estimate: give the study that follows another seed, as ``improvement.tams.run(n_runs, seed)`` with
-    the seed given here, which is that of no round.
+    round, teach the next one. None of all these runs may be in the estimate: give the study that follows another
+    seed, as ``improvement.tams.run(n_runs, seed)`` with the seed given here, which is that of no round.
 
     Parameters
     ----------
@@ -161,7 +160,7 @@ def improve(
         _check_pilot(pilot, tams, seed)
         done = [Round.of(None, pilot)]
     numbers, ended = range(1, how.rounds + 1), ""
-    if done[0].work.is_within(_NEARLY_IDEAL):
+    if done[0].work.value <= _NEARLY_IDEAL * done[0].work.least:
         numbers, ended = range(0), "the score is nearly ideal: there is next to nothing to gain"
     for number in numbers:
         try:
@@ -171,7 +170,7 @@ def improve(
             break
         better = tams.with_score(score)
         found = Round.of(score, where.run(number, better, how.pilot_runs))
-        if not found.is_good_enough:
+        if not found.is_good_enough and found.work.n_runs < how.check_runs:
             found = Round.of(score, where.run(number, better, how.check_runs))
         done.append(found)
         if found.is_good_enough:

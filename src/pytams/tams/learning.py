@@ -107,7 +107,9 @@ def learn_score(
     level, log_p = _aim(pilot, seen, before)
     settings = pilot.settings
     level_of = _leveller(pilot, seen)
-    lag = _lag(seen, level_of, max(1, round(settings.n_steps / max(4, round(-log_p / _LOG_PER_SLICE)))))
+    n_slices = max(4, round(-log_p / _LOG_PER_SLICE))
+    longest = max(1, round(settings.n_steps / n_slices))
+    lag = _lag(seen, level_of, longest) if hers.autonomous else longest  # outcomes know no interval
     transitions = _transitions(pilot, seen, level, lag, level_of)
     rng, probability = Streams(seed).learning(), max(math.exp(log_p), _SMALLEST)
     if hers.autonomous:

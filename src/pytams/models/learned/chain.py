@@ -34,6 +34,7 @@ _NEAR_START, _NEAR_END = 25, 4
 _RIDGE = 1e-4
 _ROUNDS = 3
 _MOST_SLICES = 50
+"""That are kept, about."""
 _FLOOR = 1e-2
 """Eigenvalues of the metric are not smaller than this share of the largest."""
 _APART = 1e-6
@@ -74,12 +75,12 @@ def learned_by_chain(
     y = np.where(chosen.hits[:, None], 0.0, y)
     x, y = (part + _APART * rng.standard_normal(part.shape) for part in (x, y))
     delta = probability / 10.0
-    kept = math.ceil(n_slices / _MOST_SLICES)
+    stride = math.ceil(n_slices / _MOST_SLICES)
     directions, biases = random_features(x.shape[1], rng)
     half = len(biases) // 2
     weights, metric, outer = directions, np.eye(x.shape[1]), np.eye(x.shape[1])
     for _ in range(_ROUNDS):
-        u = _chain(x @ metric, y @ metric, chosen, kept * math.ceil(n_slices / kept), delta)[::kept]
+        u = _chain(x @ metric, y @ metric, chosen, stride * math.ceil(n_slices / stride), delta)[::stride]
         log_u = np.log(np.maximum(u, delta))
         weights = np.hstack([metric @ directions[:, :half], directions[:, half:]])  # half of them where it counts
         coefficients = _distilled(x, log_u, weights, biases)
@@ -87,7 +88,7 @@ def learned_by_chain(
         metric = _metric(outer)
     importance = importance_of(outer)
     return Committor(
-        center, scale, weights, biases, coefficients, kept * interval, math.log(delta), importance, is_odds=False
+        center, scale, weights, biases, coefficients, stride * interval, math.log(delta), importance, is_odds=False
     )
 
 
