@@ -15,6 +15,7 @@ import pytams
 from exact import DoubleWell2D, DoubleWell2DSingle, double_well_1d, double_well_2d
 from pytams.analysis.work import Work
 from pytams.engine import Processes
+from pytams.tams.learning import Lesson, leveller
 
 EXACT = 1.213e-4
 """P(the 2-D double well reaches 0.95 within T = 3): see exact.md."""
@@ -204,6 +205,18 @@ class Large(DoubleWell2D):
 
     def score(self, state: Any, t: Any) -> Any:
         return super().score(state[:, :2], t)
+
+
+def test_levels_end_at_the_estimate() -> None:
+    """Also where no score is above the target: else all that is below would be one level beside the last step."""
+    _, score = learned()
+    better = tams(promising(double_well_2d())).with_score(score)
+    lesson = Lesson.of(better.run(1, seed=7))
+    seen = lesson.seen(None)
+    assert max(piece.scores.max() for piece in seen.pieces) == 0.95
+    level_of = leveller(lesson.result, seen)
+    assert level_of(np.array([0.95]))[0] == pytest.approx(-lesson.result.log_probability, abs=0.5)
+    assert level_of(np.array([-10.0]))[0] == pytest.approx(0.0, abs=0.1)
 
 
 @pytest.mark.slow

@@ -156,6 +156,28 @@ def test_improve_an_improved_study_and_resume(folder: Path, call: Any, monkeypat
     assert runs_in(folder / "part.tams") == runs_in(folder / "whole.tams")
 
 
+def test_the_pilot_teaches_the_second_score_too(folder: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So what is resumed before that was learned looks for it where it was."""
+    for name in ("_NEARLY_IDEAL", "_GOOD_ENOUGH"):
+        monkeypatch.setattr(f"pytams.tams.improving.{name}", 0.0)
+    pilot, part = folder / "pilot.tams", folder / "part.tams"
+    assert call("run", "in.toml", "--out", "pilot.tams", "--set", "score.learn=false")[0] == 0
+    code, out, err = call("improve", "pilot.tams", "--out", "whole.tams", "--rounds", "2", "--seed", "9")
+    assert code == 0, err
+    assert len(pytams.load("whole.tams/learning/round2").result.taught_by) == 12
+    part.mkdir()
+    shutil.copytree(folder / "whole.tams" / "learning", part / "learning")
+    shutil.rmtree(part / "learning" / "round2")
+    pilot.rename(folder / "elsewhere")
+    code, _, err = call("resume", "part.tams")
+    assert code == 2
+    assert "pilot: its runs teach the next score, too: they must be where they were, and as they were" in err
+    (folder / "elsewhere").rename(pilot)
+    code, _, err = call("resume", "part.tams")
+    assert code == 0, err
+    assert runs_in(part) == runs_in(folder / "whole.tams")
+
+
 @pytest.mark.parametrize("damage", ["score.npz", "learning/round1/score.npz"])
 def test_a_score_that_was_changed_is_refused(damage: str, folder: Path, call: Any) -> None:
     assert call("run", "in.toml", "--out", "one.tams")[0] == 0

@@ -51,6 +51,20 @@ def committors(steps: int) -> tuple[Any, list[Any]]:
     return grid, u
 
 
+def test_all_of_a_channel_that_is_seldom_taken_is_learned_from() -> None:
+    """Though as high as many others, at the same time, it is elsewhere."""
+    rng = np.random.default_rng(1)
+    elsewhere = np.arange(50_000) % 500 == 0
+    x = np.column_stack([rng.uniform(0.0, 1.0, 50_000), rng.normal(0.0, 0.1, 50_000) + 3.0 * elsewhere])
+    no = np.zeros(len(x), dtype=bool)
+    transitions = Transitions(x, x[:, 0], x[:, 0], x, ~no, no, no, no)
+    chosen = transitions.chosen(5000, rng)
+    assert 4000 < len(chosen.hits) <= 5000
+    assert np.sum(chosen.starts[:, 1] > 2.0) == 100
+    counts, _ = np.histogram(chosen.levels, 10, (0.0, 1.0))
+    assert counts.min() > 0.5 * counts.max()
+
+
 def test_a_chain_is_learned() -> None:
     """Beside its transfer operator on a grid."""
     rng = np.random.default_rng(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -128,6 +130,7 @@ def improve_study(
             pilot_runs=learning.pilot_runs,
             rounds=learning.rounds,
             pilot=Work.of(result.runs).to_dict(),
+            pilot_path=os.path.relpath(pilot, out),
         )
         lessons.begin(plan, read_score(pilot) if info.model.taught_by else None)
         return _learned(driving, n_runs, seed, config.storage(out), lessons, result)
@@ -147,7 +150,13 @@ def go_on_learning(
     config = config_of(lessons.round(first), [*overrides, *how], settings_file, force=force, own_score=True)
     driving = Driving.begin(config, settings_file, lessons.path)
     n_runs = plan.n_runs if n_runs is None else n_runs
-    return _learned(driving, n_runs, plan.seed, config.storage(lessons.path, force=force), lessons, plan.pilot_work)
+    storage = config.storage(lessons.path, force=force)
+    go_on = partial(_learned, driving, n_runs, plan.seed, storage, lessons)
+    if lessons.pilot_path is None:
+        return go_on(plan.pilot_work)
+    with pytams.load(lessons.pilot_path, database_url=storage.database_url) as saved:
+        pilot = saved.result
+        return go_on(pilot if Work.of(pilot.runs) == plan.pilot_work else plan.pilot_work)
 
 
 def gain_in(lessons: Lessons, study: pytams.Result | None, url: str | None) -> Gain | None:

@@ -69,6 +69,8 @@ class Plan(Checked):
     rounds: Count
     pilot: dict[str, Any] | None = None
     """What is known of a pilot that is elsewhere, its `Work`; None: it is round 0."""
+    pilot_path: str | None = None
+    """Where that pilot is, seen from the directory of the study."""
 
     @property
     def pilot_work(self) -> Work | None:
@@ -157,6 +159,13 @@ class Lessons:
             return self.path
         begun = [number for number in range(self.plan().rounds + 1) if self.has_begun(number)]
         return self.round(begun[-1]) if begun else self.path
+
+    @property
+    def pilot_path(self) -> Path | None:
+        """Where a pilot is that is elsewhere; None if it is gone."""
+        told = self.plan().pilot_path
+        path = None if told is None else self.path / told
+        return path if path is not None and (path / "study.json").exists() else None
 
     @property
     def pilot_score(self) -> LearnedScore | None:

@@ -10,11 +10,11 @@ from pytams.analysis.work import Work, cautious
 from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.streams import Streams, draw_seed
 from pytams.tams.gain import Gain
-from pytams.tams.learning import learn_score, result_of
+from pytams.tams.learning import Lesson, learned_from, result_of
 from pytams.tams.plan import Learning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytams.analysis.result import Result
     from pytams.core.ports import Engine
@@ -118,9 +118,9 @@ def improve(
 ) -> Improvement:
     """Learn a score in rounds, and find out by runs of its own whether it is better than the user's.
 
-    Round 0 is the pilot. In each further round a score is learned from the runs of the round before, and used for
+    Round 0 is the pilot. In each further round a score is learned from the runs of all rounds before, and used for
     `pilot_runs` runs, and as many again if it is not nearly ideal by then: these check it and, if there is another
-    round, teach the next one. None of all these runs may be in the estimate: give the study that follows another
+    round, teach the next one, too. None of all these runs may be in the estimate: give the study that follows another
     seed, as ``improvement.tams.run(n_runs, seed)`` with the seed given here, which is that of no round.
 
     Parameters
@@ -164,7 +164,7 @@ def improve(
         numbers, ended = range(0), "the score is nearly ideal: there is next to nothing to gain"
     for number in numbers:
         try:
-            score = where.score(number) or _learned(done[-1], tams)
+            score = where.score(number) or _learned(done, tams)
         except CannotLearnError as error:
             ended = str(error)
             break
@@ -199,8 +199,13 @@ def check_seed(seed: int | None, pilot: Result) -> None:
         raise SettingsError("seed", f"runs of seed {seed} teach the score, and must not estimate: take another one")
 
 
-def _learned(before: Round, tams: TAMS) -> LearnedScore:
-    if before.result is None:
-        raise CannotLearnError("the runs of the pilot are not at hand: improve it again, from its run directory")
-    model = tams.model if before.score is None else tams.with_score(before.score).model
-    return learn_score(before.result, model=model)
+def _learned(done: Sequence[Round], tams: TAMS) -> LearnedScore:
+    """Learn from the runs of all rounds so far."""
+    lessons = []
+    for before in done:
+        if before.result is None:
+            text = "its runs teach the next score, too: they must be where they were, and as they were"
+            raise SettingsError("pilot", text)
+        model = tams.model if before.score is None else tams.with_score(before.score).model
+        lessons.append(Lesson.of(before.result, model))
+    return learned_from(lessons)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from pytams.analysis.curves import exceedance
 from pytams.analysis.result import Result
@@ -91,50 +92,90 @@ def learn_score(
     SettingsError
         If states are large, and nobody says what to look at.
     """
-    pilot, source = result_of(pilot)
-    if model is None:
-        model = source.problem.model if isinstance(source, Replay) else source.make_model()
-    before = learned_score(model)
-    features = before.features if features is None and before is not None else features
-    hers = her_model(model)
-    if isinstance(hers, Simulator):
-        seen = stored(pilot, source, hers, features)
-    else:
+    return learned_from([Lesson.of(pilot, model)], features, seed=seed)
+
+
+class Lesson(NamedTuple):
+    """Runs that a score is learned from."""
+
+    result: Result
+    source: Replay | SavedStudy
+    model: Steppable
+    """What they were made with."""
+
+    @classmethod
+    def of(cls, pilot: Result | Study | SavedStudy, model: Steppable | None = None) -> Lesson:
+        """Take the runs of a study, made with this model; None: with the one that it still has, or names."""
+        result, source = result_of(pilot)
+        if model is None:
+            model = source.problem.model if isinstance(source, Replay) else source.make_model()
+        return cls(result, source, model)
+
+    def seen(self, features: Callable[..., Any] | None) -> Seen:
+        """Get all that it has gone through."""
+        hers = her_model(self.model)
+        if isinstance(hers, Simulator):
+            return stored(self.result, self.source, hers, features)
+        source = self.source
         if not isinstance(source, Replay):
             store = StateKeeper(States(), in_memory=True)
-            source = Replay(Problem.of(model, pilot.settings, pilot.seed, store=store))
-        seen = computed(pilot, source, hers, features)
-    level, log_p = _aim(pilot, seen, before)
-    settings = pilot.settings
-    level_of = _leveller(pilot, seen)
+            source = Replay(Problem.of(self.model, self.result.settings, self.result.seed, store=store))
+        return computed(self.result, source, hers, features)
+
+
+def learned_from(
+    lessons: Sequence[Lesson], features: Callable[..., Any] | None = None, *, seed: int = 0
+) -> LearnedScore:
+    """Learn a score from several studies of one problem, with different scores.
+
+    What a learned score has led past is known from those before: each shows other ways to the event.
+
+    Parameters
+    ----------
+    lessons
+        In order: the first one says how fast levels move, the last one with which score to go on where none has
+        reached the target.
+    features, seed
+        See `learn_score`.
+    """
+    last = lessons[-1]
+    before, settings = learned_score(last.model), last.result.settings
+    features = before.features if features is None and before is not None else features
+    hers = her_model(last.model)
+    seen = [lesson.seen(features) for lesson in lessons]
+    level_of = [leveller(lesson.result, what) for lesson, what in zip(lessons, seen, strict=True)]
+    level, log_p = _aim(lessons, seen[-1], before)
     n_slices = max(4, round(-log_p / _LOG_PER_SLICE))
     longest = max(1, round(settings.n_steps / n_slices))
-    lag = _lag(seen, level_of, longest) if hers.autonomous else longest  # outcomes know no interval
-    transitions = _transitions(pilot, seen, level, lag, level_of)
+    lag = _lag(seen[0], level_of[0], longest) if hers.autonomous else longest  # outcomes know no interval
+    transitions = Transitions.of(
+        _transitions(what, settings.target_score, level, lag, of) for what, of in zip(seen, level_of, strict=True)
+    )
     rng, probability = Streams(seed).learning(), max(math.exp(log_p), _SMALLEST)
     if hers.autonomous:
         n_slices = math.ceil(settings.n_steps / lag)
         committor = learned_by_chain(transitions, lag * settings.step_size, n_slices, probability, rng)
     else:
         committor = learned_by_odds(transitions, settings.end_time, probability, rng)
+    taught = {(lesson.result.seed, run.run) for lesson in lessons for run in lesson.result.runs}
     score = LearnedScore(
         committor=committor,
         end_time=settings.end_time,
         step_size=settings.step_size,
         target_score=settings.target_score,
         level=level,
-        names=seen.names,
+        names=seen[-1].names,
         model=told_apart(hers),
         log_estimate=log_p,
         log_u_start=0.0,
-        paths=seen.paths(),
-        taught_by=taught_by(model) | {(pilot.seed, run.run) for run in pilot.runs},
+        paths=seen[-1].paths(),
+        taught_by=taught_by(last.model) | taught,
         features=features,
     )
-    score = score.that_starts(seen.starts)
+    score = score.that_starts(seen[-1].starts)
     if not score.is_trusted:
         _logger.warning(
-            "the learned score gives %.2g for the start, the pilot's estimate is %.2g: it may not help",
+            "the learned score gives %.2g for the start, the estimate is %.2g: it may not help",
             math.exp(score.log_u_start),
             probability,
         )
@@ -151,11 +192,13 @@ def result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | Save
     return found, found.source
 
 
-def _aim(pilot: Result, seen: Seen, before: LearnedScore | None) -> tuple[float, float]:
-    """Choose the level to learn towards, and say the log of the pilot's estimate of getting there."""
+def _aim(lessons: Sequence[Lesson], seen: Seen, before: LearnedScore | None) -> tuple[float, float]:
+    """Choose the level to learn towards, and say the log of the estimate of getting there."""
+    pilot = lessons[-1].result
     target = pilot.settings.target_score
-    if pilot.log_probability > -math.inf:
-        return target, pilot.log_probability
+    logs = [run.log_estimate for lesson in lessons for run in lesson.result.runs]
+    if max(logs) > -math.inf:
+        return target, float(logsumexp(logs)) - math.log(len(logs))
     hers = {i: piece.hers for i, piece in enumerate(seen.pieces) if piece.hers is not None}
     highest = np.sort([scores.max() for scores in hers.values()])[::-1]
     level = float(highest[min(_ENOUGH, len(highest)) - 1])
@@ -194,19 +237,20 @@ def _moved(levels: Sequence[Array], lag: int) -> float:
     return float(means[counts > 0].mean())
 
 
-def _leveller(pilot: Result, seen: Seen) -> Callable[[Array], Array]:
+def leveller(pilot: Result, seen: Seen) -> Callable[[Array], Array]:
     """Make what gives -log P(the score gets higher) for scores, as the pilot estimates it."""
     lowest = min(float(piece.scores.min()) for piece in seen.pieces)
     scores = np.linspace(lowest, pilot.settings.target_score, _LEVELS)
-    log_p = np.log(np.maximum(exceedance(pilot.runs, scores).value, _SMALLEST))
+    p = exceedance(pilot.runs, scores).value
+    log_p = np.log(np.maximum(p, p[p > 0.0].min()))  # nothing gets above the target if scores end there
     return lambda found: -np.interp(found, scores, log_p)
 
 
 def _transitions(
-    pilot: Result, seen: Seen, level: float, lag: int, level_of: Callable[[Array], Array]
+    seen: Seen, target: float, level: float, lag: int, level_of: Callable[[Array], Array]
 ) -> Transitions:
     """Cut all segments into pieces of so many steps."""
-    columns = zip(*(_cut(piece, level, pilot.settings.target_score, lag) for piece in seen.pieces), strict=True)
+    columns = zip(*(_cut(piece, level, target, lag) for piece in seen.pieces), strict=True)
     starts, times, scores, *rest = map(np.concatenate, columns)
     return Transitions(starts, times, level_of(scores), *rest)
 

@@ -16,7 +16,7 @@ class Learning(Checked):
     """Runs of the pilot; each learned score is checked by as many, twice unless it is nearly ideal."""
 
     rounds: Count = 2
-    """How many scores are learned at most, each from the runs with the one before."""
+    """How many scores are learned at most, each from all runs before."""
 
     @property
     def check_runs(self) -> int:

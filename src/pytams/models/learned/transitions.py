@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
     Truths = NDArray[np.bool_]
 
-_LEVELS, _TIMES = 15, 6
-"""Transitions are chosen evenly over so many bins of level and of time."""
+_LEVELS, _TIMES, _PLACES = 15, 6, 10
+"""Transitions are chosen evenly over so many bins of level and of time, and places in each bin of level."""
 
 
 class Transitions(NamedTuple):
@@ -36,16 +38,28 @@ class Transitions(NamedTuple):
     outcomes: Truths
     """Whether the event has happened at last, before the end time."""
 
+    @classmethod
+    def of(cls, several: Iterable[Transitions]) -> Transitions:
+        """Put together what several studies have seen."""
+        return cls._make(np.concatenate(column) for column in zip(*several, strict=True))
+
     def only(self, kept: NDArray[np.bool_]) -> Transitions:
         """Give those for which this is true."""
         return Transitions._make(column[kept] for column in self)
 
     def chosen(self, most: int, rng: np.random.Generator) -> Transitions:
-        """Choose so many at most, evenly over levels and times: then few are in the well where the pilot begins."""
+        """Choose so many at most, evenly: few where the pilot begins, and all of a channel that is seldom taken."""
         n = len(self.hits)
         if n <= most:
             return self
-        cell = _bins(self.levels, _LEVELS) * _TIMES + _bins(self.times, _TIMES)
+        level = _bins(self.levels, _LEVELS)
+        scale = self.starts.std(axis=0)
+        x = self.starts / np.where(scale > 0.0, scale, 1.0)
+        place = np.empty(n, np.int64)
+        for i in range(_LEVELS):
+            here = np.flatnonzero(level == i)
+            place[here] = _places(x[here], _PLACES)
+        cell = (level * _TIMES + _bins(self.times, _TIMES)) * _PLACES + place
         order = rng.permutation(n)
         cells, counts = np.unique(cell, return_counts=True)
         share = _share(counts, most)
@@ -54,6 +68,18 @@ class Transitions(NamedTuple):
         firsts = np.cumsum([0, *counts[:-1]])
         rank[by_cell] = np.arange(n) - np.repeat(firsts, counts)
         return self.only(rank < share[np.searchsorted(cells, cell)])
+
+
+def _places(x: Array, n: int) -> NDArray[np.int64]:
+    """Tell which of n points, each the farthest from those before, is the nearest."""
+    place = np.zeros(len(x), np.int64)
+    nearest = np.full(len(x), np.inf)
+    for i in range(n if len(x) else 0):
+        center = x[0] if i == 0 else x[np.argmax(nearest)]
+        distance = np.sum((x - center) ** 2, axis=1)
+        place[distance < nearest] = i
+        nearest = np.minimum(nearest, distance)
+    return place
 
 
 def _bins(values: Array, n: int) -> NDArray[np.int64]:
