@@ -1,11 +1,12 @@
 # Each target makes a virtual environment in the checkout and installs what it needs: Python >= 3.11 and make will do.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALLED := .venv/installed
 READY := .venv/ready
 
 .PHONY: demo test test-slow test-slurm test-simulators mutants check bench validation clean
 
-demo: $(READY)  ## the 2-D double well, 32 runs, beside the exact value
+demo: $(INSTALLED)  ## the 2-D double well, 32 runs, beside the exact value
 	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
 
 test: $(READY) check  ## everything that is quick
@@ -46,10 +47,14 @@ validation: $(READY)  ## estimates beside exact values: writes docs/validation.m
 	PYTHONPATH=tests:tests/analysis $(BIN)/python benchmarks/validation.py
 	$(BIN)/python benchmarks/validation_learned.py
 
-$(READY): pyproject.toml
+$(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(READY): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" # older ones know no --group
+	$(BIN)/python -m pip install --quiet --group dev
 	touch $@
 
 clean:

@@ -122,6 +122,21 @@ def test_import_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_help_is_light() -> None:
+    code = """
+import sys
+from pytams.cli.main import app
+try:
+    app(["--help"])
+finally:
+    heavy = ["numba", "numpy", "pydantic", "scipy", "sqlalchemy"]
+    print([name for name in heavy if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "improve" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_public_names() -> None:
     asked = "TAMS Model SDE Study Result RunResult Settings load Engine Journal Stepper Source PytamsError"
     assert set(asked.split()) <= set(pytams.__all__) <= set(dir(pytams))

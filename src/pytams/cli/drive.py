@@ -12,7 +12,7 @@ from rich.console import Console
 from pytams.cli.config import Config
 from pytams.cli.meter import Progress
 from pytams.cli.output import keep_from_models, say_aside, set_up_logging
-from pytams.cli.signals import Stop
+from pytams.cli.signals import InterruptError, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,10 +31,6 @@ class Driven(NamedTuple):
     result: pytams.Result
     gain: Gain | None = None
     """By a score that was learned; None if none was."""
-
-
-class InterruptError(Exception):
-    """Ctrl-C, under a name that the command-line library leaves alone."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytams
 from pytams.analysis.work import Work, cautious
-from pytams.cli.drive import Driven, Driving, InterruptError, config_of
+from pytams.cli.drive import Driven, Driving, config_of
 from pytams.cli.output import say_aside
+from pytams.cli.signals import InterruptError
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.streams import draw_seed
 from pytams.core.text import printable

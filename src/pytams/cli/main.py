@@ -1,4 +1,7 @@
-"""The command line: one function a command."""
+"""The command line: one function a command.
+
+What a command needs is imported in it: help, and mistakes in a line, are to be told at once.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,19 @@ import shlex
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 import pytams
-from pytams.cli.config import Config
-from pytams.cli.drive import Driven, InterruptError
-from pytams.cli.keys import in_toml_names
 from pytams.cli.new import write_example, write_program
 from pytams.cli.output import open_standard_files, say, say_aside
-from pytams.cli.studies import drive, go_on
+from pytams.cli.signals import InterruptError
 from pytams.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytams.cli.drive import Driven
 
 app = typer.Typer(
     help="Rare-event probabilities by trajectory-adaptive multilevel splitting.",
@@ -54,6 +57,8 @@ def main() -> None:
     except InterruptError:
         _fail("interrupted", INTERRUPTED, debug=debug)
     except SettingsError as error:
+        from pytams.cli.keys import in_toml_names  # noqa: PLC0415 - takes NumPy
+
         _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
     except Exception as error:
         _fail(f"{_explained(error)}\n(--debug shows where)", FAILED, debug=debug)
@@ -105,18 +110,9 @@ def run(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a run directory, to resume from.")] = None,
 ) -> None:
     """Estimate the probability that a model reaches its target."""
-    config = Config.load(input_file, settings or ())
-    shared = config.runner.runs_at_once is not None
-    if out is not None and (out / "study.json").exists() and not shared:
-        raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
-    driven = drive(
-        config,
-        config.arguments.n_runs if runs is None else runs,
-        config.arguments.seed if seed is None else seed,
-        None if out is None else config.storage(out),
-        input_file,
-        out,
-    )
+    from pytams.cli.studies import begin  # noqa: PLC0415 - takes NumPy and SQLAlchemy
+
+    driven = begin(input_file, settings or (), runs, seed, out)
     _print(driven, as_json=as_json)
     if reference is not None and not as_json:
         say(f"reference       {driven.result.compare(reference)}")
@@ -154,6 +150,8 @@ def resume(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Go on with a study after any interruption, or extend a finished one."""
+    from pytams.cli.studies import go_on  # noqa: PLC0415 - takes NumPy and SQLAlchemy
+
     _print(go_on(directory, runs, settings or (), settings_file, url, force=force), as_json=as_json)
 
 
@@ -165,7 +163,8 @@ def repair(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Set damaged files aside, and compute again what was in them, to the same bits."""
-    from pytams.core.selection import Variant  # noqa: PLC0415 - what only run directories need
+    from pytams.cli.studies import go_on  # noqa: PLC0415 - takes NumPy and SQLAlchemy
+    from pytams.core.selection import Variant  # noqa: PLC0415 - likewise
     from pytams.storage.directory import RunDirectory  # noqa: PLC0415 - likewise
     from pytams.storage.repair import repair  # noqa: PLC0415 - likewise
 
@@ -183,7 +182,8 @@ def check(
     ] = None,
 ) -> None:
     """See whether a model is fit for a study: a function of its seed, wherever it is put down and taken up."""
-    from pytams.cli.check import check_input  # noqa: PLC0415 - what only this needs
+    from pytams.cli.check import check_input  # noqa: PLC0415 - takes NumPy
+    from pytams.cli.config import Config  # noqa: PLC0415 - likewise
 
     is_fine, lines = check_input(Config.load(input_file, settings or ()), steps)
     for line in lines:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class InterruptError(Exception):
+    """Ctrl-C, under a name that the command-line library leaves alone."""
+
+
 class Stop:
     """Whether to stop after the current block, and why.
 

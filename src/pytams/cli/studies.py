@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytams.cli.config import Config
 from pytams.cli.drive import Driven, Driving, config_of
+from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pytams.cli.config import Config
-    from pytams.storage.options import Storage
 
-
-def drive(
-    config: Config,
-    n_runs: int,
-    seed: int | None,
-    storage: Storage | None,
-    settings_file: Path | None,
-    directory: Path | None,
+def begin(
+    input_file: Path, overrides: Sequence[str], n_runs: int | None, seed: int | None, out: Path | None
 ) -> Driven:
-    """Run a study, and learn its score first, if that is asked for."""
-    driving = Driving.begin(config, settings_file, directory)
+    """Run the study that an input file asks for, and learn its score first, if it asks for that."""
+    config = Config.load(input_file, overrides)
+    shared = config.runner.runs_at_once is not None
+    if out is not None and (out / "study.json").exists() and not shared:
+        raise SettingsError("--out", f"{out} holds a study already; go on with it: pytams resume {out}")
+    n_runs = config.arguments.n_runs if n_runs is None else n_runs
+    seed = config.arguments.seed if seed is None else seed
+    storage = None if out is None else config.storage(out)
+    driving = Driving.begin(config, input_file, out)
     if config.learning.learn:
         from pytams.cli.learn import learn_and_run  # noqa: PLC0415 - takes SciPy
 
