@@ -15,7 +15,8 @@ import pytams
 from exact import Walk
 from pytams import RunResult
 from pytams.analysis import curves, estimators, expectations
-from pytams.core.segments import Final, SegmentKey
+from pytams.core.compact import Finals, Iterations
+from pytams.core.segments import Final, SegmentKey, Start
 from pytams.core.settings import Settings
 from pytams.core.splitting import Iteration, log_estimate
 
@@ -43,7 +44,10 @@ def run_of(
                 killed=keys[0],
                 killed_maxima=(level,) * len(slots),
                 ancestors=keys[1],
-                starts=(),
+                starts=tuple(
+                    Start(SegmentKey(run, key.slot, key.branch + 1), ancestor, 0, level)
+                    for key, ancestor in zip(*keys, strict=False)  # extinction has no ancestors
+                ),
                 n_branchings=0,
                 log_weight=log_weight,
                 lowest=level,
@@ -63,8 +67,8 @@ def run_of(
         n_reached=n_reached,
         n_branchings=0,
         n_steps=0,
-        iterations=tuple(iterations),
-        members=tuple(members),
+        iterations=Iterations.of(run, iterations),
+        members=Finals.of(run, members),
         target_score=target,
     )
 

@@ -27,6 +27,7 @@ from pytams import RunResult, plot
 from pytams.analysis import logs
 from pytams.analysis.report import write_report
 from pytams.cli.watch import WatchedStudy
+from pytams.core.compact import Iterations
 from pytams.sqldb import SQLFile
 
 mpl.use("Agg")
@@ -96,7 +97,7 @@ def shifted(result: pytams.Result, by: float) -> pytams.Result:
     """The same study, had its ensembles had other weights from the beginning."""
 
     def of(run: RunResult) -> RunResult:
-        iterations = tuple(replace(i, log_weight=i.log_weight + by) for i in run.iterations)
+        iterations = Iterations.of(run.run, [replace(i, log_weight=i.log_weight + by) for i in run.iterations])
         log_estimate = run.log_estimate + by
         weight = run.log_weight + by
         return replace(

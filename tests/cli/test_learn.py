@@ -162,7 +162,7 @@ def test_the_pilot_teaches_the_second_score_too(folder: Path, call: Any, monkeyp
         monkeypatch.setattr(f"pytams.tams.improving.{name}", 0.0)
     pilot, part = folder / "pilot.tams", folder / "part.tams"
     assert call("run", "in.toml", "--out", "pilot.tams", "--set", "score.learn=false")[0] == 0
-    code, out, err = call("improve", "pilot.tams", "--out", "whole.tams", "--rounds", "2", "--seed", "9")
+    code, _, err = call("improve", "pilot.tams", "--out", "whole.tams", "--rounds", "2", "--seed", "9")
     assert code == 0, err
     assert len(pytams.load("whole.tams/learning/round2").result.taught_by) == 12
     part.mkdir()

@@ -238,7 +238,7 @@ def judge_runs(runs: Sequence[RunResult], settings: Settings, caveat: str = "") 
         roots=[len(family) for family in families],
         families=[max(family.values()) / run.n for family, run in zip(families, alive, strict=True)],
         n_extinct=len(runs) - len(alive),
-        n_stalled=sum(2 * len(i.killed) > run.n for run in runs for i in run.iterations),
+        n_stalled=sum(2 * killed > run.n for run in runs for killed in run.iterations.n_killed),
         n_iterations=sum(len(run.iterations) for run in runs),
         spread=error * math.sqrt(len(runs)),
         partings=partings,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from pytams.analysis import estimators
+from pytams.core.compact import Finals, Iterations
 from pytams.core.partings import Partings
 from pytams.core.segments import Final
 from pytams.core.splitting import all_starts, log_estimate
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.core.segments import SegmentKey, Start
-    from pytams.core.splitting import Iteration, Splitting
+    from pytams.core.splitting import Splitting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,8 @@ class RunResult:
     """Trajectories killed and restarted."""
     n_steps: int
     """Model steps computed."""
-    iterations: tuple[Iteration, ...]
-    members: tuple[Final, ...]
+    iterations: Iterations
+    members: Finals
     """The final ensemble, by slot (the last one, if the run is extinct)."""
     target_score: float
     partings: Partings = field(default_factory=Partings)
@@ -59,10 +60,13 @@ class RunResult:
             n_reached=splitting.n_reached,
             n_branchings=splitting.n_branchings,
             n_steps=splitting.n_steps,
-            iterations=tuple(splitting.iterations),
-            members=tuple(
-                Final(member.start.key, member.maximum, member.step, member.root, member.generation)
-                for member in splitting.members
+            iterations=Iterations.of(run, splitting.iterations),
+            members=Finals.of(
+                run,
+                (
+                    Final(member.start.key, member.maximum, member.step, member.root, member.generation)
+                    for member in splitting.members
+                ),
             ),
             target_score=splitting.target,
             partings=splitting.companions.partings,
@@ -120,7 +124,7 @@ class RunResult:
 
     @cached_property
     def _log_pair_factors(self) -> list[float]:
-        return estimators.log_pair_factors(self.n, [len(iteration.killed) for iteration in self.iterations])
+        return estimators.log_pair_factors(self.n, self.iterations.n_killed)
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """P(max of the score > z) for each z up to the target; 0 where that is below the smallest float."""
@@ -133,9 +137,9 @@ class RunResult:
     def _in_force(self, z: Sequence[float] | NDArray[np.float64]) -> list[tuple[float, int]]:
         return estimators.in_force(
             self.n,
-            [iteration.level for iteration in self.iterations],
-            [iteration.log_weight for iteration in self.iterations],
-            [iteration.killed_maxima for iteration in self.iterations],
+            self.iterations.levels,
+            self.iterations.log_weights,
+            self.iterations.killed_maxima,
             [final.maximum for final in self.members],
             z,
         )
@@ -146,7 +150,7 @@ class RunResult:
 
     def relative_exceedance_variance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Variance of each of `exceedance(z)` over its square, likewise."""
-        levels = [iteration.level for iteration in self.iterations]
+        levels = self.iterations.levels
         roots = list(range(self.n))
         variances = np.full(len(z), math.nan)
         n_done = 0

@@ -1,0 +1,191 @@
+"""What is kept of finished runs, in arrays: some 60 bytes a branching, where objects take 1,500.
+
+They are sequences of the same objects, which are made when they are asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+import numpy as np
+
+from pytams.core.segments import Final, SegmentKey, Start
+from pytams.core.splitting import Iteration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+Kind = TypeVar("Kind")
+
+_SEGMENT = np.dtype([("slot", "u4"), ("branch", "u4")])
+_BRANCHING = np.dtype(
+    [
+        ("killed", _SEGMENT),
+        ("maximum", "f8"),
+        ("ancestor", _SEGMENT),
+        ("parent", _SEGMENT),  # of the segment that is started
+        ("step", "i4"),  # where it starts, ~step if nothing is left to simulate
+        ("score", "f8"),
+    ]
+)
+_ITERATION = np.dtype([("end", "u4"), ("log_weight", "f8"), ("highest", "f8")])  # end: of its branchings
+_FINAL = np.dtype([("branch", "u4"), ("maximum", "f8"), ("last_step", "i4"), ("root", "u4"), ("generation", "u4")])
+
+
+class _Compact(Sequence[Kind], Generic[Kind]):
+    """A sequence of which only arrays are kept."""
+
+    def __init__(self, run: int, *arrays: NDArray[Any]) -> None:
+        self._run, self._arrays = run, arrays
+
+    @overload
+    def __getitem__(self, i: int) -> Kind: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Kind, ...]: ...
+    def __getitem__(self, i: int | slice) -> Kind | tuple[Kind, ...]:
+        if isinstance(i, slice):
+            return tuple(self._made(k) for k in range(len(self))[i])
+        return self._made(range(len(self))[i])
+
+    def _made(self, i: int) -> Kind:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, type(self)):
+            return self._run == other._run and all(
+                one.dtype == another.dtype and one.tobytes() == another.tobytes()
+                for one, another in zip(self._arrays, other._arrays, strict=True)
+            )
+        return tuple(self) == tuple(other) if isinstance(other, tuple | list) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self._run, *(array.tobytes() for array in self._arrays)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)!r})"
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self._arrays)
+
+
+class Iterations(_Compact[Iteration]):
+    """The splitting iterations of a finished run."""
+
+    @classmethod
+    def of(cls, run: int, iterations: Sequence[Iteration]) -> Self:
+        """Keep these."""
+        ends = np.cumsum([len(iteration.killed) for iteration in iterations], dtype=np.int64).tolist()
+        highest = [math.nan if iteration.highest is None else iteration.highest for iteration in iterations]
+        log_weights = [iteration.log_weight for iteration in iterations]
+        own = np.array(list(zip(ends, log_weights, highest, strict=True)), _wide(_ITERATION, "end", ends))
+        rows = [row for iteration in iterations for row in _rows(iteration)]
+        branchings = np.array(rows, _wide(_BRANCHING, "step", [row[4] for row in rows]))
+        levels = np.array([iteration.level for iteration in iterations])
+        found = cls(run, own, branchings, levels[:0])
+        same = all(found._highest_killed(i) == level for i, level in enumerate(levels.tolist()))
+        return found if same else cls(run, own, branchings, levels)
+
+    def __len__(self) -> int:
+        return len(self._arrays[0])
+
+    def _span(self, i: int) -> slice:
+        ends = self._arrays[0]["end"]
+        return slice(int(ends[i - 1]) if i else 0, int(ends[i]))
+
+    def _highest_killed(self, i: int) -> float:
+        """Give the level, but for variants that kill less than all that are not above it."""
+        return float(self._arrays[1]["maximum"][self._span(i)].max())
+
+    def _made(self, i: int) -> Iteration:
+        own, branchings, levels = self._arrays
+        span, run = self._span(i), self._run
+        _, log_weight, highest = own[i].item()
+        killed, ancestors, starts, maxima = [], [], [], []
+        for (slot, branch), maximum, ancestor, parent, step, score in branchings[span].tolist():
+            killed.append(SegmentKey(run, slot, branch))
+            maxima.append(maximum)
+            if log_weight > -math.inf:
+                key, source = SegmentKey(run, slot, branch + 1), SegmentKey(run, *parent)
+                ancestors.append(SegmentKey(run, *ancestor))
+                starts.append(Start(key, source, step if step >= 0 else ~step, score, ended=step < 0))
+        return Iteration(
+            index=i,
+            level=levels.item(i) if len(levels) else max(maxima),
+            killed=tuple(killed),
+            killed_maxima=tuple(maxima),
+            ancestors=tuple(ancestors),
+            starts=tuple(starts),
+            n_branchings=span.start,
+            log_weight=log_weight,
+            lowest=min(maxima),
+            highest=None if math.isnan(highest) else highest,
+        )
+
+    @property
+    def n_killed(self) -> list[int]:
+        """Of each iteration, how many were killed."""
+        killed: list[int] = np.diff(self._arrays[0]["end"].astype(np.int64), prepend=0).tolist()
+        return killed
+
+    @property
+    def levels(self) -> list[float]:
+        """Of each iteration."""
+        if len(self._arrays[2]):
+            levels: list[float] = self._arrays[2].tolist()
+            return levels
+        return [max(maxima) for maxima in self.killed_maxima]
+
+    @property
+    def log_weights(self) -> list[float]:
+        """After each iteration."""
+        log_weights: list[float] = self._arrays[0]["log_weight"].tolist()
+        return log_weights
+
+    @property
+    def killed_maxima(self) -> list[list[float]]:
+        """Of each iteration."""
+        maxima = self._arrays[1]["maximum"].tolist()
+        return [maxima[self._span(i)] for i in range(len(self))]
+
+
+def _rows(iteration: Iteration) -> Iterable[tuple[Any, ...]]:
+    """List the branchings of an iteration; at extinction nothing is started."""
+    none: list[Any] = [None] * len(iteration.killed)
+    columns = (iteration.killed, iteration.killed_maxima, iteration.ancestors or none, iteration.starts or none)
+    for killed, maximum, ancestor, start in zip(*columns, strict=True):
+        if start is None:
+            yield killed[1:], maximum, (0, 0), (0, 0), 0, math.nan
+        else:
+            step = ~start.step if start.ended else start.step
+            yield killed[1:], maximum, ancestor[1:], start.parent[1:], step, start.score
+
+
+class Finals(_Compact[Final]):
+    """The final ensemble of a run, by slot."""
+
+    @classmethod
+    def of(cls, run: int, finals: Iterable[Final]) -> Self:
+        """Keep these, in the order of their slots."""
+        rows = [(final.key.branch, *final[1:]) for final in finals]
+        return cls(run, np.array(rows, _wide(_FINAL, "last_step", [row[2] for row in rows])))
+
+    def __len__(self) -> int:
+        return len(self._arrays[0])
+
+    def _made(self, i: int) -> Final:
+        branch, *rest = self._arrays[0][i].item()
+        return Final(SegmentKey(self._run, i, branch), *rest)
+
+
+def _wide(kind: np.dtype[Any], name: str, values: Sequence[int]) -> np.dtype[Any]:
+    """Give a field room for these values."""
+    limits = np.iinfo(kind[name])
+    if limits.min <= min(values, default=0) and max(values, default=0) <= limits.max:
+        return kind
+    return np.dtype([(key, "i8" if key == name else kind[key]) for key in kind.names or ()])
