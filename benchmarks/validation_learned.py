@@ -91,15 +91,17 @@ def line(name: str, seed: int) -> str:
     row = ROWS[name]
     hers = row.tams()
     tams = pytams.improve(hers, seed=seed).tams if row.learns else hers
-    results = [tams.run(STUDY, seed=seed, first_run=STUDY * i) for i in range(row.n_studies)]
-    runs = tuple(run for result in results for run in result.runs)
-    whole = replace(results[0], runs=runs[:N_RUNS], source=None)
+    every = tams.run(STUDY * row.n_studies, seed=seed)
+    whole, *studies = (
+        replace(every, runs=every.runs[first : first + n], source=None)
+        for first, n in [(0, N_RUNS), *((STUDY * i, STUDY) for i in range(row.n_studies))]
+    )
     exact, error = row.exact, 0.0
     if exact is None:
         by_hers = hers.run(N_RUNS, seed=seed + 1)
         exact, error = by_hers.probability, by_hers.standard_error
     z = (whole.probability - exact) / math.hypot(whole.standard_error, error)
-    covered = np.mean([result.interval[0] <= exact <= result.interval[1] for result in results])
+    covered = np.mean([result.interval[0] <= exact <= result.interval[1] for result in studies])
     share = "" if row.exact is None else f"{covered:.1%}"
     shown = f"{exact:.4g}" if error == 0.0 else f"{exact:.3g} +- {error:.1g}"
     return f"| {name} | {shown} | {whole.probability:.4g} | {whole.relative_error:.1%} | {z:+.2f} | {share} |"
