@@ -11,7 +11,7 @@ import pytest
 
 import pytams
 from pytams.core.streams import Streams
-from pytams.models.learned.chain import learned_by_chain
+from pytams.models.learned.chain import learned_by_chain, on_a_line
 from pytams.models.learned.committor import Committor
 from pytams.models.learned.odds import learned_by_odds
 from pytams.models.learned.transitions import Transitions
@@ -49,6 +49,20 @@ def committors(steps: int) -> tuple[Any, list[Any]]:
     for _ in range(steps):
         u.append(kernel @ u[-1] + (1.0 - kernel.sum(axis=1)))
     return grid, u
+
+
+def test_a_line_is_read_where_neighbours_are_to_one_side_and_not_drawn_out_far() -> None:
+    offsets = np.random.default_rng(1).uniform(0.0, 1.0, (1, 25, 2))
+    values = 3.0 + offsets @ np.array([1.0, -2.0])
+    for here, distance in ((0.5, 0.05), (0.3, 0.1), (0.0, 0.3)):  # from the middle of them to their corner
+        weights = on_a_line(offsets - here)
+        assert weights.sum() == pytest.approx(1.0)
+        found, known = np.sum(weights * values, axis=1)[0], 3.0 - here
+        assert abs(found - known) < distance, here
+    for far in (10.0, 1e6):
+        weights = on_a_line(offsets - far)
+        assert np.abs(weights).sum() < 4.0
+    assert np.abs(on_a_line(np.ones((1, 8, 2)) + 1e-6 * offsets[:, :8])).sum() < 4.0  # all in one place, elsewhere
 
 
 def test_all_of_a_channel_that_is_seldom_taken_is_learned_from() -> None:

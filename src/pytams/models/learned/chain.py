@@ -118,21 +118,22 @@ def _analogues(tree: cKDTree, points: Array, k: int) -> csr_matrix:
     for first in range(0, len(points), _AT_ONCE):
         some = slice(first, first + _AT_ONCE)
         neighbours[some] = tree.query(points[some], k)[1].reshape(-1, k)
-        weights[some] = _on_a_line(tree.data[neighbours[some]] - points[some, None])
+        weights[some] = on_a_line(tree.data[neighbours[some]] - points[some, None])
     rows = np.arange(0, weights.size + 1, k)
     return csr_matrix((weights.ravel(), neighbours.ravel(), rows), shape=(len(points), tree.n))
 
 
-def _on_a_line(offsets: Array) -> Array:
+def on_a_line(offsets: Array) -> Array:
     """Weigh neighbours, given where they are from here, (points, k, d): what a line through them has here.
 
-    Its slopes are shrunk, by ridge regression, the more so the fewer neighbours a slope is told by.
+    Its slopes are shrunk, by ridge regression, the more so the fewer neighbours a slope is told by, and the farther
+    off these all are.
     """
     _, k, d = offsets.shape
     mean = offsets.mean(axis=1)
     centered = offsets - mean[:, None]
     spread = centered.transpose(0, 2, 1) @ centered / k
-    ridge = np.trace(spread, axis1=1, axis2=2) / k + 1e-300  # d / k of the mean eigenvalue
+    ridge = np.mean(np.sum(offsets**2, axis=2), axis=1) / k + 1e-300  # inside, d / k of the mean eigenvalue
     slopes_of_mean = np.linalg.solve(spread + ridge[:, None, None] * np.eye(d), mean[:, :, None])
     weights: Array = (1.0 - (centered @ slopes_of_mean)[:, :, 0]) / k
     return weights
