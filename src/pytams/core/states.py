@@ -116,6 +116,11 @@ def rows_of(batch: State, index: Any) -> State:
     return view
 
 
+def row_of(batch: State, i: int) -> State:
+    """View one member of a batch: an array, also if it is of one number."""
+    return {name: part[i, ...] for name, part in batch.items()} if isinstance(batch, dict) else batch[i, ...]
+
+
 def put_rows(batch: State, index: Any, members: State) -> None:
     """Write members into rows of a batch."""
     if isinstance(batch, dict):

@@ -10,8 +10,8 @@ import numpy as np
 
 from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.core.segments import Point, Progress, Trace
-from pytams.core.states import put_rows, rows_of
-from pytams.core.stored import size_of
+from pytams.core.states import n_bytes, put_rows, row_of, rows_of
+from pytams.core.stored import Reference, size_of
 from pytams.models.plain.arrays import Arrays
 from pytams.models.plain.checked import CheckedModel
 
@@ -27,6 +27,8 @@ MAX_MEMBERS = 4096
 """Members in one batch at most; the rest wait. Bounds the memory that noise takes."""
 MAX_BYTES = 2**28
 """Memory for the states of one batch at most: fewer members of a large model advance together."""
+TINY = 256
+"""Bytes of a state up to which those recorded in one step share an array: it stays as long as one of them does."""
 
 
 class _Member:
@@ -62,6 +64,7 @@ class Batch:
         self._members: list[_Member] = []
         self._max_members = max_members
         self._arrays = Arrays()
+        self._states_are_tiny: bool | None = None  # not known before one was put away; all are alike
         self._steps_to_refill = 0
         self._steps_since_report = 0
         self.n_steps = 0
@@ -107,6 +110,16 @@ class Batch:
     def _state(self, i: int) -> State:
         """Copy the state of member i."""
         return self._problem.put(self._members[i].key, rows_of(self._arrays.states, i))
+
+    def _states(self, numbers: NDArray[np.int64]) -> list[State]:
+        """Copy the states of members."""
+        if self._states_are_tiny:
+            rows = rows_of(self._arrays.states, numbers)
+            return [row_of(rows, k) for k in range(len(numbers))]
+        states = [self._state(i) for i in numbers.tolist()]
+        if self._states_are_tiny is None:
+            self._states_are_tiny = not isinstance(states[0], Reference) and n_bytes(states[0]) <= TINY
+        return states
 
     def where(self) -> str:
         """Say what the model was asked last."""
@@ -209,14 +222,15 @@ class Batch:
     def _keep_records(self, numbers: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
         self._arrays.best[numbers] = scores
         steps = self._arrays.steps[numbers]
-        for i, step, score in zip(numbers.tolist(), steps.tolist(), scores.tolist(), strict=True):
+        states = self._states(numbers)
+        for i, step, score, state in zip(numbers.tolist(), steps.tolist(), scores.tolist(), states, strict=True):
             row = self._members[i]
             row.steps.append(step)
             row.scores.append(score)
-            row.states.append(self._state(i))
+            row.states.append(state)
             if self._problem.traced:
                 row.kept_steps.append(step)
-                row.kept_states.append(row.states[-1])
+                row.kept_states.append(state)
 
     def _keep_trace(self, numbers: NDArray[np.int64], steps: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
         """Keep every score, and the states that are stored though they are no records."""
