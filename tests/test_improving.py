@@ -45,7 +45,7 @@ def test_it_learns_checks_and_says_what_it_gained() -> None:
     assert result.to_dict()["taught_by"] == [[Rounds(5).seed(0), run] for run in range(4)]
     text = str(found.gain.measured_by(result))
     assert "pilot         4" in text
-    assert "round 1 *     8" in text
+    assert f"round 1 *     {found.gain.works[1].n_runs}" in text
     assert "times less work, predicted" in text
     assert "12 runs have taught or checked: none of them is in the estimate" in text
     assert "it looks at x[0]" in text
@@ -82,8 +82,29 @@ def test_a_score_without_gain_is_not_used() -> None:
     found = improve(tams, rounds=1, where=_Useless(1))
     assert found.score is None
     assert found.tams is tams
-    assert "the pilot's own: 12 runs have shown no clear gain by a learned one" in str(found)
+    assert "the pilot's own: 16 runs have shown no clear gain by a learned one" in str(found)
     assert "gain        none" in str(found)
+
+
+class _Lucky(Rounds):
+    """In which the first runs of the pilot have taken a tenth of the steps."""
+
+    def run(self, number: int, tams: pytams.TAMS, n_runs: int) -> Any:
+        """Give runs."""
+        result = super().run(number, tams, n_runs)
+        if number or n_runs > 4:
+            return result
+        return replace(result, runs=tuple(replace(run, n_steps=run.n_steps // 10) for run in result.runs))
+
+
+def test_a_pilot_that_looks_better_than_it_is_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what its first runs have taught stays as it was."""
+    monkeypatch.setattr("pytams.tams.improving._NEARLY_IDEAL", 0.0)
+    found = improve(pytams.TAMS(Promising(), **SMALL), rounds=1, where=_Lucky(6))
+    assert found.gain.works[0].n_runs == 8
+    assert found.gain.best == 1
+    assert found.score is not None
+    assert len(found.score.taught_by) == 4
 
 
 def test_what_a_pilot_may_not_be() -> None:

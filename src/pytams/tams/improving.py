@@ -120,8 +120,10 @@ def improve(
 
     Round 0 is the pilot. In each further round a score is learned from the runs of all rounds before, and used for
     `pilot_runs` runs, and as many again if it is not nearly ideal by then: these check it and, if there is another
-    round, teach the next one, too. None of all these runs may be in the estimate: give the study that follows another
-    seed, as ``improvement.tams.run(n_runs, seed)`` with the seed given here, which is that of no round.
+    round, teach the next one, too. If no score is better, the pilot may only have looked good: unless it was given,
+    as many runs are added to it, and it is judged again. None of all these runs may be in the estimate: give the
+    study that follows another seed, as ``improvement.tams.run(n_runs, seed)`` with the seed given here, which is that
+    of no round.
 
     Parameters
     ----------
@@ -151,8 +153,10 @@ def improve(
     """
     how = Learning(pilot_runs=pilot_runs, rounds=rounds)
     where = where or Rounds(draw_seed() if seed is None else seed, engine)
+    is_ours = pilot is None
     if pilot is None:
-        pilot = where.run(0, tams, how.pilot_runs)
+        made = where.run(0, tams, how.pilot_runs)
+        pilot = replace(made, runs=made.runs[: how.pilot_runs])  # there are more if they were once looked at again
     if isinstance(pilot, Work):
         done = [Round(None, pilot, pilot.value, None)]
     else:
@@ -175,13 +179,19 @@ def improve(
         done.append(found)
         if found.is_good_enough:
             break
-    gain = Gain(
+    gain = _gain(done, ended)
+    if is_ours and gain.score is None and len(done) > 1:  # few runs may have looked better than they are
+        gain = _gain([Round.of(None, where.run(0, tams, how.check_runs)), *done[1:]], ended)
+    return Improvement(tams if gain.score is None else tams.with_score(gain.score), gain)
+
+
+def _gain(done: Sequence[Round], ended: str) -> Gain:
+    return Gain(
         works=tuple(one.work for one in done),
         cautious=tuple(one.cautious for one in done),
         scores=tuple(one.score for one in done),
         ended=ended,
     )
-    return Improvement(tams if gain.score is None else tams.with_score(gain.score), gain)
 
 
 def _check_pilot(pilot: Result, tams: TAMS, seed: int | None) -> None:
