@@ -207,6 +207,58 @@ class Large(DoubleWell2D):
         return super().score(state[:, :2], t)
 
 
+class Step(Promising):
+    """A score with two values: nothing leads to the event."""
+
+    def score(self, state: Any, t: Any) -> Any:
+        return 1.0 * (state[:, 0] > 0.95)
+
+
+class Holed(Promising):
+    """With a part of its state that is not there yet."""
+
+    def initial_state(self, rng: Any) -> Any:
+        return {"x": super().initial_state(rng), "when": np.array(np.nan)}
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        return {"x": super().step(state["x"], noise, t, dt), "when": state["when"]}
+
+    def score(self, state: Any, t: Any) -> Any:
+        return super().score(state["x"], t)
+
+
+class Turned(Promising):
+    """Of complex numbers."""
+
+    def initial_state(self, rng: Any) -> Any:
+        return np.array([1j])
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        x = super().step(np.column_stack([-state.imag, state.real]), noise, t, dt)
+        return x[:, 1:] - 1j * x[:, :1]
+
+    def score(self, state: Any, t: Any) -> Any:
+        return super().score(np.column_stack([-state.imag, state.real]), t)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (Step(), pytams.CannotLearnError, "no score of the pilot is above its lowest"),
+        (
+            Holed(),
+            pytams.SettingsError,
+            r"features: a state of Holed has numbers that are not finite: define features",
+        ),
+        (Turned(), pytams.SettingsError, "features: a state of Turned is of complex numbers: define features"),
+    ],
+)
+def test_what_nothing_can_be_learned_from(model: Any, error: Any, message: str) -> None:
+    pilot = tams(model, n_trajectories=10, n_discard=2, end_time=1.0, target_score=0.6).run(1, seed=1)
+    with pytest.raises(error, match=message):
+        pytams.learn_score(pilot)
+
+
 def test_levels_end_at_the_estimate() -> None:
     """Also where no score is above the target: else all that is below would be one level beside the last step."""
     _, score = learned()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import pytams
+from pytams.cli.main import main
 from pytams.engine import Processes
 from simulators import WellByBranch, WellByStep
 
@@ -142,3 +144,73 @@ def test_the_promise_may_be_made_later() -> None:
     simulator.autonomous = True
     score = pytams.learn_score(pytams.TAMS(simulator, **SMALL).run(2, seed=1))
     assert not score.committor.is_odds
+
+
+def test_nothing_is_computed_again_to_learn_from_the_rounds_of_a_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one that is not reproducible can be learned from, too."""
+    (tmp_path / "told.py").write_text(TOLD)
+    (tmp_path / "in.toml").write_text(LEARN)
+    for name in ("_NEARLY_IDEAL", "_GOOD_ENOUGH"):
+        monkeypatch.setattr(f"pytams.tams.improving.{name}", 0.0)
+    monkeypatch.setattr(sys, "argv", ["pytams", "run", str(tmp_path / "in.toml"), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    with pytams.load(tmp_path / "out") as saved:
+        n_steps = saved.result.n_steps
+    for number in range(3):
+        with pytams.load(tmp_path / "out" / "learning" / f"round{number}") as saved:
+            n_steps += saved.result.n_steps
+    assert len((tmp_path / "steps").read_bytes()) == n_steps
+
+
+LEARN = """
+[tams]
+ntrajectories = 20
+ndiscard = 2
+nruns = 1
+seed = 3
+[trajectory]
+end_time = 2.0
+step_size = 0.05
+targetscore = 0.5
+[model]
+class = "told.py:Told"
+[states]
+reproducible = false
+[score]
+learn = true
+pilot_runs = 2
+rounds = 2
+"""
+TOLD = """
+from pathlib import Path
+import numpy as np
+import pytams
+
+class Told(pytams.Simulator):
+    autonomous = True
+
+    def start(self, rng):
+        self.x = -1.0
+
+    def load(self, state):
+        self.x = float(state[0])
+
+    def save(self):
+        return np.array([self.x])
+
+    def step(self, seed, t, dt):
+        with (Path(__file__).parent / "steps").open("ab") as file:
+            file.write(b".")
+        noise = np.random.Generator(np.random.SFC64(seed)).standard_normal()
+        self.x += (self.x - self.x**3) * dt + 0.4 * dt**0.5 * noise
+
+    def score(self):
+        return float(np.clip(self.x, -1.2, 2.0))
+
+    def features(self, t):
+        return (self.x,)
+"""

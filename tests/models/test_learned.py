@@ -65,6 +65,19 @@ def test_a_line_is_read_where_neighbours_are_to_one_side_and_not_drawn_out_far()
     assert np.abs(on_a_line(np.ones((1, 8, 2)) + 1e-6 * offsets[:, :8])).sum() < 4.0  # all in one place, elsewhere
 
 
+def test_a_feature_that_does_not_vary_does_not_matter() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-3.0, 2.0, 2000)
+    y = 0.8 * x + 0.6 * rng.standard_normal(len(x))
+    plain = transitions_of(x, y, y >= 2.0)
+    beside = [np.column_stack([part, np.full(len(x), 5.0)]) for part in (plain.starts, plain.ends)]
+    more = plain._replace(starts=beside[0], ends=beside[1])
+    found = learned_by_chain(more, 1.0, 12, 0.02, Streams(0).learning())
+    assert found.importance.tolist() == [1.0, 0.0]
+    later = more._replace(times=rng.uniform(0.0, 12.0, len(x)))
+    assert learned_by_odds(later, 12.0, 0.02, Streams(0).learning()).importance.tolist() == [1.0, 0.0]
+
+
 def test_all_of_a_channel_that_is_seldom_taken_is_learned_from() -> None:
     """Though as high as many others, at the same time, it is elsewhere."""
     rng = np.random.default_rng(1)

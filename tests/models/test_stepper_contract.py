@@ -115,7 +115,7 @@ class Told(WellByStep):
 def learned() -> pytams.LearnedScore:
     """Make a score that nobody has learned, of two features."""
     rng = np.random.default_rng(1)
-    weights, biases = random_features(2, rng)
+    weights, biases = random_features(np.eye(2), rng)
     zeros, ones = np.zeros(2), np.ones(2)
     coefficients = 0.3 * rng.standard_normal((5, len(biases) + 1)) - 4.0 * (np.arange(len(biases) + 1) == len(biases))
     return pytams.LearnedScore(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from pytams.cli.signals import InterruptError
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.streams import draw_seed
 from pytams.core.text import printable
+from pytams.models.learned.model import her_model
+from pytams.models.simulator.simulator import Simulator
 from pytams.storage.lessons import Lessons, Plan, read_score
 from pytams.storage.manifest import read_manifest
 from pytams.tams.gain import Gain
@@ -41,6 +44,7 @@ class _Driven(Rounds):
         super().__init__(seed)
         self._driving, self._lessons = driving, lessons
         self._said: set[int] = set()
+        self._saved: dict[int, SavedStudy] = {}
 
     def score(self, number: int) -> LearnedScore | None:
         """Read the score that a round was begun with."""
@@ -51,6 +55,7 @@ class _Driven(Rounds):
         if number not in self._said:
             say_aside("pilot, with its own score:" if number == 0 else f"round {number}, with a learned score:")
             self._said.add(number)
+        self._let_go(number)
         storage = None
         if self._lessons is not None:
             storage = self._driving.config.storage(self._lessons.round(number))
@@ -59,7 +64,20 @@ class _Driven(Rounds):
         while result.n_unfinished:  # others drive them: if one of them gives up, its runs are free
             sleep(_WAIT_SECONDS)
             result = self._driving.run(tams, n_runs, self.seed(number), storage, is_lesson=True)
-        return result
+        if storage is None or not isinstance(her_model(tams.model), Simulator):
+            return result
+        self._saved[number] = pytams.load(storage.path, database_url=storage.database_url)
+        return self._saved[number].result  # it has what the simulator has said: nothing is computed again
+
+    def _let_go(self, number: int) -> None:
+        saved = self._saved.pop(number, None)
+        if saved is not None:
+            saved.close()
+
+    def close(self) -> None:
+        """Let go of what has been read."""
+        for number in list(self._saved):
+            self._let_go(number)
 
 
 def learn_and_run(driving: Driving, n_runs: int, seed: int | None, storage: Storage | None) -> Driven:
@@ -83,7 +101,7 @@ def _learned(
     how = driving.config.learning
     where = _Driven(seed, driving, lessons)
     try:
-        with driving.stop.listening():  # also between the studies
+        with driving.stop.listening(), closing(where):  # also between the studies
             tams = driving.config.make_tams()
             own = None if lessons is None else lessons.pilot_score
             tams = tams if own is None else tams.with_score(own)
@@ -131,7 +149,7 @@ def improve_study(
             pilot_runs=learning.pilot_runs,
             rounds=learning.rounds,
             pilot=Work.of(result.runs).to_dict(),
-            pilot_path=os.path.relpath(pilot, out),
+            pilot_path=os.path.relpath(pilot.resolve(), out.resolve()),
         )
         lessons.begin(plan, read_score(pilot) if info.model.taught_by else None)
         return _learned(driving, n_runs, seed, config.storage(out), lessons, result)

@@ -164,7 +164,7 @@ class Lessons:
     def pilot_path(self) -> Path | None:
         """Where a pilot is that is elsewhere; None if it is gone."""
         told = self.plan().pilot_path
-        path = None if told is None else self.path / told
+        path = None if told is None else self.path.resolve() / told
         return path if path is not None and (path / "study.json").exists() else None
 
     @property

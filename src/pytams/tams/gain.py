@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pytams.models.learned.score import LearnedScore
 
 _CLEARLY = 0.75
+_MOST_LOG = 700.0
+"""Of what can still be shown as a number."""
 _FEATURES = 5
 """Named, at most."""
 
@@ -91,7 +93,7 @@ class Gain:
 
     def _line(self, number: int) -> str:
         name, score = "pilot" if number == 0 else f"round {number}", self.scores[number]
-        start = "-" if score is None else f"{math.exp(score.log_u_start - score.log_estimate):.2g}"
+        start = "-" if score is None else f"{math.exp(min(score.log_u_start - score.log_estimate, _MOST_LOG)):.2g}"
         return f"{self._row(name + (' *' if number == self.best else ''), self.works[number])}  {start}"
 
     def _row(self, name: str, work: Work) -> str:

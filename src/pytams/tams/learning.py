@@ -202,8 +202,8 @@ def _aim(lessons: Sequence[Lesson], seen: Seen, before: LearnedScore | None) -> 
     hers = {i: piece.hers for i, piece in enumerate(seen.pieces) if piece.hers is not None}
     highest = np.sort([scores.max() for scores in hers.values()])[::-1]
     level = float(highest[min(_ENOUGH, len(highest)) - 1])
-    starts = [float(scores[0]) for i, scores in hers.items() if seen.pieces[i].times[0] == 0.0]
-    least = max(starts) if before is None else before.level
+    starts = np.sort([scores[0] for i, scores in hers.items() if seen.pieces[i].times[0] == 0.0])[::-1]
+    least = float(starts[min(_ENOUGH, len(starts)) - 1]) if before is None else before.level  # some may be rare
     above = float(exceedance(pilot.runs, [math.nextafter(level, -math.inf)]).value[0])
     if not (least < level < target and 0.0 < above < 1.0):
         raise CannotLearnError(
@@ -242,6 +242,8 @@ def leveller(pilot: Result, seen: Seen) -> Callable[[Array], Array]:
     lowest = min(float(piece.scores.min()) for piece in seen.pieces)
     scores = np.linspace(lowest, pilot.settings.target_score, _LEVELS)
     p = exceedance(pilot.runs, scores).value
+    if not p.any():
+        raise CannotLearnError("no score of the pilot is above its lowest: nothing tells what leads to the event")
     log_p = np.log(np.maximum(p, p[p > 0.0].min()))  # nothing gets above the target if scores end there
     return lambda found: -np.interp(found, scores, log_p)
 

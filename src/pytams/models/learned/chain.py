@@ -76,14 +76,15 @@ def learned_by_chain(
     scale = np.where(scale > 0.0, scale, 1.0)
     x, y = (chosen.starts - center) / scale, (chosen.ends - center) / scale
     y = np.where(chosen.hits[:, None], 0.0, y)
-    x, y = (part + _APART * rng.standard_normal(part.shape) for part in (x, y))
+    varies = np.ptp(x, axis=0) > 0.0
+    x, y = (part + varies * _APART * rng.standard_normal(part.shape) for part in (x, y))
     delta = probability / 10.0
     stride = math.ceil(n_slices / _MOST_SLICES)
-    directions, biases = random_features(x.shape[1], rng)
+    directions, biases = random_features(x, rng)
     half = len(biases) // 2
     weights, metric, outer = directions, np.eye(x.shape[1]), np.eye(x.shape[1])
     for _ in range(_ROUNDS):
-        u = _chain(x @ metric, y @ metric, chosen, stride * math.ceil(n_slices / stride), delta)[::stride]
+        u = _chain(x @ metric, y @ metric, chosen, math.ceil(n_slices / stride), stride, delta)
         log_u = np.log(np.maximum(u, delta))
         weights = np.hstack([metric @ directions[:, :half], directions[:, half:]])  # half of them where it counts
         coefficients = _distilled(x, log_u, weights, biases)
@@ -95,18 +96,20 @@ def learned_by_chain(
     )
 
 
-def _chain(x: Array, y: Array, chosen: Transitions, n_slices: int, delta: float) -> Array:
-    """Compute u at the starts, for 0 to J intervals to go: (slices + 1, starts)."""
+def _chain(x: Array, y: Array, chosen: Transitions, n_slices: int, stride: int, delta: float) -> Array:
+    """Compute u at the starts, for each slice of so many intervals to go, from 0 on: (slices + 1, starts)."""
     hits = chosen.hits
     tree = cKDTree(x)
     at_start = _analogues(tree, x, _NEAR_START)
     ends = np.flatnonzero(~(hits | chosen.stops))  # where it has stopped, u = 0
     at_end = _analogues(tree, y[ends], _NEAR_END)
     u = np.full((n_slices + 1, len(hits)), delta)
+    now, after = u[0], hits.astype(np.float64)
     for j in range(1, n_slices + 1):
-        after = hits.astype(np.float64)
-        after[ends] = np.clip(at_end @ u[j - 1], 0.0, 1.0)  # a line may lead out
-        u[j] = np.clip(at_start @ after, 0.0, 1.0)
+        for _ in range(stride):
+            after[ends] = np.clip(at_end @ now, 0.0, 1.0)  # a line may lead out
+            now = np.clip(at_start @ after, 0.0, 1.0)
+        u[j] = now
     return u
 
 

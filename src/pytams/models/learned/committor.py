@@ -40,10 +40,14 @@ class Committor(NamedTuple):
     """Whether the sum is the log-odds of u, and the time to go is the last of the features; else it is log u."""
 
 
-def random_features(d: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Draw directions and places of softsigns, with widths from a third of the data's to three times."""
-    directions = rng.standard_normal((d, N_SOFTSIGNS))
+def random_features(x: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw directions and places of softsigns, with widths from a third of the data's to three times.
+
+    A feature that does not vary is not looked at: nothing is known of what it does.
+    """
+    directions = rng.standard_normal((x.shape[1], N_SOFTSIGNS))
     directions /= np.linalg.norm(directions, axis=0)
+    directions[np.ptp(x, axis=0) == 0.0] = 0.0
     steepness = np.exp(rng.uniform(math.log(1.0 / 3.0), math.log(3.0), N_SOFTSIGNS))
     return directions * steepness, rng.uniform(-2.5, 2.5, N_SOFTSIGNS) * steepness
 

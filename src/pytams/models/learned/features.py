@@ -43,12 +43,12 @@ def features_of(model: Any, state: Any, t: Any, features: Callable[..., Any] | N
     told = told_features(model, features)
     if told is None:
         found = _flat(state)
+        if np.iscomplexobj(found):
+            raise _wanted(model, "is of complex numbers")
         if found.shape[1] > MOST_NUMBERS:
-            raise SettingsError(
-                "features",
-                f"a state of {model.name} has {found.shape[1]} numbers: define features(state, t), the few dozen of "
-                "numbers that the score may depend on",
-            )
+            raise _wanted(model, f"has {found.shape[1]} numbers")
+        if not np.isfinite(found).all():
+            raise _wanted(model, "has numbers that are not finite")
         return found
     try:
         found = _asked(model, told, state, t)
@@ -60,6 +60,11 @@ def features_of(model: Any, state: Any, t: Any, features: Callable[..., Any] | N
         shape = "one row of numbers" if not model.vectorized else "an array of shape (members, k)"
         raise SettingsError("features", f"{model.name}.features must give {shape}, not an array of {found.shape}")
     return found
+
+
+def _wanted(model: Any, problem: str) -> SettingsError:
+    text = "define features(state, t), the few dozen of numbers that the score may depend on"
+    return SettingsError("features", f"a state of {model.name} {problem}: {text}")
 
 
 def told_features(model: Any, features: Callable[..., Any] | None) -> Callable[..., Any] | None:
@@ -111,7 +116,8 @@ def _indices(shape: tuple[int, ...]) -> list[str]:
 def _flat(state: Any) -> NDArray[np.float64]:
     """Put arrays, of a dict by name, side by side."""
     parts = [state[name] for name in sorted(state)] if isinstance(state, dict) else [state]
-    return np.hstack([np.reshape(np.asarray(part, dtype=np.float64), (len(part), -1)) for part in parts])
+    found = np.hstack([np.reshape(part, (len(part), -1)) for part in parts])
+    return found if np.iscomplexobj(found) else found.astype(np.float64)
 
 
 def member(state: Any, i: int) -> Any:

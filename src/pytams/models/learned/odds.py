@@ -63,7 +63,7 @@ def learned_by_odds(
     center, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 0.0, scale, 1.0)
     x = (x - center) / scale
-    weights, biases = random_features(x.shape[1], rng)
+    weights, biases = random_features(x, rng)
     coefficients = _regressed(softsigns(x, weights, biases), outcomes)
     importance = importance_of(slopes(x, weights, biases, coefficients)[:-1, :-1])
     both = np.array([coefficients, coefficients])  # one slice: time is a feature
