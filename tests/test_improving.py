@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 import pytams
 from exact import DoubleWell2D
 from pytams.analysis.work import Work, cautious
+from pytams.storage.reader import SavedStudy
 from pytams.tams.gain import Gain
 from pytams.tams.improving import Rounds, improve
+from pytams.tams.learning import Lesson, learned_from
 
 SMALL: dict[str, Any] = {
     "end_time": 2.0,
@@ -107,13 +110,33 @@ def test_a_pilot_that_looks_better_than_it_is_is_looked_at_again(monkeypatch: py
     assert len(found.score.taught_by) == 4
 
 
-def test_what_a_pilot_may_not_be() -> None:
+class Noisy(Promising):
+    """With noise of one's own."""
+
+    def __init__(self, epsilon: float) -> None:
+        self.epsilon = epsilon
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        return super().step(state, noise * math.sqrt(self.epsilon / 0.1), t, dt)
+
+
+def pilot_of(epsilon: float, path: Path) -> SavedStudy:
+    pytams.TAMS(Noisy(epsilon), **SMALL).run(1, seed=1, out=path)
+    return pytams.load(path)
+
+
+def test_what_a_pilot_may_not_be(tmp_path: Path) -> None:
     tams = pytams.TAMS(Promising(), **SMALL)
     pilot = tams.run(1, seed=1)
     with pytest.raises(pytams.SettingsError, match="seed: runs of seed 1 teach the score"):
         improve(tams, pilot, seed=1)
     with pytest.raises(pytams.SettingsError, match="pilot: it is of another problem: end_time = 2.0"):
         improve(pytams.TAMS(Promising(), **{**SMALL, "end_time": 1.0}), pilot, seed=2)
+    better = tams.with_score(learned_from([Lesson.of(tams.run(4, seed=3))]))
+    with pytest.raises(pytams.SettingsError, match="pilot: it was made with another score"):
+        improve(better, pilot, seed=2)
+    with pytest.raises(pytams.SettingsError, match="model: it gives other scores than the pilot had in run 0, slot"):
+        pytams.learn_score(pilot_of(0.1, tmp_path / "out"), model=Noisy(0.1000001))
 
 
 @pytest.mark.parametrize(("factor", "counts"), [(1.0, False), (1.9, False), (2.1, True)])

@@ -497,7 +497,7 @@ class Stiff(pytams.Model):
 
 def test_a_stiff_well_is_learned_in_short_intervals() -> None:
     """In long ones nothing that was seen climbs it: u(start) was at the floor."""
-    pilot = tams(Stiff(), target_score=1.25, end_time=4.0, n_trajectories=40).run(2, seed=1)
+    pilot = tams(Stiff(), target_score=1.25, end_time=4.0, n_trajectories=80).run(4, seed=1)
     score = pytams.learn_score(pilot)
     assert score.is_trusted
     assert len(score.committor.coefficients) <= 52  # a few dozen slices are kept

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytams.analysis.work import Work, cautious
 from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.streams import Streams, draw_seed
+from pytams.models.learned.model import taught_by
 from pytams.tams.gain import Gain
 from pytams.tams.learning import Lesson, learned_from, result_of
 from pytams.tams.plan import Learning
@@ -200,6 +201,8 @@ def _check_pilot(pilot: Result, tams: TAMS, seed: int | None) -> None:
     if then != now or pilot.model != tams.model.name:
         told = [f"{name} = {value!r}" for name, value in then.to_dict().items() if value != now.to_dict()[name]]
         raise SettingsError("pilot", f"it is of another problem: {', '.join(told) or pilot.model}")
+    if pilot.taught_by != taught_by(tams.model):
+        raise SettingsError("pilot", "it was made with another score than that which is to be improved")
     check_seed(seed, pilot)
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.analysis.result import Result
+    from pytams.analysis.runs import RunResult
     from pytams.core.ports import Source
-    from pytams.core.segments import Course, Start
+    from pytams.core.segments import Course, SegmentKey, Start
     from pytams.core.settings import Settings
     from pytams.models.simulator.simulator import Simulator
 
@@ -105,11 +106,25 @@ def _courses(pilot: Result, source: Source, *, states: bool) -> Iterator[tuple[S
     for run in pilot.runs:
         starts = all_starts(run.run, settings.n_trajectories, run.iterations)
         own = [start for start in starts.values() if not start.ended]
+        maxima = _maxima(run)
         courses = source.courses([chain(starts, start.key) for start in own], states=states)
         for start, course in zip(own, courses, strict=True):
+            if course.scores.max() != maxima[start.key]:
+                text = f"it gives other scores than the pilot had in run {run.run}, slot {start.key.slot}"
+                raise SettingsError("model", f"{text}: is it the same, on the same library versions?")
             first = max(start.step, settings.spin_up)  # the branch point, too: what follows it is the segment's own
             if first < len(course.scores):
                 yield start, course, first
+
+
+def _maxima(run: RunResult) -> dict[SegmentKey, float]:
+    """Say how high each trajectory of a run got."""
+    killed = {
+        key: maximum
+        for iteration in run.iterations
+        for key, maximum in zip(iteration.killed, iteration.killed_maxima, strict=True)
+    }
+    return killed | {final.key: final.maximum for final in run.members}
 
 
 def _times(settings: Settings, first: int, course: Course) -> Array:

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.core.states import empty_batch, put_rows, rows_of
+from pytams.core.states import empty_batch, n_bytes, put_rows, row_of, rows_of
+from pytams.core.stored import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from pytams.core.states import State
+
+TINY = 256
+"""Bytes of a state up to which those recorded in one step share an array: it stays as long as one of them does."""
 
 
 class Arrays:
@@ -29,6 +35,7 @@ class Arrays:
         self.n_traced: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._noise: NDArray[Any] | None = None  # (capacity, chunk, *noise_shape)
         self._states: State | None = None  # (capacity, ...)
+        self._are_tiny = False
 
     @property
     def noise(self) -> NDArray[Any]:
@@ -52,6 +59,15 @@ class Arrays:
         if self._states is None:
             self._states = empty_batch(state, self.capacity)
         put_rows(self._states, i, state)
+
+    def copies(self, numbers: NDArray[np.int64], put_away: Callable[[int], State]) -> list[State]:
+        """Copy the states of members: each is put away, unless they are tiny."""
+        if self._are_tiny:
+            rows = rows_of(self.states, numbers)
+            return [row_of(rows, k) for k in range(len(numbers))]
+        states = [put_away(i) for i in numbers.tolist()]
+        self._are_tiny = not isinstance(states[0], Reference) and n_bytes(states[0]) <= TINY
+        return states
 
     def put_noise(self, i: int, chunk: NDArray[Any]) -> None:
         """Write the chunk of noise that a member is about to use."""

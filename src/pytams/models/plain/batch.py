@@ -10,8 +10,8 @@ import numpy as np
 
 from pytams.core.ports import BLOCK_LENGTH, BLOCK_SECONDS
 from pytams.core.segments import Point, Progress, Trace
-from pytams.core.states import n_bytes, put_rows, row_of, rows_of
-from pytams.core.stored import Reference, size_of
+from pytams.core.states import put_rows, rows_of
+from pytams.core.stored import size_of
 from pytams.models.plain.arrays import Arrays
 from pytams.models.plain.checked import CheckedModel
 
@@ -27,8 +27,6 @@ MAX_MEMBERS = 4096
 """Members in one batch at most; the rest wait. Bounds the memory that noise takes."""
 MAX_BYTES = 2**28
 """Memory for the states of one batch at most: fewer members of a large model advance together."""
-TINY = 256
-"""Bytes of a state up to which those recorded in one step share an array: it stays as long as one of them does."""
 
 
 class _Member:
@@ -64,7 +62,6 @@ class Batch:
         self._members: list[_Member] = []
         self._max_members = max_members
         self._arrays = Arrays()
-        self._states_are_tiny: bool | None = None  # not known before one was put away; all are alike
         self._steps_to_refill = 0
         self._steps_since_report = 0
         self.n_steps = 0
@@ -110,16 +107,6 @@ class Batch:
     def _state(self, i: int) -> State:
         """Copy the state of member i."""
         return self._problem.put(self._members[i].key, rows_of(self._arrays.states, i))
-
-    def _states(self, numbers: NDArray[np.int64]) -> list[State]:
-        """Copy the states of members."""
-        if self._states_are_tiny:
-            rows = rows_of(self._arrays.states, numbers)
-            return [row_of(rows, k) for k in range(len(numbers))]
-        states = [self._state(i) for i in numbers.tolist()]
-        if self._states_are_tiny is None:
-            self._states_are_tiny = not isinstance(states[0], Reference) and n_bytes(states[0]) <= TINY
-        return states
 
     def where(self) -> str:
         """Say what the model was asked last."""
@@ -194,9 +181,8 @@ class Batch:
         every = slice(n)
         noise = self._arrays.noise[self._arrays.index[:n], self._arrays.position[:n]]
         states = rows_of(self._arrays.states, every)
-        put_rows(
-            self._arrays.states, every, self._model.step_batch(states, noise, self._arrays.steps[:n], self._where)
-        )
+        after = self._model.step_batch(states, noise, self._arrays.steps[:n], self._where)
+        put_rows(self._arrays.states, every, after)
         self._arrays.steps[:n] += 1
         self._arrays.position[:n] += 1
         self._steps_to_refill -= 1
@@ -222,7 +208,7 @@ class Batch:
     def _keep_records(self, numbers: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
         self._arrays.best[numbers] = scores
         steps = self._arrays.steps[numbers]
-        states = self._states(numbers)
+        states = self._arrays.copies(numbers, self._state)
         for i, step, score, state in zip(numbers.tolist(), steps.tolist(), scores.tolist(), states, strict=True):
             row = self._members[i]
             row.steps.append(step)
