@@ -27,8 +27,8 @@ HEAD = f"""# Validation of learned scores and random starts
 `make validation` writes this page. Of each case a score is learned by `pytams.improve` (but where it says *own
 score*); then {N_RUNS} runs are compared with the exact value (z is the distance in standard errors), and
 {N_STUDIES} studies of {STUDY} runs tell how often the 95 % interval has it (of the simulator, whose steps are Python,
-{FEW}). Where no exact value is known, {N_RUNS} runs with the user's own score stand for it. `--only` measures one case;
-what is not in the table has not been measured with this version.
+{FEW}). Where no exact value is known, {N_RUNS} runs with the user's own score stand for it. `--only` measures
+one case; what is not in the table has not been measured with this version.
 
 | case | exact, or by the user's score | estimate | relative error | z | coverage |
 |---|---|---|---|---|---|
