@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from pytams.models.described import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +32,24 @@ def numbers_of(function: Callable[..., Any], equation: Equation, states: Array, 
     ndarray
         Of shape ``(members, numbers)``.
     """
-    from numba import njit  # noqa: PLC0415 - an extra, and it takes a second
-    from numba.core.errors import TypingError  # noqa: PLC0415 - likewise
+    from numba.core.errors import TypingError  # noqa: PLC0415 - an extra, and it takes a second
 
-    call = njit(error_model="numpy")(function)
+    call, fill_ones, fill = _compiled(function, described(function))
     first = np.asarray(call(states[0][()], t[0], equation.parameters), dtype=np.float64)
     found = np.empty((len(states), first.size))
+    try:
+        (fill if first.ndim else fill_ones)(states, t, equation.parameters, found)
+    except TypingError:
+        raise ValueError("the numbers of a tuple must all be floats: 1.0, not 1") from None
+    return found
+
+
+@lru_cache(maxsize=16)
+def _compiled(function: Callable[..., Any], does: str) -> tuple[Any, Any, Any]:  # noqa: ARG001 - tells what it was
+    """Compile a function, and loops over many states: for one number, and for several."""
+    from numba import njit  # noqa: PLC0415 - an extra, and it takes a second
+
+    call = njit(error_model="numpy")(function)
 
     @njit(error_model="numpy")  # type: ignore[untyped-decorator] # Numba's
     def fill_ones(states: Any, t: Any, p: Any, found: Any) -> None:
@@ -48,8 +63,4 @@ def numbers_of(function: Callable[..., Any], equation: Equation, states: Array, 
             for k in range(found.shape[1]):
                 found[i, k] = numbers[k]
 
-    try:
-        (fill if first.ndim else fill_ones)(states, t, equation.parameters, found)
-    except TypingError:
-        raise ValueError("the numbers of a tuple must all be floats: 1.0, not 1") from None
-    return found
+    return call, fill_ones, fill
