@@ -49,7 +49,7 @@ validation: $(READY)  ## estimates beside exact values: writes docs/validation.m
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
 $(READY): $(INSTALLED)
