@@ -171,9 +171,10 @@ def go_on_learning(
     n_runs = plan.n_runs if n_runs is None else n_runs
     storage = config.storage(lessons.path, force=force)
     go_on = partial(_learned, driving, n_runs, plan.seed, storage, lessons)
-    if lessons.pilot_path is None:
+    path = lessons.pilot_path
+    if path is None:
         return go_on(plan.pilot_work)
-    with pytams.load(lessons.pilot_path, database_url=storage.database_url) as saved:
+    with pytams.load(path, database_url=storage.database_url) as saved:
         pilot = saved.result
         return go_on(pilot if Work.of(pilot.runs) == plan.pilot_work else plan.pilot_work)
 

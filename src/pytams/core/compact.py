@@ -42,6 +42,9 @@ class _Compact(Sequence[Kind], Generic[Kind]):
     def __init__(self, run: int, *arrays: NDArray[Any]) -> None:
         self._run, self._arrays = run, arrays
 
+    def __len__(self) -> int:
+        return len(self._arrays[0])
+
     @overload
     def __getitem__(self, i: int) -> Kind: ...
     @overload
@@ -86,21 +89,14 @@ class Iterations(_Compact[Iteration]):
         own = np.array(list(zip(ends, log_weights, highest, strict=True)), _wide(_ITERATION, "end", ends))
         rows = [row for iteration in iterations for row in _rows(iteration)]
         branchings = np.array(rows, _wide(_BRANCHING, "step", [row[4] for row in rows]))
-        levels = np.array([iteration.level for iteration in iterations])
-        found = cls(run, own, branchings, levels[:0])
-        same = all(found._highest_killed(i) == level for i, level in enumerate(levels.tolist()))
-        return found if same else cls(run, own, branchings, levels)
-
-    def __len__(self) -> int:
-        return len(self._arrays[0])
+        levels = [iteration.level for iteration in iterations]
+        if levels == [max(iteration.killed_maxima) for iteration in iterations]:  # but for variants of their own
+            levels = []
+        return cls(run, own, branchings, np.array(levels))
 
     def _span(self, i: int) -> slice:
         ends = self._arrays[0]["end"]
         return slice(int(ends[i - 1]) if i else 0, int(ends[i]))
-
-    def _highest_killed(self, i: int) -> float:
-        """Give the level, but for variants that kill less than all that are not above it."""
-        return float(self._arrays[1]["maximum"][self._span(i)].max())
 
     def _made(self, i: int) -> Iteration:
         own, branchings, levels = self._arrays
@@ -174,9 +170,6 @@ class Finals(_Compact[Final]):
         """Keep these, in the order of their slots."""
         rows = [(final.key.branch, *final[1:]) for final in finals]
         return cls(run, np.array(rows, _wide(_FINAL, "last_step", [row[2] for row in rows])))
-
-    def __len__(self) -> int:
-        return len(self._arrays[0])
 
     def _made(self, i: int) -> Final:
         branch, *rest = self._arrays[0][i].item()

@@ -7,9 +7,9 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from pytams.analysis.curves import exceedance
+from pytams.analysis.estimators import log_mean_and_error
 from pytams.analysis.result import Result
 from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.segments import Problem
@@ -196,9 +196,9 @@ def _aim(lessons: Sequence[Lesson], seen: Seen, before: LearnedScore | None) -> 
     """Choose the level to learn towards, and say the log of the estimate of getting there."""
     pilot = lessons[-1].result
     target = pilot.settings.target_score
-    logs = [run.log_estimate for lesson in lessons for run in lesson.result.runs]
-    if max(logs) > -math.inf:
-        return target, float(logsumexp(logs)) - math.log(len(logs))
+    log_p, _ = log_mean_and_error([run.log_estimate for lesson in lessons for run in lesson.result.runs])
+    if log_p > -math.inf:
+        return target, float(log_p)
     hers = {i: piece.hers for i, piece in enumerate(seen.pieces) if piece.hers is not None}
     highest = np.sort([scores.max() for scores in hers.values()])[::-1]
     level = float(highest[min(_ENOUGH, len(highest)) - 1])
