@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numba import njit
 
 import pytams
@@ -21,7 +23,9 @@ from exact import DOUBLE_WELL_2D, double_well_2d, ornstein_uhlenbeck
 from pytams import SDE
 from pytams.core.streams import Streams, chunk_length
 from pytams.engine import InProcess
-from pytams.models.sde.kernel import STREAM_SIZE, USED, normal, open_chunk, specialised
+from pytams.models.sde.kernel import specialised
+from pytams.models.sde.philox import STREAM_SIZE, normal, open_stream
+from pytams.models.sde.philox import below as draw_below
 
 
 def drift(x: Any, t: Any, p: Any) -> Any:
@@ -77,10 +81,16 @@ def run(model: pytams.Model, n_runs: int = 4, first_run: int = 0, **engine: Any)
 @njit  # type: ignore[untyped-decorator] # Numba has no types
 def _normals(name: Any, branch: Any, chunk: int, seed: Any, n: int) -> Any:
     stream = np.zeros(STREAM_SIZE, np.uint64)
-    stream[2], stream[3], stream[4], stream[5] = branch, name, seed, np.uint64(1)
-    stream[USED] = np.uint64(4)
-    open_chunk(stream, chunk)
+    open_stream(stream, seed, 1, name, branch, chunk)
     return np.array([normal(stream) for _ in range(n)])
+
+
+@njit  # type: ignore[untyped-decorator] # Numba has no types
+def _whole_numbers(run: int, iteration: int, seed: Any, n: int, size: int) -> Any:
+    stream, drawn = np.zeros(STREAM_SIZE, np.uint64), np.empty(size, np.int64)
+    open_stream(stream, seed, 2, run << 32, iteration, 0)
+    draw_below(stream, n, drawn)
+    return drawn
 
 
 def test_normals_are_those_of_numpy_to_the_bit() -> None:
@@ -89,6 +99,19 @@ def test_normals_are_those_of_numpy_to_the_bit() -> None:
     theirs = Streams(2**62 + 1).noise(3, 7, 2, 5).standard_normal(n)
     assert np.abs(theirs).max() > 4
     np.testing.assert_array_equal(ours, theirs)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**40),
+    st.integers(0, 2**63 - 1),
+    st.one_of(st.integers(1, 2**32), st.integers(1, 100), st.integers(2**31 - 2, 2**32)),
+    st.integers(1, 200),
+)
+@settings(deadline=None)
+def test_whole_numbers_are_those_of_numpy(run: int, iteration: int, seed: int, n: int, size: int) -> None:
+    theirs = Streams(seed).ancestors(run, iteration).integers(n, size=size)
+    np.testing.assert_array_equal(_whole_numbers(run, iteration, np.uint64(seed), n, size), theirs)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -164,7 +187,7 @@ def test_functions_of_different_models_have_different_names() -> None:
     """Numba tells them apart by name and a count of the process: a loop from disk brings the count of another."""
 
     def names(model: SDE) -> set[str]:
-        loop = specialised(model.equation).py_func
+        loop = specialised(model.equation).segment.py_func
         step = loop.__globals__["make_step"].py_func
         functions = [step.__globals__[name] for name in ("drift", "diffusion")] + [loop.__globals__["score"]]
         return {function.py_func.__qualname__ for function in functions}
@@ -251,7 +274,7 @@ def test_compiled_code_is_kept_on_disk_and_is_of_this_model(tmp_path: Path) -> N
         path.write_text(textwrap.dedent(MODULE.format(**constants)))
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
         run = subprocess.run([sys.executable, path], env=environment, capture_output=True, text=True, check=True)
-        return run.stdout.splitlines()
+        return [line for line in run.stdout.splitlines() if "compiled whole runs" not in line]
 
     first = out("first.py", scale=1.0, sigma=1.0)
     assert first[0].startswith("compiled SDE in ")

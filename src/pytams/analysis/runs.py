@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from pytams.analysis import estimators
-from pytams.core.compact import Finals, Iterations
 from pytams.core.partings import Partings
-from pytams.core.segments import Final
 from pytams.core.splitting import all_starts, log_estimate
 
 if TYPE_CHECKING:
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytams.core.segments import SegmentKey, Start
-    from pytams.core.splitting import Splitting
+    from pytams.core.compact import Finals, Iterations, Outcome
+    from pytams.core.segments import Final, SegmentKey, Start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,26 +48,21 @@ class RunResult:
     """When its branches parted from their parents, and how many never did."""
 
     @classmethod
-    def of(cls, run: int, splitting: Splitting) -> Self:
-        """Sum up a run that is finished."""
+    def of(cls, outcome: Outcome, target_score: float) -> Self:
+        """Look at a finished run."""
+        n = len(outcome.members)
         return cls(
-            run=run,
-            estimate=splitting.estimate,
-            log_estimate=splitting.log_estimate,
-            log_weight=splitting.log_weight,
-            n_reached=splitting.n_reached,
-            n_branchings=splitting.n_branchings,
-            n_steps=splitting.n_steps,
-            iterations=Iterations.of(run, splitting.iterations),
-            members=Finals.of(
-                run,
-                (
-                    Final(member.start.key, member.maximum, member.step, member.root, member.generation)
-                    for member in splitting.members
-                ),
-            ),
-            target_score=splitting.target,
-            partings=splitting.companions.partings,
+            run=outcome.run,
+            estimate=math.exp(outcome.log_weight) * outcome.n_reached / n,
+            log_estimate=log_estimate(outcome.log_weight, outcome.n_reached, n),
+            log_weight=outcome.log_weight,
+            n_reached=outcome.n_reached,
+            n_branchings=outcome.n_branchings,
+            n_steps=outcome.n_steps,
+            iterations=outcome.iterations,
+            members=outcome.members,
+            target_score=target_score,
+            partings=outcome.partings,
         )
 
     @property

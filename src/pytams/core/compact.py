@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+    from pytams.core.partings import Partings
+    from pytams.core.splitting import Splitting
 
 Kind = TypeVar("Kind")
 
@@ -93,6 +97,36 @@ class Iterations(_Compact[Iteration]):
         if levels == [max(iteration.killed_maxima) for iteration in iterations]:  # but for variants of their own
             levels = []
         return cls(run, own, branchings, np.array(levels))
+
+    @classmethod
+    def of_columns(
+        cls,
+        run: int,
+        iterations: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+        keys: NDArray[np.int64],
+        scores: NDArray[np.float64],
+    ) -> Self:
+        """Keep what is in columns.
+
+        Parameters
+        ----------
+        run
+            Its number.
+        iterations
+            After how many branchings each ended, log W, and the highest maximum.
+        keys
+            Of each branching, (slot, branch) of the killed, of its ancestor, and of the segment that is branched
+            from; and the step, ~step if nothing is left to simulate: of shape ``(n, 7)``.
+        scores
+            Of each branching, the maximum of the killed, and the score at the branch point: of shape ``(n, 2)``.
+        """
+        own = np.empty(len(iterations[0]), _wide(_ITERATION, "end", iterations[0]))
+        own["end"], own["log_weight"], own["highest"] = iterations
+        branchings = np.empty(len(keys), _wide(_BRANCHING, "step", keys[:, 6]))
+        for first, name in ((0, "killed"), (2, "ancestor"), (4, "parent")):
+            branchings[name]["slot"], branchings[name]["branch"] = keys[:, first], keys[:, first + 1]
+        branchings["step"], branchings["maximum"], branchings["score"] = keys[:, 6], *scores.T
+        return cls(run, own, branchings, np.array([]))
 
     def _span(self, i: int) -> slice:
         ends = self._arrays[0]["end"]
@@ -171,14 +205,53 @@ class Finals(_Compact[Final]):
         rows = [(final.key.branch, *final[1:]) for final in finals]
         return cls(run, np.array(rows, _wide(_FINAL, "last_step", [row[2] for row in rows])))
 
+    @classmethod
+    def of_columns(cls, run: int, *columns: NDArray[Any]) -> Self:
+        """Keep columns: branches, maxima, last steps, roots and generations, by slot."""
+        finals = np.empty(len(columns[0]), _wide(_FINAL, "last_step", columns[2]))
+        for name, column in zip(_FINAL.names or (), columns, strict=True):
+            finals[name] = column
+        return cls(run, finals)
+
     def _made(self, i: int) -> Final:
         branch, *rest = self._arrays[0][i].item()
         return Final(SegmentKey(self._run, i, branch), *rest)
 
 
-def _wide(kind: np.dtype[Any], name: str, values: Sequence[int]) -> np.dtype[Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a finished run."""
+
+    run: int
+    log_weight: float
+    n_reached: int
+    n_branchings: int
+    n_steps: int
+    iterations: Iterations
+    members: Finals
+    partings: Partings
+
+    @classmethod
+    def of(cls, splitting: Splitting) -> Self:
+        """Sum up a state machine that is finished."""
+        run, members = splitting.run, splitting.members
+        return cls(
+            run=run,
+            log_weight=splitting.log_weight,
+            n_reached=splitting.n_reached,
+            n_branchings=splitting.n_branchings,
+            n_steps=splitting.n_steps,
+            iterations=Iterations.of(run, splitting.iterations),
+            members=Finals.of(
+                run, (Final(one.start.key, one.maximum, one.step, one.root, one.generation) for one in members)
+            ),
+            partings=splitting.companions.partings,
+        )
+
+
+def _wide(kind: np.dtype[Any], name: str, values: Sequence[int] | NDArray[Any]) -> np.dtype[Any]:
     """Give a field room for these values."""
     limits = np.iinfo(kind[name])
-    if limits.min <= min(values, default=0) and max(values, default=0) <= limits.max:
+    if not len(values) or (limits.min <= np.min(values) and np.max(values) <= limits.max):
         return kind
     return np.dtype([(key, "i8" if key == name else kind[key]) for key in kind.names or ()])

@@ -42,7 +42,7 @@ class Finished(NamedTuple):
 Event: TypeAlias = Decided | Finished
 
 
-class _Stopwatch:
+class Stopwatch:
     """Adds up the seconds that pass in its blocks."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Driver:
         """The state of each run, by number."""
         self.finished: set[int] = set()
         """Runs whose estimate is known."""
-        self._timed = _Stopwatch()
+        self.timed = Stopwatch()  # all that works for the runs
 
     @property
     def n_steps(self) -> int:
@@ -102,12 +102,12 @@ class Driver:
     @property
     def wall_time(self) -> float:
         """Seconds spent, in all sessions."""
-        return self._journal.wall_time + self._timed.seconds
+        return self._journal.wall_time + self.timed.seconds
 
     @property
     def activity(self) -> Activity:
         """What there is to say of the driver."""
-        return Activity(self._engine.n_busy, self.n_steps / max(self._timed.seconds, 1e-9), self.wall_time)
+        return Activity(self._engine.n_busy, self.n_steps / max(self.timed.seconds, 1e-9), self.wall_time)
 
     @property
     def is_done(self) -> bool:
@@ -124,7 +124,7 @@ class Driver:
         ModelError
             If something else comes out.
         """
-        with self._timed:
+        with self.timed:
             witnesses = self._journal.witnesses(runs)
             if witnesses:
                 check_recorded(self._engine, witnesses, self._settings)
@@ -134,7 +134,7 @@ class Driver:
     def begin(self, runs: Sequence[int]) -> list[Event]:
         """Start the initial ensembles of runs, and decide again what follows from what was recorded of them."""
         self._begun = True
-        with self._timed, self._all_or_nothing():
+        with self.timed, self._all_or_nothing():
             for run in runs:
                 splitting = Splitting(self._settings, self._seed, run, self._variant)
                 self.splittings[run] = splitting
@@ -148,7 +148,7 @@ class Driver:
 
     def advance(self) -> list[Event]:
         """Wait for the engine, do what follows from its reports, and write what is due."""
-        with self._timed:
+        with self.timed:
             self._take(self._engine.advance())
             due = self._journal.due()
             if due is Due.CHECKPOINT:

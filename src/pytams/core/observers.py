@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytams.core.driver import Decided
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from pytams.core.driver import Event
     from pytams.core.splitting import Iteration
 
 _logger = logging.getLogger("pytams")
@@ -56,6 +58,14 @@ class Observers:
 
     def __len__(self) -> int:
         return len(self._observers)
+
+    def tell(self, events: Iterable[Event], result_of: Callable[[int], Any]) -> None:
+        """Say what happened; of a finished run, its result."""
+        for event in events if self._observers else ():
+            if isinstance(event, Decided):
+                self.call("on_iteration", event.run, event.iteration)
+            else:
+                self.call("on_finished", event.run, result_of(event.run))
 
     def call(self, method: str, *arguments: Any) -> None:
         """Call a method of all observers that have it."""

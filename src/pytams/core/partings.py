@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytams.core.segments import Start
     from pytams.core.splitting import Iteration, Member
 
-_TOLERANCE = 0.001
+TOLERANCE = 0.001
 """Of the way from the first level to the target: scores that differ by more have parted."""
 _FEW_PAIRS = 5
 """Fewer pairs of trajectories say nothing: they may be equal by chance."""
@@ -175,7 +175,7 @@ class Companions:
         member.companion = None  # or no parent would ever be forgotten
         is_branch, first = member.generation > 0, member.shared_record
         since = iterations[0].level if is_branch else member.scores[0]  # of initial ones, nobody knows a level yet
-        tolerance = _TOLERANCE * (self._target - since)
+        tolerance = TOLERANCE * (self._target - since)
         steps, scores = member.steps, member.scores
         others, their_scores = companion.steps, companion.scores
         n, n_others = len(steps), len(others) - first

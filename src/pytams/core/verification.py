@@ -136,6 +136,12 @@ def _pairs(one: Iterable[float], other: Iterable[float]) -> Iterable[tuple[float
     return zip_longest((float(score) for score in one), (float(score) for score in other))
 
 
+def have_parted(partings: Iterable[Partings]) -> bool:
+    """Whether it is plain from what was counted in several runs that the seed has an effect, or nothing tells."""
+    found = Partings.of(partings)
+    return found.branches_part or not (found.starts_are_one or found.branches_repeat)
+
+
 def check_partings(splittings: Collection[Splitting], settings: Settings) -> bool:
     """Make sure that the seed has an effect, as soon as the first ensemble, or a few branches, have ended.
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytams.core.ports import Locatable
+from pytams.core.ports import Locatable, MakesWholeRuns
 from pytams.engine.again import outlines
 from pytams.engine.options import Runner
 from pytams.engine.recomputed import begun
@@ -16,8 +16,10 @@ from pytams.engine.watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pytams.core.compact import Outcome
     from pytams.core.ports import Stepper
     from pytams.core.segments import Past, Point, Problem, Progress, SegmentKey, Start
+    from pytams.core.settings import Settings
     from pytams.core.verification import Beginning, Outline
 
 
@@ -146,6 +148,12 @@ class InProcess(Keeping):
             reports = super().advance()
         self._was_left = False
         return reports
+
+    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[Outcome] | None:
+        """Make whole runs, if the model can and nobody wants to hear of blocks."""
+        if self._block_length is not None or not isinstance(self._stepper, MakesWholeRuns):
+            return None
+        return self._stepper.whole_runs(settings, runs)
 
     def close(self) -> None:
         """Forget everything."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
+from pytams.core.compact import Outcome
 from pytams.core.errors import RunDirectoryError
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
 from pytams.core.selection import checked_variant
@@ -107,7 +108,7 @@ class SavedStudy:
     @cached_property
     def result(self) -> Result:
         """The result of the finished runs; RunDirectoryError if none is."""
-        finished = {run: splitting for run, splitting in self.splittings.items() if splitting.finished}
+        finished = [splitting for splitting in self.splittings.values() if splitting.finished]
         if not finished:
             raise RunDirectoryError(f"{self.directory.path}: no run is finished yet")
         info = self.directory.info
@@ -115,7 +116,7 @@ class SavedStudy:
             model=info.model.name,
             settings=info.settings,
             seed=info.seed,
-            runs=tuple(RunResult.of(run, splitting) for run, splitting in finished.items()),
+            runs=tuple(RunResult.of(Outcome.of(splitting), splitting.target) for splitting in finished),
             n_unfinished=info.n_runs - len(finished),
             wall_time=max((recorded.wall_time for recorded in self._recorded.values()), default=0.0),
             caveat=info.model.caveat,

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
-from pytams.core.driver import Decided, Driver, lowest_level
-from pytams.core.ports import NoEngine, caveat_of
-from pytams.core.verification import check_partings, start_check
+from pytams.core.compact import Outcome
+from pytams.core.driver import Driver, lowest_level
+from pytams.core.ports import MakesWholeRuns, NoEngine, caveat_of
+from pytams.core.selection import Variant
+from pytams.core.verification import check_partings, have_parted, start_check
 from pytams.engine.replay import Replay
 from pytams.models.learned.model import taught_by
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from pytams.core.observers import Observers
     from pytams.core.ports import Engine, Journal
     from pytams.core.segments import Problem
-    from pytams.core.selection import Variant
     from pytams.core.settings import Settings
     from pytams.core.splitting import Splitting
 
@@ -67,6 +68,8 @@ class Study:
             journal.close()
             raise
         self._awaited: Mapping[int, str] = {}
+        self._whole: dict[int, Outcome] = {}
+        self._is_plain = type(variant) is Variant and not (problem.traced or observers)
         self._driver = Driver(
             settings,
             problem.seed,
@@ -83,7 +86,7 @@ class Study:
     @property
     def n_finished(self) -> int:
         """Runs whose estimate is known."""
-        return len(self._driver.finished)
+        return len(self._driver.finished) + len(self._whole)
 
     @property
     def note(self) -> str:
@@ -107,13 +110,14 @@ class Study:
 
     @property
     def splittings(self) -> dict[int, Splitting]:
-        """The state machine of each run that has begun, by number: to look at."""
+        """The state machine of each run that was begun, by number: to look at. Whole runs have none: `finish`."""
         return self._driver.splittings
 
     @property
     def progress(self) -> float:
         """How far the levels have risen from each run's first to the target: 0 to 1, the mean over runs."""
-        return sum(splitting.progress for splitting in self._driver.splittings.values()) / max(1, len(self.runs))
+        going = sum(splitting.progress for splitting in self._driver.splittings.values())
+        return (going + len(self._whole)) / max(1, len(self.runs))
 
     @property
     def n_running(self) -> int:
@@ -123,7 +127,7 @@ class Study:
     @property
     def lowest_level(self) -> float:
         """Level that every unfinished run has passed, -inf if one has none yet; the target once all are finished."""
-        return lowest_level(self._driver.splittings.values(), self.target_score)
+        return self.target_score if self._whole else lowest_level(self.splittings.values(), self.target_score)
 
     # --- going on -----------------------------------------------------------------------------------------------
 
@@ -137,10 +141,24 @@ class Study:
             else:
                 return
 
-    def _begin(self) -> None:
+    def finish(self) -> None:
+        """Go on to the end. If nobody follows it and nothing is stored, a compiled SDE makes whole runs: the same."""
+        with self._driver.timed:
+            whole = _whole_runs(self._engine, self.settings, self._claimed) if self._is_plain else None
+        if whole is None or (self._verify and not have_parted(outcome.partings for outcome in whole)):
+            for _ in self:
+                pass
+        else:
+            self._check_model()
+            self._whole, self._claimed = {outcome.run: outcome for outcome in whole}, []
+
+    def _check_model(self) -> None:
         store = self._problem.store
         if self._verify and (store is None or store.reproducible):
             self._driver.verify(self._claimed)
+
+    def _begin(self) -> None:
+        self._check_model()
         more = self._journal.claim(self._asked)  # those that were not begun, now that the model is known to fit
         claimed, self._claimed = [*self._claimed, *more], []
         self.runs += more
@@ -168,14 +186,8 @@ class Study:
         return bool(self._claimed)
 
     def _tell(self, events: Sequence[Event]) -> None:
-        """Tell the observers what happened."""
-        if not self._observers:
-            return
-        for event in events:
-            if isinstance(event, Decided):
-                self._observers.call("on_iteration", event.run, event.iteration)
-            else:
-                self._observers.call("on_finished", event.run, self._run_result(event.run))
+        machines, target = self._driver.splittings, self.target_score
+        self._observers.tell(events, lambda run: RunResult.of(Outcome.of(machines[run]), target))
 
     # --- what comes of it ---------------------------------------------------------------------------------------
 
@@ -188,7 +200,7 @@ class Study:
             model=self._problem.model.name,
             settings=self.settings,
             seed=self._problem.seed,
-            runs=tuple(RunResult.of(run, splitting) for run, splitting in sorted(finished.items())),
+            runs=tuple(RunResult.of(outcome, self.target_score) for _, outcome in sorted(finished.items())),
             n_unfinished=n_unfinished,
             wall_time=self._driver.wall_time,
             source=Replay(replace(self._problem, every=1)),
@@ -201,15 +213,12 @@ class Study:
         """Runs of the study that are neither driven here nor finished, by number, and who drives them."""
         return self._journal.elsewhere().unfinished
 
-    def _outcome(self) -> tuple[dict[int, Splitting], int]:
+    def _outcome(self) -> tuple[dict[int, Outcome], int]:
         """Find the finished runs of the study, by number, and how many are not finished."""
         elsewhere = self._journal.elsewhere()
-        finished = {run: self._driver.splittings[run] for run in self._driver.finished}
-        n_unfinished = len(self.runs) - len(finished) + len(elsewhere.unfinished)
-        return finished | dict(elsewhere.finished), n_unfinished
-
-    def _run_result(self, run: int) -> RunResult:
-        return RunResult.of(run, self._driver.splittings[run])
+        machines = {run: self._driver.splittings[run] for run in self._driver.finished} | dict(elsewhere.finished)
+        n_unfinished = len(self.runs) - self.n_finished + len(elsewhere.unfinished)
+        return self._whole | {run: Outcome.of(machine) for run, machine in machines.items()}, n_unfinished
 
     def close(self) -> None:
         """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays."""
@@ -225,3 +234,8 @@ class Study:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close(can_checkpoint=kind is None)
+
+
+def _whole_runs(engine: Engine, settings: Settings, runs: Sequence[int]) -> list[Outcome] | None:
+    """Have runs made that have not begun, if there are any, and the engine can; else None."""
+    return engine.whole_runs(settings, runs) if runs and isinstance(engine, MakesWholeRuns) else None

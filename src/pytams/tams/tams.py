@@ -212,6 +212,5 @@ class TAMS:
             observers=observers,
             verify=verify,
         ) as study:
-            for _ in study:
-                pass
+            study.finish()
             return study.result()

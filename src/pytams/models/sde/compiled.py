@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.core.errors import ModelError, SettingsError
-from pytams.core.segments import Point, Progress, Trace
+from pytams.core.segments import Point, Progress, SegmentKey, Trace
 from pytams.core.streams import chunk_length, member_word
 from pytams.models.plain.checked import CheckedMember
 
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytams.core.segments import Problem, SegmentKey
+    from pytams.core.compact import Outcome
+    from pytams.core.segments import Problem
+    from pytams.core.settings import Settings
     from pytams.core.states import State
     from pytams.models.sde.equation import Equation
+    from pytams.models.sde.runs import Begun
 
 MAX_MEMBERS = 4096
 """Segments in one call at most; the rest wait."""
@@ -48,7 +51,7 @@ class Compiled:
             ) from error
         self._problem = problem
         self._name = equation.name
-        self._parameters = tuple(equation.parameters)
+        self._parameters = np.array(equation.parameters, dtype=np.float64)
         self._checked = CheckedMember(problem, equation)
         self._seed = np.uint64(problem.seed)
         self._scalar = equation.noise_shape == ()
@@ -59,28 +62,24 @@ class Compiled:
         self._waiting: list[tuple[SegmentKey, Point]] = []
         self._in_loop: list[Point] = []
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self._n_slices = 4 * threads if threads > 1 else 1
+        self._n_threads = threads
         self._room = max(1, min(_MAX_RECORDS, 2 * _MAX_RECORDS // max(1, self._dimension)))
         self._not_finite = NOT_FINITE
-        self._kernel = specialised(equation)
-        self._compile()
-        self.n_steps = 0
-
-    def _compile(self) -> None:
-        """Call the loop with no members, so that it is compiled, or loaded, now."""
-        misses = sum(self._kernel.stats.cache_misses.values())
         start = perf_counter()
         try:
-            self._call(_Members(0, self._dimension, self._room).arrays, 1)
+            self._loops = specialised(equation)
+            misses = sum(self._loops.advance.stats.cache_misses.values())
+            self._call(_Members(0, self._dimension, self._room).arrays, 1)  # so that it is compiled, or loaded, now
         except Exception as error:
             reason = str(error).strip().splitlines()
             raise ModelError(
                 f"{self._name} cannot be compiled: drift and diffusion must return {self._dimension} float(s), "
                 f"score one, with what Numba knows of Python and NumPy. Numba says:\n" + "\n".join(reason[-12:])
             ) from error
-        if sum(self._kernel.stats.cache_misses.values()) > misses:
+        if sum(self._loops.advance.stats.cache_misses.values()) > misses:
             seconds = perf_counter() - start
             _logger.warning("compiled %s in %.1f s; later runs find it on disk", self._name, seconds)
+        self.n_steps = 0
 
     def join(self, point: Point) -> None:
         """Take in a segment to advance."""
@@ -102,6 +101,25 @@ class Compiled:
             reports += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
         return reports
 
+    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[Outcome] | None:
+        """Make whole runs: see `pytams.models.sde.whole`."""
+        from pytams.models.sde.runs import Begun, whole_runs  # noqa: PLC0415 - it is compiled, or loaded
+
+        def begin(run: int) -> Begun:
+            starts = [self._started(SegmentKey(run, slot, 0)) for slot in range(settings.n_trajectories)]
+            states, scores, has_ended = zip(*starts, strict=True)
+            return Begun(np.array(states).reshape(len(starts), -1), np.array(scores), np.array(has_ended))
+
+        loop, problem, threads = self._loops.segment, self._problem, self._n_threads
+        try:
+            if self._fixed_start and self._started(SegmentKey(runs[0], 0, 0))[2]:
+                return None
+            made = whole_runs(loop, problem, settings, self._parameters, self._chunk, begin, runs, threads)
+        except Exception:
+            return None
+        self.n_steps += sum(outcome.n_steps for outcome in made)
+        return made
+
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Tell where every segment is now."""
         return [], [point for _, point in self._waiting]
@@ -118,16 +136,19 @@ class Compiled:
 
     def _begin(self, key: SegmentKey) -> tuple[Progress, Point]:
         """Draw and score an initial state; a fixed one is scored once."""
-        state, score, ended = self._start or self._draw_start(key)
-        if self._fixed_start:
-            self._start = state, score, ended
+        state, score, ended = self._started(key)
         trace = Trace([score], [0], [state]) if self._problem.traced else None
         return Progress(key, [0], [score], 0, ended, [state], trace), Point(key, 0, 0, score, state)
 
-    def _draw_start(self, key: SegmentKey) -> tuple[State, float, bool]:
+    def _started(self, key: SegmentKey) -> tuple[State, float, bool]:
+        if self._start is not None:
+            return self._start
         state = self._checked.initial_state(key)
         score = self._checked.score(state, (key, 0))
-        return state, score, score >= self._problem.target_score or self._checked.stopped(state, (key, 0))
+        started = state, score, score >= self._problem.target_score or self._checked.stopped(state, (key, 0))
+        if self._fixed_start:
+            self._start = started
+        return started
 
     def _advance(self, points: list[Point], block_length: int) -> list[Progress]:
         room = self._room
@@ -152,25 +173,24 @@ class Compiled:
 
     def _loop(self, members: _Members, block_length: int) -> None:
         """Advance the members, on the threads that there are."""
-        arrays = members.arrays
         if self._pool is None:
-            self._call(arrays, block_length)
+            self._call(members.arrays, block_length)
         else:
-            slices = [slice(i, None, self._n_slices) for i in range(self._n_slices)]
-            parts = [[array[part] for array in arrays] for part in slices]
-            list(self._pool.map(lambda part: self._call(part, block_length), parts))
+            arrays, n = members.arrays, 4 * self._n_threads
+            list(self._pool.map(lambda first: self._call(arrays, block_length, first, n), range(n)))
 
-    def _call(self, arrays: Sequence[NDArray[Any]], block_length: int) -> None:
-        self._kernel(
+    def _call(self, arrays: Sequence[NDArray[Any]], block_length: int, first: int = 0, stride: int = 1) -> None:
+        self._loops.advance(
             *arrays,
-            self._seed,
-            self._chunk,
+            first,
+            stride,
             block_length,
+            self._seed,
             self._problem.n_steps,
+            self._chunk,
+            self._problem.sparse_freq,
             self._problem.step_size,
             self._problem.target_score,
-            self._problem.traced,
-            self._problem.sparse_freq,
             self._parameters,
         )
 

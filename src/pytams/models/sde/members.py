@@ -51,12 +51,12 @@ def _compiled(function: Callable[..., Any], does: str) -> tuple[Any, Any, Any]: 
 
     call = njit(error_model="numpy")(function)
 
-    @njit(error_model="numpy")  # type: ignore[untyped-decorator] # Numba's
+    @njit(error_model="numpy")
     def fill_ones(states: Any, t: Any, p: Any, found: Any) -> None:
         for i in range(len(t)):
             found[i, 0] = call(states[i], t[i], p)
 
-    @njit(error_model="numpy")  # type: ignore[untyped-decorator] # Numba's
+    @njit(error_model="numpy")
     def fill(states: Any, t: Any, p: Any, found: Any) -> None:
         for i in range(len(t)):
             numbers = call(states[i], t[i], p)

@@ -1,0 +1,124 @@
+"""Whole runs of a compiled SDE, on as many threads as there are."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pytams.core.compact import Finals, Iterations, Outcome
+from pytams.core.partings import Pairs, Partings
+from pytams.models.sde.ensemble import BRANCH, GENERATION, ROOT, STEP
+from pytams.models.sde.whole import Rules, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pytams.core.segments import Problem
+    from pytams.core.settings import Settings
+
+_NO_CAP = 2**62
+_AHEAD = 4
+"""Runs under way or waiting, for each thread."""
+
+
+class Begun(NamedTuple):
+    """The initial ensemble of a run at t = 0, by slot."""
+
+    states: NDArray[np.float64]
+    """Of shape ``(n, dimension)``."""
+    scores: NDArray[np.float64]
+    has_ended: NDArray[np.bool_]
+
+
+def whole_runs(
+    segment: Any,
+    problem: Problem,
+    settings: Settings,
+    parameters: NDArray[np.float64],
+    chunk_length: int,
+    begin: Callable[[int], Begun],
+    runs: Sequence[int],
+    threads: int,
+) -> list[Outcome]:
+    """Make runs; whatever the model raises is raised, and a ValueError if a score is no number.
+
+    The threads stop if one has raised, or if this is interrupted.
+    """
+    stop = np.zeros(1, np.bool_)
+    cap = _NO_CAP if settings.max_branchings is None else settings.max_branchings
+
+    def make(run: int, begun: Begun) -> Any:
+        rules = Rules(
+            run,
+            np.uint64(problem.seed),
+            problem.n_steps,
+            chunk_length,
+            problem.step_size,
+            problem.target_score,
+            parameters,
+            stop,
+        )
+        return whole(segment, rules, settings.n_discard, cap, *begun)
+
+    outcomes: list[Outcome] = []
+    with ThreadPoolExecutor(threads) as pool:
+        under_way: deque[Future[Any]] = deque()
+        try:
+            for run in runs:
+                under_way.append(pool.submit(make, run, begin(run)))
+                if len(under_way) == _AHEAD * threads:
+                    outcomes.append(_outcome(runs[len(outcomes)], settings, under_way.popleft().result()))
+            while under_way:
+                outcomes.append(_outcome(runs[len(outcomes)], settings, under_way.popleft().result()))
+        except BaseException:
+            stop[0] = True
+            raise
+    return outcomes
+
+
+def _outcome(run: int, settings: Settings, told: Any) -> Outcome:
+    """Sum up a run."""
+    n_steps, members, maxima, counted, (ends, highest), (keys, scores) = told
+    if n_steps < 0:
+        raise ValueError("a score is no number")
+    log_weights = _log_weights(np.diff(ends, prepend=0), settings.n_trajectories)
+    log_weight = log_weights.item(-1) if len(log_weights) else 0.0
+    n_reached = int(np.count_nonzero(maxima >= settings.target_score)) if log_weight > -math.inf else 0
+    return Outcome(
+        run=run,
+        log_weight=log_weight,
+        n_reached=n_reached,
+        n_branchings=len(keys),
+        n_steps=n_steps,
+        iterations=Iterations.of_columns(run, (ends, log_weights, highest), keys, scores),
+        members=Finals.of_columns(
+            run, members[:, BRANCH], maxima, members[:, STEP], members[:, ROOT], members[:, GENERATION]
+        ),
+        partings=_partings(*counted),
+    )
+
+
+def _log_weights(n_killed: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """Add up the logs of what survives, in the order and to the bits of the state machine."""
+    kinds, which = np.unique(n_killed, return_inverse=True)
+    logs = [math.log1p(-killed / n) if killed < n else -math.inf for killed in kinds.tolist()]
+    return np.cumsum(np.array(logs)[which]) if logs else np.array([])
+
+
+def _partings(pairs: NDArray[np.int64], after: NDArray[np.int64]) -> Partings:
+    neighbours, branches = (Pairs(*row) for row in pairs.tolist())
+    starts_after, branches_after = (_counts(row) for row in after)
+    return Partings(neighbours, branches, branches_after, starts_after)
+
+
+def _counts(row: NDArray[np.int64]) -> tuple[tuple[float, int], ...]:
+    """List the steps that occur, and how often; the last ones are infinitely many."""
+    found = np.flatnonzero(row)
+    steps = [math.inf if step == len(row) - 1 else step for step in found.tolist()]
+    return tuple(zip(steps, row[found].tolist(), strict=True))
