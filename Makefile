@@ -6,6 +6,9 @@ READY := .venv/ready
 
 .PHONY: demo test test-slow test-slurm test-simulators mutants check bench validation clean
 
+test test-slow: export OMP_NUM_THREADS = 1 # there are as many workers as cores
+test test-slow: export OPENBLAS_NUM_THREADS = 1
+
 demo: $(INSTALLED)  ## the 2-D double well, 32 runs, beside the exact value
 	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
 

@@ -312,6 +312,7 @@ def test_without_a_promise_by_what_became_of_its_trajectories() -> None:
     assert works[0].value > works[1].value
 
 
+@pytest.mark.slow
 def test_towards_the_highest_level_where_nothing_has_reached_the_target() -> None:
     """And on from there: the second pilot gets further."""
     short = {"end_time": 2.0, "n_trajectories": 50, "max_branchings": 100}
@@ -324,6 +325,7 @@ def test_towards_the_highest_level_where_nothing_has_reached_the_target() -> Non
     assert again.level == 0.95
 
 
+@pytest.mark.slow
 def test_features_of_an_equation_and_as_an_argument() -> None:
     """They are evaluated in the compiled loop, and give the bits that they give in NumPy."""
 
@@ -401,6 +403,7 @@ def test_another_model_is_said_and_right(caplog: pytest.LogCaptureFixture) -> No
     assert 0.3 * EXACT < result.probability < 3.0 * EXACT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [0.5, 1e8, -1e8])
 def test_the_event_is_hers_whatever_the_size_of_the_target(target: float) -> None:
     """Compiled and in NumPy: only where her score is the target has anything reached it."""
@@ -468,6 +471,7 @@ def test_a_score_that_looks_by_a_function_needs_it() -> None:
         tams(Promising(), **small).with_score(dataclasses.replace(score, features=None))
 
 
+@pytest.mark.slow
 def test_what_stops_counts_as_lost() -> None:
     """Trajectories that end by the model's own condition teach that nothing comes of them."""
 
@@ -495,6 +499,7 @@ class Stiff(pytams.Model):
         return state
 
 
+@pytest.mark.slow
 def test_a_stiff_well_is_learned_in_short_intervals() -> None:
     """In long ones nothing that was seen climbs it: u(start) was at the floor."""
     pilot = tams(Stiff(), target_score=1.25, end_time=4.0, n_trajectories=80).run(4, seed=1)

@@ -63,7 +63,7 @@ def test_features_are_stored_with_the_scores(tmp_path: Path) -> None:
     assert pytams.TAMS(WellByStep(), **SMALL).run(1, seed=1).runs == result.runs  # it changes nothing
 
 
-@pytest.mark.parametrize("kind", [Told, ToldByBranch])
+@pytest.mark.parametrize("kind", [Told, pytest.param(ToldByBranch, marks=pytest.mark.slow)])
 def test_learned_from_memory_or_disk_the_same_bits_anywhere(kind: Any, tmp_path: Path) -> None:
     tams = pytams.TAMS(kind(), **SMALL)
     in_memory = pytams.learn_score(tams.run(3, seed=1))
@@ -146,6 +146,7 @@ def test_the_promise_may_be_made_later() -> None:
     assert not score.committor.is_odds
 
 
+@pytest.mark.slow
 def test_nothing_is_computed_again_to_learn_from_the_rounds_of_a_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def test_every_level_is_estimated_without_bias(n_discard: int) -> None:
     assert ((curve.low < curve.value) & (curve.value < curve.high)).all()
 
 
+@pytest.mark.slow
 def test_errors_of_all_levels_from_one_run() -> None:
     """On average they are those over runs."""
     z = [1.5, 3.5, 5.5]

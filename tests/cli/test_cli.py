@@ -80,6 +80,7 @@ def test_new_then_run(tmp_path: Path) -> None:
     assert "is there already" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
 def test_new_program_then_run(tmp_path: Path) -> None:
     done = command("new", "--program", "well", cwd=tmp_path)

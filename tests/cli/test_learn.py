@@ -110,6 +110,13 @@ def test_all_in_one_directory(folder: Path, call: Any) -> None:
     assert call("run", "in.toml", "--out", "moved.tams")[0] == 2  # it holds a study
     assert call("plot", "moved.tams", "--kind", "score")[0] == 0
     assert (folder / "moved-score.png").stat().st_size > 10_000
+    assert call("plot", "moved.tams", "--kind", "score", "--feature", "x[1]", "--feature", "x[0]")[0] == 0
+    for wrong, said in {
+        ("--kind", "score", "--feature", "z"): "--feature: no feature is called 'z'; there are x[0], x[1]",
+        ("--feature", "x[0]"): "--feature: one or two, of the picture of a learned score",
+    }.items():
+        code, _, err = call("plot", "moved.tams", *wrong)
+        assert (code, said in err) == (2, True), err
     assert call("report", "moved.tams")[0] == 0
     assert "The score that was learned, over the two features" in (folder / "moved.html").read_text()
 
@@ -134,6 +141,7 @@ def test_improve_a_study(folder: Path, call: Any) -> None:
     assert "the source of Well has changed" in err
 
 
+@pytest.mark.slow
 def test_improve_an_improved_study_and_resume(folder: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pilot's score is kept with the rounds: what is resumed is what it would have been."""
     monkeypatch.setattr("pytams.tams.improving._NEARLY_IDEAL", 0.0)
@@ -156,6 +164,7 @@ def test_improve_an_improved_study_and_resume(folder: Path, call: Any, monkeypat
     assert runs_in(folder / "part.tams") == runs_in(folder / "whole.tams")
 
 
+@pytest.mark.slow
 def test_the_pilot_teaches_the_second_score_too(folder: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """So what is resumed before that was learned looks for it where it was."""
     for name in ("_NEARLY_IDEAL", "_GOOD_ENOUGH"):
@@ -178,6 +187,7 @@ def test_the_pilot_teaches_the_second_score_too(folder: Path, call: Any, monkeyp
     assert runs_in(part) == runs_in(folder / "whole.tams")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["score.npz", "learning/round1/score.npz"])
 def test_a_score_that_was_changed_is_refused(damage: str, folder: Path, call: Any) -> None:
     assert call("run", "in.toml", "--out", "one.tams")[0] == 0
@@ -190,6 +200,7 @@ def test_a_score_that_was_changed_is_refused(damage: str, folder: Path, call: An
     assert "is of another model: model.score is" in err or "holds another" in err, err
 
 
+@pytest.mark.slow
 def test_while_it_is_being_learned(folder: Path, call: Any) -> None:
     """Everybody says so; and who watches, watches the round."""
     assert call("run", "in.toml", "--out", "one.tams")[0] == 0

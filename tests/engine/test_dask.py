@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pytams
@@ -33,7 +34,8 @@ import dask  # noqa: E402 - comes with it
 
 from pytams.engine import clusters  # noqa: E402 - likewise
 from pytams.engine.clusters import connect  # noqa: E402 - needs Dask
-from pytams.engine.dask import DaskWorkers, OnDask, RemoteState  # noqa: E402 - likewise
+from pytams.engine.dask import DaskWorkers, OnDask  # noqa: E402 - likewise
+from pytams.engine.remote import RemoteState  # noqa: E402 - likewise
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own, at its shutdown
 
@@ -72,6 +74,7 @@ def test_batches_on_dask(client: Any) -> None:
     assert run(DoubleWell2D(), engine=partial(OnDask, connect=client, batch=4, seconds=0.02)) == run(DoubleWell2D())
 
 
+@pytest.mark.slow
 def test_learned_scores_on_dask(client: Any) -> None:
     """Of models and simulators: the same bits."""
 
@@ -93,13 +96,26 @@ def test_an_address_will_do(client: Any) -> None:
 
 
 def test_states_stay_on_the_workers(client: Any) -> None:
+    """If they are large; small ones go along."""
+
+    class Large(DoubleWell2DSingle):
+        def initial_state(self, rng: Any) -> Any:
+            return np.concatenate([super().initial_state(rng), np.zeros(600)])
+
+        def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+            return np.concatenate([super().step(state[:2], noise, t, dt), state[2:] + noise[0]])
+
+        def score(self, state: Any, t: Any) -> Any:
+            return super().score(state[:2], t)
+
     engines = []
 
     def engine(problem: Any) -> OnDask:
         engines.append(OnDask(problem, client, seconds=0.02))
         return engines[0]
 
-    with pytams.TAMS(DoubleWell2DSingle(), **SETTINGS).study(1, seed=4, engine=engine) as study:
+    tams = pytams.TAMS(Large(), **SETTINGS)
+    with tams.study(1, seed=4, engine=engine) as study:
         seen = 0
         for _ in study:
             held = [
@@ -107,7 +123,31 @@ def test_states_stay_on_the_workers(client: Any) -> None:
             ]
             assert all(isinstance(state, RemoteState) for state in held)
             seen += len(held)
+        assert study.result().runs == tams.run(1, seed=4).runs
     assert seen > 100
+
+
+def test_small_states_go_along_and_cheap_segments_go_together(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines, sent = [], []
+    submit = DaskWorkers.submit
+
+    def noted(workers: DaskWorkers, points: list[Point]) -> Any:
+        sent.append(len(points))
+        return submit(workers, points)
+
+    def engine(problem: Any) -> OnDask:
+        engines.append(OnDask(problem, client))
+        return engines[0]
+
+    monkeypatch.setattr(DaskWorkers, "submit", noted)
+    tams = pytams.TAMS(DoubleWell2DSingle(), **{**SETTINGS, "end_time": 0.1})
+    with tams.study(8, seed=4, engine=engine) as study:
+        for _ in study:
+            held = [state for parts in engines[0].kept.records.values() for part in parts for state in part.states]
+            assert not any(isinstance(state, RemoteState) for state in held)
+        assert study.result().runs == tams.run(8, seed=4).runs
+    assert sent[0] == 1  # nothing is known of what a segment costs
+    assert max(sent) > 10
 
 
 def test_an_answer_that_is_lost_before_it_is_fetched_is_computed_again() -> None:
@@ -115,10 +155,12 @@ def test_an_answer_that_is_lost_before_it_is_fetched_is_computed_again() -> None
     with cluster, distributed.Client(cluster) as client:
         problem = Problem.of(DoubleWell2DSingle(), pytams.Settings(**SETTINGS), seed=4)
         workers = DaskWorkers(problem, client, 1, 0.01, owns_cluster=False)
-        task: Any = workers.submit([Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None)])
-        distributed.wait(task)
+        task = workers.submit([Point(SegmentKey(0, 0, 0), 0, 0, -math.inf, None)])
+        assert workers.wait(0.0) == []  # it is sent
+        told = distributed.Future(next(key for key in client.futures if "without_states" in key), client)
+        distributed.wait(told)
         cluster.scale(0)
-        until(lambda: task.status != "finished")
+        until(lambda: told.status != "finished")
         assert workers.wait(0.1) == []
         cluster.scale(1)
         found: list[Any] = []

@@ -160,7 +160,7 @@ def test_on_an_executor_of_the_users_own(caplog: pytest.LogCaptureFixture) -> No
     """Nobody can end its tasks: what takes long is said, and named if there is a timeout."""
     model = OneIsBad(7, partial(time.sleep, 1.5))
     with ThreadPoolExecutor(2) as executor:
-        engine = partial(OnExecutor, executor=executor, n_workers=2, seconds=0.05)
+        engine = partial(OnExecutor, executor=executor, n_workers=2, batch=1, seconds=0.05)
         assert run(model, n_runs=1, engine=engine) == run(OneIsBad(7, int), n_runs=1)
         said = [
             text for text in warnings(caplog) if re.match(r"run 0, slot 7, from step \d+ on: this task has", text)

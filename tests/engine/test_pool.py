@@ -80,6 +80,7 @@ def test_any_executor_will_do() -> None:
         assert run(DoubleWell2DSingle(), engine=engine) == run(DoubleWell2DSingle())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["dies", "raises", "hangs"])
 def test_lost_tasks_are_done_again(tmp_path: Path, trouble: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "trouble").touch()
@@ -269,6 +270,7 @@ def assert_gone(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_leaves_no_orphans_and_is_resumed(tmp_path: Path) -> None:
     check_drivers_killed(tmp_path, 1)
 

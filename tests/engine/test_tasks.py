@@ -15,6 +15,7 @@ from pytams.core.segments import Point, Problem, Progress, SegmentKey
 from pytams.core.verification import Beginning, Outline
 from pytams.engine import line, tasks, watchdog
 from pytams.engine.contract import SETTINGS, Drifting
+from pytams.engine.options import Runner
 from pytams.engine.tasks import BreakdownError, Outcome, TaskQueue
 from pytams.engine.worker import advance, begin_again, pack
 
@@ -93,7 +94,7 @@ N_SLOTS = 6
 
 
 def going(workers: Workers, **options: Any) -> TaskQueue:
-    queue = TaskQueue(workers, **options)
+    queue = TaskQueue(workers, Runner(type="process", **options))
     for slot in range(N_SLOTS):
         queue.join(Point(SegmentKey(0, slot, 0), 0, 0, -math.inf, None))
     return queue

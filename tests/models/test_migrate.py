@@ -180,6 +180,7 @@ def test_two_channels_against_direct_simulation(tmp_path: Path) -> None:
     assert abs(result.probability - direct) < 4 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "name", "params"),
     [

@@ -33,6 +33,7 @@ def misled(base: type[pytams.Model]) -> type[pytams.Model]:
     return Misled
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_estimate_is_that_of_the_event(base: type[pytams.Model], seed: int) -> None:

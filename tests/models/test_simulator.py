@@ -536,6 +536,7 @@ def test_a_simulator_may_hold_what_it_likes() -> None:
 # --- many steps at once ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [InStrides, InStridesByBranch])
 def test_many_steps_at_once_give_the_same_bits(make: Any, tmp_path: Path) -> None:
     expected = run((WellByStep if make is InStrides else WellByBranch)())

@@ -14,6 +14,7 @@ from exact import DoubleWell2D, DoubleWell2DSingle, double_well_2d, ornstein_uhl
 from pytams.core.ports import Steppable, Stepper
 from pytams.core.segments import Problem
 from pytams.core.settings import Settings
+from pytams.engine.options import Runner
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.tasks import TaskQueue
 from pytams.models.contract import StepperContract, joined
@@ -183,7 +184,7 @@ class TestTaskQueue(StepperContract):
             yield
 
     def make_stepper(self, problem: Problem) -> Stepper:
-        return TaskQueue(ExecutorWorkers(problem, self._executor, n_workers=2, seconds=0.001), batch=2)
+        return TaskQueue(ExecutorWorkers(problem, self._executor, n_workers=2, seconds=0.001), Runner(batch=2))
 
 
 def test_vectorised_or_one_by_one_traces() -> None:

@@ -272,6 +272,7 @@ NULLABLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "column"), NULLABLE, ids=lambda name: name)
 def test_a_column_that_is_empty(directory: Path, expected: pytams.Result, table: str, column: str) -> None:
     with closing(sqlite3.connect(directory / "ledgers" / "run00000.db")) as connection, connection:

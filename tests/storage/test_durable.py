@@ -62,6 +62,7 @@ def test_interrupted_and_resumed_is_the_same(tmp_path: Path, model: pytams.Model
         assert saved.result.runs == expected.runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
 def test_trajectories_are_read_back_and_replayed(tmp_path: Path, model: pytams.Model) -> None:
     some(tmp_path / "all", 20, model, sparse_freq=1)  # a part of it in an earlier session
@@ -370,6 +371,7 @@ def test_disk_full_stops_with_a_clear_error_and_resumes(tmp_path: Path) -> None:
         assert saved.result.runs == tams().run(3, seed=7).runs
 
 
+@pytest.mark.slow
 def test_a_reader_does_not_disturb_the_driver(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with tams().study(3, seed=7, out=Storage(path=path, checkpoint_interval=0.02)) as study:

@@ -121,6 +121,7 @@ def test_the_same_bits_wherever_states_are(kind: str, engine: Any, tmp_path: Pat
             assert len(trajectory.states) == len(trajectory.state_times) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "keep"), [("bytes", "all"), ("folder", "ensemble"), ("model", "none"), ("bytes", "ensemble")]
 )
@@ -558,6 +559,7 @@ print(result.probability, int(peak[1]) / 1024)
 """
 
 
+@pytest.mark.slow
 def test_large_arrays_do_not_fill_the_memory() -> None:
     """N = 16 with states of 8 MB: some 40 records of each trajectory, which are 5 GB."""
     done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)

@@ -43,6 +43,7 @@ _CAPTIONS = {
 }
 """What is in a report, and what to see in it."""
 
+_AXES = 2
 _PALE = "#dddddd"
 """Text and axes on a dark page."""
 
@@ -56,6 +57,7 @@ def write_picture(
     reference: float | None = None,
     potential: Potential | None = None,
     learned: Learned | None = None,
+    features: Sequence[str] = (),
 ) -> None:
     """Draw one picture, or the ``overview``, into a file of the kind that its suffix says.
 
@@ -71,6 +73,8 @@ def write_picture(
         What to draw below ``paths``.
     learned
         The learned score, for the picture ``score``.
+    features
+        Names of one or two of its features that are to be the axes; those that matter most, if none are given.
 
     Raises
     ------
@@ -84,8 +88,11 @@ def write_picture(
     figure = _empty()
     if path.suffix.removeprefix(".") not in figure.canvas.get_supported_filetypes():
         raise SettingsError("path", f"{path} is no kind of picture: .png, .pdf and .svg are some")
+    if len(features) > _AXES or (features and kind != "score"):
+        raise SettingsError("features", "one or two, of the picture of a learned score")
     if kind == "score" and learned is not None:
-        plot.score(learned, ax=figure.subplots())
+        x, y = (*features, None, None)[:_AXES]
+        plot.score(learned, x, y, ax=figure.subplots())
     elif kind != "overview":
         plot.draw(kind, result, figure.subplots(), **options)
     elif run is not None:

@@ -248,12 +248,15 @@ def plot(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write.")] = None,
     run: Annotated[int | None, typer.Option(help="Which run, where a picture is of one.")] = None,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(help="Of a learned score: an axis of its picture. May be given twice.")
+    ] = None,
     url: Url = None,
 ) -> None:
     """Draw what a run directory holds. Runs no code from it, but for --kind paths."""
     from pytams.cli.pictures import draw  # noqa: PLC0415 - takes matplotlib
 
-    say(f"wrote {draw(directory, kind, out, run, reference, url)}")
+    say(f"wrote {draw(directory, kind, out, run, reference, feature or (), url)}")
 
 
 @app.command()

@@ -12,17 +12,23 @@ from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.storage.lessons import read_score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytams.models.learned.score import LearnedScore
     from pytams.storage.reader import SavedStudy
 
-_OPTIONS = {"kind": "--kind", "path": "--out", "run": "--run", "reference": "--reference"}
+_OPTIONS = {"kind": "--kind", "path": "--out", "run": "--run", "reference": "--reference", "features": "--feature"}
 """What a setting of a picture is called here."""
 
 
 def draw(
-    directory: Path, kind: str, out: Path | None, run: int | None, reference: float | None, url: str | None
+    directory: Path,
+    kind: str,
+    out: Path | None,
+    run: int | None,
+    reference: float | None,
+    features: Sequence[str],
+    url: str | None,
 ) -> Path:
     """Draw a picture, and say where it is."""
     _refuse_matplotlibrc(directory)
@@ -40,6 +46,7 @@ def draw(
                 reference=reference,
                 potential=potential,
                 learned=learned,
+                features=features,
             )
         except SettingsError as error:
             raise error.renamed(_OPTIONS, lambda name: _OPTIONS.get(name, name)) from error

@@ -3,38 +3,40 @@
 A task's answer stays on its worker as a Dask future; the driver gets it without the states. Whoever goes on from one
 of these states names the future, and Dask brings the task to the data or the data to the task. What a lost worker
 held is computed again by Dask; states are then found in it as `held` says, the same to the bit.
+
+Small states go along with the answer, once one has shown that they are: a task is then a single one of Dask's, and
+those that go out together are one message.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
+import pickle
 import signal
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from functools import partial
+from itertools import count
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distributed import Client, KilledWorker, wait
 
 from pytams.core.errors import WorkersLostError
-from pytams.core.states import LazySequence
-from pytams.core.stored import Reference
-from pytams.engine.held import Held, StateName, are_stored, state_in, without_states
-from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.held import advance_from, advance_light, going_on_from, state_in, without_states
+from pytams.engine.options import Runner, task_seconds
 from pytams.engine.queued import Queued
-from pytams.engine.records import LARGE_STATE
+from pytams.engine.remote import remote_in, with_remote_states
 from pytams.engine.tasks import BreakdownError, Outcome
-from pytams.engine.worker import Answer, advance, begin_again, name_of, pack
+from pytams.engine.worker import begin_again, name_of, pack
 
 if TYPE_CHECKING:
     from distributed import Future
 
-    from pytams.core.segments import Point, Problem, SegmentKey
+    from pytams.core.segments import Point, Problem
     from pytams.core.verification import Beginning, Outline
+    from pytams.engine.worker import Answer
 
 _logger = logging.getLogger("pytams")
 
@@ -44,67 +46,34 @@ _FETCH_SECONDS = 5.0
 """After as long it is looked whether an answer is still there; then after twice as long."""
 
 
-class RemoteState:
-    """A state of which a worker holds what it takes to find it."""
-
-    nbytes = LARGE_STATE
-    """For `pass_level`: let it go as soon as no branch can start from it."""
-
-    def __init__(self, held: Future, name: StateName) -> None:
-        self.held, self.name = held, name
-
-
-def _remote(point: Point) -> RemoteState | None:
-    """Tell a state on a worker, which a segment goes on or is computed from, from one that is here."""
-    state: Any = point.state if point.origin is None else _remote(point.origin.point)
-    return state if isinstance(state, RemoteState) else None
-
-
-def _from(point: Point, state: Any) -> Point:
-    """Let a segment go on, or be computed, from a state."""
-    if point.origin is None:
-        return point._replace(state=state)
-    return point._replace(origin=point.origin._replace(point=_from(point.origin.point, state)))
-
-
-# --- on the worker ----------------------------------------------------------------------------------------------
-
-
-def advance_from(
-    name: str, packed: bytes, points: list[Point], wanted: list[StateName | None], helds: list[Held], seconds: float
-) -> Held:
-    """Advance some segments, some of them from states that came of earlier tasks."""
-    left = iter(helds)
-    starts = [
-        point if state is None else _from(point, state_in(name, packed, next(left), state))
-        for point, state in zip(points, wanted, strict=True)
-    ]
-    answer = advance(name, packed, starts, seconds)
-    known = {point.key: point for point in answer.begun}
-    return Held([known.get(point.key, point) for point in starts], answer)
-
-
 def end_worker(dask_worker: Any) -> None:
     """End a worker that hangs, on its nanny, which starts another one as it does when one is lost."""
     os.kill(dask_worker.process.pid, signal.SIGKILL)
 
 
-# --- on the driver ----------------------------------------------------------------------------------------------
+class _Sent(NamedTuple):
+    """A task that is out."""
+
+    told: Future
+    """What the driver gets of it."""
+    held: Future | None = None
+    """What stays on the worker; None: nothing does."""
+
+    @property
+    def work(self) -> Future:
+        """What is computed first."""
+        return self.told if self.held is None else self.held
 
 
 class DaskWorkers:
-    """The workers of a client. A task is called by the future of its answer without states.
+    """The workers of a client. Tasks are called by numbers, and sent when they are waited for.
 
     Parameters
     ----------
-    problem
-        What to advance.
-    client
-        Of the cluster.
-    n_workers
-        Tasks that are out at once.
-    seconds
-        About how long a task takes.
+    problem, client
+        What to advance, and the client of the cluster.
+    n_workers, seconds
+        Tasks that are out at once, and about how long one takes.
     owns_cluster
         Whether to end client and cluster afterwards.
     """
@@ -119,63 +88,103 @@ class DaskWorkers:
         self._packed = pack(problem)
         self._name = name_of(self._packed)
         self._client, self._seconds, self._owns_cluster = client, seconds, owns_cluster
-        self._held: dict[Future, Future] = {}
-        """What workers hold of each task."""
+        self._numbers = count()
+        self._unsent: dict[Hashable, list[Point]] = {}
+        self._out: dict[Hashable, _Sent] = {}
+        self._task_of: dict[str, Hashable] = {}
+        """Tasks by the key of what is told."""
+        self._are_light = False
+        """Whether answers are known to have small states."""
         self._done: SimpleQueue[Future] = SimpleQueue()
 
     def submit(self, points: list[Point]) -> Hashable:
-        """Send a task out."""
-        remote = [_remote(point) for point in points]
+        """Note a task: those that go out together are sent together."""
+        task = next(self._numbers)
+        self._unsent[task] = points
+        return task
+
+    def _send(self) -> None:
+        unsent, self._unsent = self._unsent, {}
+        light = {
+            task: pickle.dumps(points)
+            for task, points in unsent.items()
+            if self._are_light and not any(map(remote_in, points))
+        }
+        if light:
+            how = {"name": self._name, "packed": self._packed, "seconds": self._seconds}
+            told = self._client.map(advance_light, list(light.values()), pure=False, **how)
+            self._await({task: _Sent(future) for task, future in zip(light, told, strict=True)})
+        self._await({task: self._sent(points) for task, points in unsent.items() if task not in light})
+
+    def _await(self, sent: dict[Hashable, _Sent]) -> None:
+        for task, (told, _) in sent.items():
+            self._task_of[told.key] = task
+            told.add_done_callback(self._done.put)
+        self._out |= sent
+
+    def _sent(self, points: list[Point]) -> _Sent:
+        """Send a task out whose answer stays on the worker."""
+        remote = [remote_in(point) for point in points]
         held = self._client.submit(
             advance_from,
             self._name,
             self._packed,
-            [p if state is None else _from(p, None) for p, state in zip(points, remote, strict=True)],
+            [p if state is None else going_on_from(p, None) for p, state in zip(points, remote, strict=True)],
             [None if state is None else state.name for state in remote],
             [state.held for state in remote if state is not None],
             self._seconds,
             pure=False,
         )
-        small: Future = self._client.submit(without_states, held, pure=False)
-        self._held[small] = held
-        small.add_done_callback(self._done.put)
-        return small  # type: ignore[no-any-return] # Dask has no types
+        return _Sent(self._client.submit(without_states, held, pure=False), held)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Wait for tasks, no longer than this."""
+        """Send tasks out, and wait for some, no longer than this."""
+        self._send()
         done: list[Future] = []
         with suppress(Empty):
             done.append(self._done.get(timeout=seconds))
             while True:
                 done.append(self._done.get_nowait())
-        found = [self._outcome(small) for small in done if small in self._held]
+        known = [told for told in done if told.key in self._task_of]
+        answers = _fetched(self._client, known)
+        found = [self._outcome(told, answers.get(told.key)) for told in known]
         return [outcome for outcome in found if outcome is not None]
 
-    def _outcome(self, small: Future) -> Outcome | None:
+    def _outcome(self, told: Future, answer: Any) -> Outcome | None:
         """Say what became of a task; None if its answer was lost with its worker: Dask computes it again."""
         seconds = _FETCH_SECONDS
-        while small.status == "finished":
+        while answer is None and told.status == "finished":
             try:
-                answer: Answer = small.result(timeout=seconds)
+                answer = told.result(timeout=seconds)
             except TimeoutError:
                 seconds *= 2.0
             except Exception:
-                if small.status == "finished":  # else it was lost meanwhile
+                if told.status == "finished":  # else it was lost meanwhile
                     raise
-            else:
-                return Outcome(small, _with_remote_states(answer, self._held.pop(small)))
-        if small.status in ("pending", "lost"):
-            small.add_done_callback(self._done.put)
+        if answer is None and told.status in ("pending", "lost"):
+            told.add_done_callback(self._done.put)
             return None
-        self._held.pop(small)
-        error = small.exception() if small.status == "error" else None
+        task = self._task_of.pop(told.key)
+        sent = self._out.pop(task)
+        if answer is not None:
+            return Outcome(task, self._taken(answer, sent.held))
+        error = told.exception() if told.status == "error" else None
         if error is None:
-            raise WorkersLostError(f"the Dask cluster is gone (a task is {small.status}): resume the run directory")
-        return Outcome(small, None, error, is_lost=isinstance(error, KilledWorker))
+            raise WorkersLostError(f"the Dask cluster is gone (a task is {told.status}): resume the run directory")
+        return Outcome(task, None, error, is_lost=isinstance(error, KilledWorker))
+
+    def _taken(self, told: Any, held: Future | None) -> Answer:
+        """Take an answer as it is, or say where its states are."""
+        answer: Answer
+        if held is None:
+            answer = pickle.loads(told)  # from a worker of ours
+            return answer
+        answer, self._are_light = told
+        return answer if self._are_light else with_remote_states(answer, held)
 
     def begun(self, tasks: Sequence[Hashable]) -> Sequence[Hashable]:
         """Those that workers have; of several that wait for one thread, the first."""
-        sent = {self._held[task].key: task for task in tasks if task in self._held}
+        sent = {self._out[task].work.key: task for task in tasks if task in self._out}
         n_threads = self._client.nthreads()
         found: list[Hashable] = []
         for address, keys in self._client.processing().items():
@@ -183,21 +192,18 @@ class DaskWorkers:
             found += [task for key, task in sent.items() if key in here][: n_threads.get(address, 1)]
         return found
 
-    def _at(self, futures: Sequence[Future]) -> list[str]:
-        """Find the workers that some tasks are at, or wait for."""
-        keys = {future.key for future in futures}
-        return [address for address, tasks in self._client.processing().items() if keys & set(tasks)]
-
     def recover(self, hung: Sequence[Hashable]) -> bool:
         """End the workers of hung tasks; Dask sends what else they had to others."""
-        helds = [self._held.pop(task) for task in hung if task in self._held]
-        if helds:
-            self._end(helds, hung)
+        sent = [self._out.pop(task) for task in hung if task in self._out]
+        for told, _ in sent:
+            del self._task_of[told.key]
+        if sent:
+            self._end([one.work for one in sent], [one.told for one in sent])
         return False
 
     def _end(self, tasks: Sequence[Future], those_after: Sequence[Any] = ()) -> None:
         """Give tasks up, and end the workers that they are at."""
-        workers = self._at(tasks)
+        workers = _at(self._client, tasks)
         self._client.cancel([*those_after, *tasks])  # or Dask would send them to others
         try:
             n_ended = len(self._client.run(end_worker, workers=workers, nanny=True))
@@ -209,7 +215,7 @@ class DaskWorkers:
     def fetch(self, points: list[Point]) -> list[Point]:
         """Bring the states of points to the driver."""
         remote = {
-            i: s for i, point in enumerate(points) if point.origin is None and (s := _remote(point)) is not None
+            i: s for i, point in enumerate(points) if point.origin is None and (s := remote_in(point)) is not None
         }
         wanted = [
             self._client.submit(state_in, self._name, self._packed, state.held, state.name, pure=False)
@@ -241,7 +247,7 @@ class DaskWorkers:
                 left = list(wait(left, min(timeout, _LOOK_SECONDS), "FIRST_COMPLETED").not_done)
                 since = perf_counter()
             except TimeoutError:
-                if not self._at(left):
+                if not _at(self._client, left):
                     since = perf_counter()
                 elif perf_counter() - since > timeout:
                     return left
@@ -250,8 +256,8 @@ class DaskWorkers:
     def close(self) -> None:
         """Leave the cluster; end it if it is ours. A worker that is lost meanwhile costs no result."""
         try:
-            self._client.cancel(list(self._held))
-            self._held.clear()
+            self._client.cancel([future for sent in self._out.values() for future in sent if future is not None])
+            self._out.clear()
             if self._owns_cluster:
                 cluster = self._client.cluster
                 self._client.close()
@@ -261,28 +267,19 @@ class DaskWorkers:
             _logger.warning("the Dask cluster did not close well: %s: %s", type(error).__name__, error)
 
 
-def _with_remote_states(answer: Answer, held: Future) -> Answer:
-    """Say which states they are that were left out of an answer."""
+def _fetched(client: Client, done: Sequence[Future]) -> dict[str, Any]:
+    """Get answers in one go; none, if that fails for any: they are then asked for one by one."""
+    if len(done) > 1:
+        with suppress(Exception):
+            answers = client.sync(lambda: client.gather(done, asynchronous=True), callback_timeout=_FETCH_SECONDS)
+            return {told.key: answer for told, answer in zip(done, answers, strict=True)}
+    return {}
 
-    def state(key: SegmentKey, steps: Sequence[int], i: int) -> Any:
-        return RemoteState(held, StateName(key, int(steps[i])))
 
-    return answer._replace(
-        reports=[
-            report
-            if are_stored(report.states)
-            else report._replace(
-                states=LazySequence(partial(state, report.key, report.steps), range(len(report.steps)))
-            )
-            for report in answer.reports
-        ],
-        points=[
-            point
-            if point.best == -math.inf or isinstance(point.state, Reference)
-            else point._replace(state=state(point.key, [point.step], 0))
-            for point in answer.points
-        ],
-    )
+def _at(client: Client, futures: Sequence[Future]) -> list[str]:
+    """Find the workers that some tasks are at, or wait for."""
+    keys = {future.key for future in futures}
+    return [address for address, tasks in client.processing().items() if keys & set(tasks)]
 
 
 class OnDask(Queued):
@@ -308,14 +305,14 @@ class OnDask(Queued):
         connect: Client | Callable[[], Client],
         n_workers: int | None = None,
         *,
-        batch: int = 1,
-        seconds: float = TASK_SECONDS,
+        batch: int | None = None,
+        seconds: float | None = None,
         timeout: float | None = None,
     ) -> None:
         options = Runner(type="dask", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         ours = not isinstance(connect, Client)
         client: Any = connect() if ours else connect
         n_workers = options.n_workers or max(1, sum(client.nthreads().values()))
-        workers = DaskWorkers(problem, client, n_workers, options.seconds, owns_cluster=ours)
+        workers = DaskWorkers(problem, client, n_workers, task_seconds(options.seconds, n_workers), owns_cluster=ours)
         super().__init__(problem, workers, options)
         self.note = f"Dask dashboard: {client.dashboard_link}"

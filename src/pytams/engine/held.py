@@ -8,12 +8,14 @@ the state before it: noise is keyed, so that it is the same to the bit.
 from __future__ import annotations
 
 import math
+import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.core.segments import Point
-from pytams.core.stored import Reference
+from pytams.core.stored import Reference, size_of
 from pytams.engine.recomputed import computed
-from pytams.engine.worker import Answer, problem_of
+from pytams.engine.records import LARGE_STATE
+from pytams.engine.worker import Answer, advance, problem_of
 
 if TYPE_CHECKING:
     from pytams.core.segments import SegmentKey
@@ -35,13 +37,52 @@ class Held(NamedTuple):
     answer: Answer
 
 
-def without_states(held: Held) -> Answer:
-    """Leave out states that are no references; what is to be stored goes to the driver, who writes it."""
+def going_on_from(point: Point, state: Any) -> Point:
+    """Let a segment go on, or be computed, from a state."""
+    if point.origin is None:
+        return point._replace(state=state)
+    return point._replace(origin=point.origin._replace(point=going_on_from(point.origin.point, state)))
+
+
+def advance_from(
+    name: str, packed: bytes, points: list[Point], wanted: list[StateName | None], helds: list[Held], seconds: float
+) -> Held:
+    """Advance some segments, some of them from states that came of earlier tasks."""
+    left = iter(helds)
+    starts = [
+        point if state is None else going_on_from(point, state_in(name, packed, next(left), state))
+        for point, state in zip(points, wanted, strict=True)
+    ]
+    answer = advance(name, packed, starts, seconds)
+    known = {point.key: point for point in answer.begun}
+    return Held([known.get(point.key, point) for point in starts], answer)
+
+
+def advance_light(points: bytes, name: str, packed: bytes, seconds: float) -> bytes:
+    """Advance some segments, and answer with their states; Dask need not look into what is packed."""
+    return pickle.dumps(advance(name, packed, pickle.loads(points), seconds))
+
+
+def without_states(held: Held) -> tuple[Answer, bool]:
+    """Leave out large states that are no references; what is to be stored goes to the driver, who writes it.
+
+    Say whether there were none.
+    """
     answer = held.answer
-    return answer._replace(
+    if _is_light(answer):
+        return answer, True
+    light = answer._replace(
         reports=[report if are_stored(report.states) else report._replace(states=()) for report in answer.reports],
         points=[p if isinstance(p.state, Reference) else p._replace(state=None) for p in answer.points],
     )
+    return light, False
+
+
+def _is_light(answer: Answer) -> bool:
+    """Whether it has small states only, or references: then the driver may have it as it is."""
+    states = [state for report in answer.reports for state in report.states]
+    states += [point.state for point in answer.points]
+    return all(state is None or isinstance(state, Reference) or size_of(state) < LARGE_STATE for state in states)
 
 
 def are_stored(states: Any) -> bool:

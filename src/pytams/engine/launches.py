@@ -8,7 +8,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytams.core.errors import SettingsError
-from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.options import Runner, task_seconds
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.queued import Queued
 from pytams.engine.worker import forget
@@ -37,12 +37,13 @@ class Launches(Queued):
         About how long a task takes. None of these changes a bit of the result.
     """
 
-    def __init__(self, problem: Problem, slots: int | None = None, *, seconds: float = TASK_SECONDS) -> None:
+    def __init__(self, problem: Problem, slots: int | None = None, *, seconds: float | None = None) -> None:
         if not isinstance(problem.model, Program):
             raise SettingsError("type", "'launch' is for programs, [model] type = 'program'; this is a class")
         options = Runner(type="launch", slots=slots, seconds=seconds)
         n_slots = options.slots or max(1, _allocated() // problem.model.declared.launch.ranks)
-        workers = ExecutorWorkers(problem, lambda name, _packed: _Threads(n_slots, name), n_slots, options.seconds)
+        seconds = task_seconds(options.seconds, n_slots)
+        workers = ExecutorWorkers(problem, lambda name, _packed: _Threads(n_slots, name), n_slots, seconds)
         super().__init__(problem, workers, options)
 
 

@@ -1,7 +1,8 @@
-"""Who is sent out next: a queue of segments for `pytams.engine.tasks`."""
+"""Who is sent out next, and how many together: a queue of segments for `pytams.engine.tasks`."""
 
 from __future__ import annotations
 
+import math
 from heapq import heappop, heappush
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -14,6 +15,33 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 30.0
 """Seconds before something is sent out again: they double with every failure."""
+
+_BATCH_SECONDS = 0.05
+"""About as long as a batch of cheap segments takes: more than it takes to send it."""
+_FORGETTING = 0.1
+
+
+class Batches:
+    """How many segments are in a task.
+
+    Parameters
+    ----------
+    asked
+        So many; None: what suits. That is one, and several of cheap ones if several for each worker are waiting: or
+        to send them would take longer than to compute them.
+    """
+
+    def __init__(self, asked: int | None) -> None:
+        self._asked, self._seconds = asked, math.inf
+
+    def took(self, seconds: float, n: int) -> None:
+        """Learn how long a task of n segments has taken."""
+        pace = max(seconds, 1e-6) / n
+        self._seconds = pace if math.isinf(self._seconds) else self._seconds + _FORGETTING * (pace - self._seconds)
+
+    def size(self, n_waiting: int, n_workers: int) -> int:
+        """Say how many to send together."""
+        return self._asked or max(1, min(n_waiting // n_workers, int(_BATCH_SECONDS / self._seconds)))
 
 
 class Line:

@@ -10,6 +10,13 @@ from pytams.core.settings import Checked, Count, NotNegative, Positive
 
 TASK_SECONDS = 0.5
 """A worker's task takes about this long, unless a single step takes longer."""
+_SECONDS_FOR_EACH = 0.002
+"""One driver can send a task to each of so many workers in their number times this, and hear of it."""
+
+
+def task_seconds(asked: float | None, n_workers: int) -> float:
+    """Say how long a task is to take: as asked, or longer the more workers one driver keeps busy."""
+    return max(TASK_SECONDS, n_workers * _SECONDS_FOR_EACH) if asked is None else asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +28,8 @@ class Runner(Checked):
     threads: Count = 1
     n_workers: Count | None = None
     slots: Count | None = None
-    batch: Count = 1
-    seconds: Positive = TASK_SECONDS
+    batch: Count | None = None
+    seconds: Positive | None = None
     timeout: Positive | None = None
     runs_at_once: Count | None = None
 

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import WorkersLostError
-from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.options import Runner, task_seconds
 from pytams.engine.queued import Queued
 from pytams.engine.tasks import BreakdownError, Outcome
 from pytams.engine.worker import advance, begin_again, name_of, pack, set_problem
@@ -187,10 +187,10 @@ class OnExecutor(Queued):
         executor: Executor,
         n_workers: int,
         *,
-        batch: int = 1,
-        seconds: float = TASK_SECONDS,
+        batch: int | None = None,
+        seconds: float | None = None,
         timeout: float | None = None,
     ) -> None:
         options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
-        workers = ExecutorWorkers(problem, executor, n_workers, options.seconds)
+        workers = ExecutorWorkers(problem, executor, n_workers, task_seconds(options.seconds, n_workers))
         super().__init__(problem, workers, options)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from pytams.engine.options import TASK_SECONDS, Runner
+from pytams.engine.options import Runner, task_seconds
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.queued import Queued
 from pytams.engine.worker import set_problem
@@ -54,13 +54,14 @@ class Processes(Queued):
         problem: Problem,
         n_workers: int | None = None,
         *,
-        batch: int = 1,
-        seconds: float = TASK_SECONDS,
+        batch: int | None = None,
+        seconds: float | None = None,
         timeout: float | None = None,
     ) -> None:
         options = Runner(type="process", n_workers=n_workers, batch=batch, seconds=seconds, timeout=timeout)
         n_workers = options.n_workers or len(os.sched_getaffinity(0))
-        workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, options.seconds)
+        seconds = task_seconds(options.seconds, n_workers)
+        workers = ExecutorWorkers(problem, partial(make_executor, n_workers), n_workers, seconds)
         super().__init__(problem, workers, options)
 
 

@@ -29,7 +29,7 @@ class Queued(Keeping):
     """
 
     def __init__(self, problem: Problem, workers: Workers, options: Runner) -> None:
-        queue = TaskQueue(workers, batch=options.batch, timeout=options.timeout, store=problem.store)
+        queue = TaskQueue(workers, options, problem.store)
         super().__init__(
             queue,
             partial(on_workers, workers, options.timeout),

@@ -18,7 +18,8 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytams.core.errors import PytamsError, WorkersLostError
-from pytams.engine.line import FIRST_PAUSE, Line
+from pytams.engine.line import FIRST_PAUSE, Batches, Line
+from pytams.engine.options import Runner
 from pytams.engine.trouble import MAX_TRIES, Trouble, named
 from pytams.engine.watchdog import Patience
 
@@ -125,19 +126,16 @@ class TaskQueue:
     ----------
     workers
         Who advances them.
-    batch
-        Segments in a task.
-    timeout
-        Seconds after which a task is taken for hung; None: never.
+    how
+        How many segments are in a task, and after how long it is taken for hung.
     store
         Where large states are.
     """
 
-    def __init__(
-        self, workers: Workers, *, batch: int = 1, timeout: float | None = None, store: StateStore | None = None
-    ) -> None:
-        self._workers, self._batch, self._timeout = workers, batch, math.inf if timeout is None else timeout
-        self._store = store
+    def __init__(self, workers: Workers, how: Runner | None = None, store: StateStore | None = None) -> None:
+        how = how or Runner()
+        self._workers, self._store, self._batches = workers, store, Batches(how.batch)
+        self._timeout = math.inf if how.timeout is None else how.timeout
         self._line = Line()
         self._out: dict[Hashable, _Task] = {}
         self._trouble = Trouble()
@@ -185,7 +183,7 @@ class TaskQueue:
 
     def _send(self) -> None:
         while len(self._out) < self._workers.n_workers and (first := self._line.first()) and self._may_send(first):
-            points = self._line.take(self._batch, self._trouble)
+            points = self._line.take(self._batches.size(len(self._line), self._workers.n_workers), self._trouble)
             try:
                 name = self._workers.submit(points)
             except BreakdownError:
@@ -212,6 +210,7 @@ class TaskQueue:
         self._n_breakdowns = 0
         self.n_steps += answer.n_steps
         self._patience.took(answer.seconds)
+        self._batches.took(answer.seconds, len(task.points))
         self._trouble.is_over(task.points)
         for point in answer.begun:
             self._held(point)  # so that it is known, and let go of

@@ -53,6 +53,7 @@ def by_step(**told: Any) -> tuple[Any, ...]:
     return tams(well(**told)).run(2, seed=3).runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [named(name) for name in BY_SEGMENT])
 def test_one_model_however_it_is_written(name: str) -> None:
     assert sum(run.n_branchings for run in by_segment()) > 4

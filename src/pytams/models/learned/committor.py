@@ -61,11 +61,9 @@ def softsigns(x: Array, weights: Array, biases: Array) -> Array:
 def slopes(x: Array, weights: Array, biases: Array, coefficients: Array) -> Array:
     """Average the outer product of the gradients of a sum of softsigns, of several: (features, features)."""
     slope = 1.0 / (1.0 + np.abs(x @ weights + biases)) ** 2
-    outer = np.zeros((x.shape[1], x.shape[1]))
-    for row in np.atleast_2d(coefficients):
-        gradient = (slope * row[:-1]) @ weights.T
-        outer += gradient.T @ gradient / len(x)
-    return outer
+    rows = np.atleast_2d(coefficients)[:, :-1]
+    together: Array = (slope.T @ slope / len(x)) * (rows.T @ rows)  # a gradient is (slope * row) @ weights.T
+    return weights @ together @ weights.T
 
 
 def importance_of(outer: Array) -> Array:

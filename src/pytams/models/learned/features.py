@@ -106,7 +106,8 @@ def names_of(model: Any, state: Any, n: int, features: Callable[..., Any] | None
     if told_features(model, features) is not None:
         return tuple(f"features[{i}]" for i in range(n))
     parts = {name: state[name] for name in sorted(state)} if isinstance(state, dict) else {"x": state}
-    return tuple(name + index for name, part in parts.items() for index in _indices(np.shape(part)[1:]))
+    told = {name: f"state.{name}" if name == "features" else name for name in parts}  # not what a function gives
+    return tuple(told[name] + index for name, part in parts.items() for index in _indices(np.shape(part)[1:]))
 
 
 def _indices(shape: tuple[int, ...]) -> list[str]:

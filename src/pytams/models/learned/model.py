@@ -93,9 +93,10 @@ def taught_by(model: Steppable) -> frozenset[tuple[int, int]]:
 
 
 def told_apart(model: Steppable) -> str:
-    """Tell a model from others: its name, and a hash of what it was made with."""
+    """Tell a model from others: its name, and a hash of its code and what it was made with."""
     hers = her_model(model)
     told = {name: value for name, value in hers.made_of.items() if name != "compiled"}  # it is the same model
+    told["its class"] = described(type(hers))
     text = "\n".join(f"{name}: {value}" for name, value in sorted(told.items()))
     return f"{hers.name} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
