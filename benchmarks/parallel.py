@@ -2,7 +2,9 @@
 
 A one-by-one model that sleeps, so that two cores can drive many workers: speed-up over one worker for one run of
 N = 100, l = 1, as decided (dataflow) and with a barrier after each iteration of the same engine; then K = 8 runs;
-then a model that computes, on two processes; then what a task costs.
+then a model that computes, on two processes; then what a segment costs, and how many one driver feeds to Dask: 16
+workers in this process, segments that cost next to nothing, as they go out by themselves (`many at once`) and one a
+task.
 """
 
 from __future__ import annotations
@@ -200,6 +202,19 @@ def main() -> None:
         for name, engine in engines.items():
             print(f"a segment of 40 steps that cost next to nothing, {name}: {a_task(engine) * 1e3:.2f} ms")
     client.shutdown()
+    for name, batch in (("many at once", None), ("one a task", 1)):
+        print(f"segments a second through one driver to 16 Dask workers, {name}: {on_threads(batch):,.0f}")
+
+
+def on_threads(batch: int | None) -> float:
+    """Segments a second of 64 runs, on Dask workers that are threads of this process."""
+    options = {"threads_per_worker": 8, "processes": False, "dashboard_address": None}
+    client = connect("local", n_workers=2, options=options)
+    tams = pytams.TAMS(OneByOne(), end_time=1.0, step_size=0.1, target_score=0.9, n_trajectories=100, n_discard=5)
+    spent, runs = seconds(tams, partial(OnDask, connect=client, batch=batch), n_runs=64)
+    client.shutdown()
+    n_started = sum(not start.ended for run in runs for iteration in run.iterations for start in iteration.starts)
+    return (n_started + 64 * 100) / spent
 
 
 if __name__ == "__main__":
