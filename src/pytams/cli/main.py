@@ -193,6 +193,27 @@ def check(
 
 
 @app.command()
+def plan(
+    input_file: Annotated[Path, typer.Argument(metavar="INPUT.toml", help="Settings.")],
+    workers: Annotated[int, typer.Option(min=1, help="That there are to be.")],
+    pilot: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A study of the same event; without one, a short one is made.")
+    ] = None,
+    error: Annotated[float, typer.Option(help="The relative error that is wanted.")] = 0.1,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
+    ] = None,
+    url: Url = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what a study would take, and which ensemble is best for so many workers."""
+    from pytams.cli.config import Config  # noqa: PLC0415 - takes NumPy
+    from pytams.cli.plan import plan_study  # noqa: PLC0415 - likewise
+
+    say(plan_study(Config.load(input_file, settings or ()), workers, pilot, error, url, as_json=as_json))
+
+
+@app.command()
 def show(
     directory: Directory,
     url: Url = None,

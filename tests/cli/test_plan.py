@@ -1,0 +1,162 @@
+"""What a study would take: foretold, and then measured."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pytams
+from exact import DoubleWell2DSingle, double_well_2d
+from pytams.cli.config import Config
+from pytams.cli.plan import plan_study
+from pytams.engine import Processes
+from pytams.tams.forecast import Experience, choices, forecast
+
+SETTINGS: dict[str, Any] = {"end_time": 10.0, "step_size": 0.01, "target_score": 0.95}
+INPUT = """
+[tams]
+ntrajectories = 50
+ndiscard = 5
+[trajectory]
+end_time = 4.0
+step_size = 0.05
+targetscore = 0.9
+[model]
+class = "well.py:Well"
+"""
+MODEL = """
+import time
+import numpy as np
+import pytams
+
+class Well(pytams.Model):
+    vectorized, noise_shape = True, (2,)
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+
+    def initial_state(self, rng):
+        return np.array([-1.0, 0.0])
+
+    def step(self, state, noise, t, dt):
+        time.sleep(self.seconds)
+        x, y = state[:, 0], state[:, 1]
+        return state + np.stack([x - x**3, -2.0 * y], axis=1) * dt + np.sqrt(0.1 * dt) * noise
+
+    def score(self, state, t):
+        return state[:, 0]
+"""
+
+
+class Sleepy(DoubleWell2DSingle):
+    """Takes 2 ms a step."""
+
+    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
+        time.sleep(0.002)
+        return super().step(state, noise, t, dt)
+
+
+def test_steps_and_errors_are_about_what_they_turn_out_to_be() -> None:
+    def run(n: int, n_discard: int, n_runs: int, seed: int) -> pytams.Result:
+        tams = pytams.TAMS(double_well_2d(), n_trajectories=n, n_discard=n_discard, **SETTINGS)
+        return tams.run(n_runs, seed=seed)
+
+    known = Experience.of(run(50, 5, 8, 1), step_seconds=0.01)
+    for n, n_discard in ((50, 1), (100, 10), (200, 5)):
+        told, real = forecast(known, n, n_discard, 40, 1), run(n, n_discard, 40, 2)
+        assert told.n_steps == pytest.approx(real.n_steps, rel=0.2)
+        assert told.relative_error == pytest.approx(real.relative_error, rel=0.6)
+        assert told.seconds == pytest.approx(0.01 * told.n_steps, rel=0.01)
+
+
+@pytest.mark.slow
+def test_the_wall_time_is_within_a_factor_of_two() -> None:
+    settings = {"end_time": 4.0, "step_size": 0.1, "target_score": 0.9}
+    pilot = pytams.TAMS(DoubleWell2DSingle(), n_trajectories=50, n_discard=5, **settings).run(8, seed=1)  # type: ignore[arg-type]
+    known = Experience.of(pilot, step_seconds=0.0022)
+    tams = pytams.TAMS(Sleepy(), n_trajectories=60, n_discard=1, **settings)  # type: ignore[arg-type]
+    for n_workers in (2, 8):
+        with tams.study(2, seed=3, engine=partial(Processes, n_workers=n_workers), verify=False) as study:
+            steps = iter(study)
+            next(steps)  # the workers are up
+            begin = time.perf_counter()
+            for _ in steps:
+                pass
+            real = time.perf_counter() - begin
+        told = forecast(known, 60, 1, 2, n_workers, 3e-4)
+        assert 0.5 < told.seconds / real < 2.0
+
+
+def test_more_workers_are_quicker_and_a_smaller_error_takes_longer() -> None:
+    pilot = pytams.TAMS(double_well_2d(), n_trajectories=50, n_discard=5, **SETTINGS).run(8, seed=1)
+    known = Experience.of(pilot, step_seconds=0.01, n_bytes=1e6)
+    few, many = (choices(known, 100, 0.1, n) for n in (4, 400))
+    assert few[0].seconds > 10.0 * many[0].seconds
+    assert all(one.relative_error <= 0.1001 for one in few + many)
+    assert few[0].efficiency > 0.9
+    assert choices(known, 100, 0.05, 4)[0].seconds > 2.0 * few[0].seconds
+    assert few[0].n_bytes is not None
+    assert few[0].n_bytes > 1e6
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "well.py").write_text(MODEL)
+    (tmp_path / "in.toml").write_text(INPUT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan(*settings: str, pilot: Path | None = None, error: float = 0.1, as_json: bool = False) -> str:
+    return plan_study(Config.load(Path("in.toml"), settings), 64, pilot, error, None, as_json=as_json)
+
+
+def test_from_a_short_pilot_or_a_directory(folder: Path) -> None:
+    lines = plan().splitlines()
+    assert lines[0].startswith("P is about 0.0")
+    assert lines[2].split() == [
+        "N",
+        "l",
+        "runs",
+        "error",
+        "steps",
+        "wall",
+        "time",
+        "core",
+        "hours",
+        "busy",
+        "on",
+        "disk",
+    ]
+    assert lines[-1].startswith("recommended: ntrajectories = ")
+    model = Config.load(Path("in.toml"), ()).make_tams()
+    model.run(4, seed=1, out=folder / "pilot.tams")
+    found = json.loads(plan(pilot=Path("pilot.tams"), as_json=True))
+    assert min(one["n_bytes"] for one in found) > 1e5
+    assert all(np.isfinite([one["seconds"], one["efficiency"]]).all() for one in found)
+    assert found[0]["seconds"] == pytest.approx(min(one["seconds"] for one in found), rel=0.2)
+
+
+def test_what_cannot_be_planned(folder: Path) -> None:
+    for how, said in (
+        ({"error": 0.0}, "--error: 0 is no relative error"),
+        ({"error": math.nan}, "--error: nan is no relative error"),
+    ):
+        with pytest.raises(pytams.SettingsError, match=said):
+            plan(**how)  # type: ignore[arg-type]
+    with pytest.raises(
+        pytams.SettingsError, match=r"--pilot: a step takes 0\.0\d+ s, so a pilot may take .* min: run one"
+    ):
+        plan("model.seconds=0.05")
+    with pytest.raises(pytams.SettingsError, match="pilot: too little is known of the event"):
+        plan("trajectory.targetscore=9.0")
+    Config.load(Path("in.toml"), ()).make_tams().run(4, seed=1, out=folder / "pilot.tams")
+    with pytest.raises(pytams.SettingsError, match="its target_score is 0.9, not 0.8: it is of another event"):
+        plan("trajectory.targetscore=0.8", pilot=Path("pilot.tams"))
