@@ -7,8 +7,9 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
+from pytams.sqldb import statements
 from pytams.sqldb.errors import NoTrajectoryError
 from pytams.sqldb.openledger import OpenLedger, repeated
 from pytams.sqldb.tables import IDLE, LOCKED, ArchivedTrajectory, SplittingIterations, Trajectory, TrajectoryLock
@@ -39,7 +40,7 @@ class Ledger(OpenLedger):
 
     def update_trajectory_metadata(self, traj_id: int, metadata: str) -> None:
         """Update the metadata of a trajectory; NoTrajectoryError if there is none."""
-        self._update_trajectory(traj_id, t_metadata=metadata)
+        self._update_trajectory(traj_id, "t_metadata", metadata)
 
     def fetch_trajectory_metadata(self, traj_id: int) -> str:
         """Get the metadata of a trajectory, as JSON; NoTrajectoryError if there is none."""
@@ -91,26 +92,25 @@ class Ledger(OpenLedger):
         if not rows:
             return
         with self._database.write() as connection:
-            first = connection.scalar(select(last_id(table))) or 0
+            first = connection.scalar(statements.LAST_ID[table]) or 0
             for i, row in enumerate(rows, start=first + 1):
                 row["id"] = i
-            connection.execute(insert(table), rows)
+            connection.execute(statements.ADD[table], rows)
 
     @repeated
-    def _update_trajectory(self, traj_id: int, **values: str) -> None:
+    def _update_trajectory(self, traj_id: int, name: str, value: str) -> None:
         with self._database.write() as connection:
-            done = connection.execute(update(Trajectory).where(Trajectory.id == traj_id + 1).values(**values))
+            done = connection.execute(statements.UPDATE[name], {"its_id": traj_id + 1, "new": value})
             if done.rowcount == 0:
                 raise NoTrajectoryError(traj_id)
 
     def _change_status(self, connection: Connection, traj_id: int, old: list[str], new: str) -> bool:
         """Compare and set: the status changes only if it is one of the old ones, and the row count tells."""
-        changed = connection.execute(
-            update(Trajectory).where(Trajectory.id == traj_id + 1, Trajectory.status.in_(old)).values(status=new)
-        )
+        here = {"its_id": traj_id + 1}
+        changed = connection.execute(statements.CHANGE_STATUS, {**here, "old": old[0], "or_old": old[-1], "new": new})
         if changed.rowcount == 1:
             return True
-        if connection.scalar(select(Trajectory.id).where(Trajectory.id == traj_id + 1)) is None:
+        if connection.scalar(statements.EXISTS, here) is None:
             raise NoTrajectoryError(traj_id)
         return False
 
@@ -118,7 +118,7 @@ class Ledger(OpenLedger):
     def _unlock(self, traj_id: int, status: str) -> None:
         with self._database.write() as connection:
             if self._change_status(connection, traj_id, [LOCKED], status):
-                connection.execute(delete(TrajectoryLock).where(TrajectoryLock.id == traj_id + 1))
+                connection.execute(statements.UNLOCK, {"its_id": traj_id + 1})
             else:
                 _logger.warning("trajectory %d is not locked: it does not become %s", traj_id, status)
 
@@ -126,9 +126,7 @@ class Ledger(OpenLedger):
     def _fetch(self, table: type[Trajectory | ArchivedTrajectory], traj_id: int) -> tuple[str, str]:
         """Get the file and the metadata of a trajectory."""
         with self._database.read() as connection:
-            row = connection.execute(
-                select(table.traj_file, table.t_metadata).where(table.id == traj_id + 1)
-            ).one_or_none()
+            row = connection.execute(statements.FETCH[table], {"its_id": traj_id + 1}).one_or_none()
         if row is None:
             raise NoTrajectoryError(traj_id)
         return row.traj_file, row.t_metadata
@@ -136,7 +134,7 @@ class Ledger(OpenLedger):
     @repeated
     def _count(self, table: type[Trajectory | ArchivedTrajectory]) -> int:
         with self._database.read() as connection:
-            return connection.scalar(select(func.count()).select_from(table)) or 0
+            return connection.scalar(statements.COUNT[table]) or 0
 
     @repeated
     def _clear(self, table: type[ArchivedTrajectory | SplittingIterations]) -> int:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 
+from pytams.sqldb import statements
 from pytams.sqldb.errors import LedgerError, NoIterationError
-from pytams.sqldb.ledger import Ledger, last_id, splitting_row
+from pytams.sqldb.ledger import Ledger, splitting_row
 from pytams.sqldb.openledger import repeated
 from pytams.sqldb.tables import (
     COMPLETED,
@@ -97,7 +98,7 @@ class SQLFile(Ledger):
         SQLAlchemyError
             if the DB could not be accessed
         """
-        self._update_trajectory(traj_id, traj_file=traj_file)
+        self._update_trajectory(traj_id, "traj_file", traj_file)
 
     @repeated
     def lock_trajectory(self, traj_id: int, allow_completed_lock: bool = False) -> bool:
@@ -126,9 +127,8 @@ class SQLFile(Ledger):
         with self._database.write() as connection:
             locked = self._change_status(connection, traj_id, free, LOCKED)
             if locked:
-                connection.execute(
-                    insert(TrajectoryLock).values(id=traj_id + 1, owner=self.owner, heartbeat=self._database.now)
-                )
+                lock = {"id": traj_id + 1, "owner": self.owner}
+                connection.execute(statements.TAKE_LOCK.values(heartbeat=self._database.now), lock)
         return locked
 
     def mark_trajectory_as_completed(self, traj_id: int) -> None:
@@ -268,9 +268,7 @@ class SQLFile(Ledger):
         """
         row = splitting_row(k, bias, weight, discarded_ids, ancestor_ids, min_vals, min_max)
         with self._database.write() as connection:
-            connection.execute(
-                insert(SplittingIterations).values(id=last_id(SplittingIterations) + 1, status=LOCKED, **row)
-            )
+            connection.execute(statements.ADD_ITERATION, {"status": LOCKED, **row})
 
     def update_splitting_data(
         self,
