@@ -36,6 +36,22 @@ class Well(pytams.Model):
         to_a, to_b = (x + 1.0) ** 2 + y * y, (x - 1.0) ** 2 + y * y
         return 0.5 - 0.5 * np.exp(-8.0 * to_a) + 0.5 * np.exp(-8.0 * to_b)
 """
+NEARLY_IDEAL = """
+import numpy as np
+import pytams
+
+class Well(pytams.Model):
+    vectorized, noise_shape, autonomous = True, (), True
+
+    def initial_state(self, rng):
+        return np.array(0.0)
+
+    def step(self, state, noise, t, dt):
+        return state - state * dt + np.sqrt(dt) * noise
+
+    def score(self, state, t):
+        return state
+"""
 INPUT = """
 [tams]
 ntrajectories = 60
@@ -119,6 +135,16 @@ def test_all_in_one_directory(folder: Path, call: Any) -> None:
         assert (code, said in err) == (2, True), err
     assert call("report", "moved.tams")[0] == 0
     assert "The score that was learned, over the two features" in (folder / "moved.html").read_text()
+
+
+def test_show_says_as_much_as_the_study_did_where_nothing_is_learned(folder: Path, call: Any) -> None:
+    """The score of this process is nearly the best there is."""
+    (folder / "well.py").write_text(NEARLY_IDEAL)
+    (folder / "in.toml").write_text(INPUT.replace("targetscore = 0.9", "targetscore = 2.5"))
+    code, out, err = call("run", "in.toml", "--out", "one.tams", "--set", "score.pilot_runs=4", "--runs", "2")
+    assert code == 0, err
+    assert out.splitlines()[-1].startswith("no more     the score is nearly ideal")
+    assert call("show", "one.tams")[1].splitlines()[-3:] == out.splitlines()[-3:]
 
 
 def test_improve_a_study(folder: Path, call: Any) -> None:

@@ -21,7 +21,7 @@ from pytams.models.simulator.simulator import Simulator
 from pytams.storage.lessons import Lessons, Plan, read_score
 from pytams.storage.manifest import read_manifest
 from pytams.tams.gain import Gain
-from pytams.tams.improving import Rounds, check_seed, improve
+from pytams.tams.improving import Rounds, check_seed, improve, nothing_to_gain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,7 +197,7 @@ def gain_in(lessons: Lessons, study: pytams.Result | None, url: str | None) -> G
             scores.append(lessons.score(number))
     if not works:
         return None
-    gain = Gain(works=tuple(works), cautious=tuple(most), scores=tuple(scores))
+    gain = Gain(works=tuple(works), cautious=tuple(most), scores=tuple(scores), ended=nothing_to_gain(works[0]))
     return gain if study is None else gain.measured_by(study)
 
 

@@ -164,10 +164,8 @@ def improve(
         pilot, _ = result_of(pilot)
         _check_pilot(pilot, tams, seed)
         done = [Round.of(None, pilot)]
-    numbers, ended = range(1, how.rounds + 1), ""
-    if done[0].work.value <= _NEARLY_IDEAL * done[0].work.least:
-        numbers, ended = range(0), "the score is nearly ideal: there is next to nothing to gain"
-    for number in numbers:
+    ended = nothing_to_gain(done[0].work)
+    for number in range(1, 1 if ended else how.rounds + 1):
         try:
             score = where.score(number) or _learned(done, tams)
         except CannotLearnError as error:
@@ -184,6 +182,12 @@ def improve(
     if is_ours and gain.score is None and len(done) > 1:  # few runs may have looked better than they are
         gain = _gain([Round.of(None, where.run(0, tams, how.check_runs)), *done[1:]], ended)
     return Improvement(tams if gain.score is None else tams.with_score(gain.score), gain)
+
+
+def nothing_to_gain(pilot: Work) -> str:
+    """Say why nothing is learned from a pilot whose score is nearly ideal; empty if it is not."""
+    is_ideal = pilot.value <= _NEARLY_IDEAL * pilot.least
+    return "the score is nearly ideal: there is next to nothing to gain" if is_ideal else ""
 
 
 def _gain(done: Sequence[Round], ended: str) -> Gain:
