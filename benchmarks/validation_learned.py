@@ -35,22 +35,24 @@ one case; what is not in the table has not been measured with this version.
 """
 
 
-class Stationary(pytams.Model):
-    """dx = -x dt + dW from its stationary law, which is made of one standard normal."""
+def pull(x: Any, t: Any, p: Any) -> Any:
+    """Of dX = -X dt + dW."""
+    return -x
 
-    vectorized, noise_shape, start_shape, autonomous = True, (), (), True
 
-    def initial_state(self, rng: Any) -> Any:
-        """Make it of normals."""
-        return math.sqrt(0.5) * rng
+def unit(x: Any, t: Any, p: Any) -> Any:
+    """Diffuse alike everywhere."""
+    return 1.0
 
-    def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:
-        """Advance it."""
-        return state - state * dt + np.sqrt(dt) * noise
 
-    def score(self, state: Any, t: Any) -> Any:
-        """Score it by itself."""
-        return state
+def itself(x: Any, t: Any, p: Any) -> Any:
+    """Score a number by itself."""
+    return x
+
+
+def of_normal(z: Any) -> Any:
+    """Start from the stationary law."""
+    return math.sqrt(0.5) * z
 
 
 class Row(NamedTuple):
@@ -64,8 +66,10 @@ class Row(NamedTuple):
 
 def stationary(deviations: int) -> pytams.TAMS:
     """Pose the problem of a stationary path that gets far out."""
+    model = pytams.SDE(pull, unit, itself, initial=of_normal, start_shape=())
+    model.autonomous = True
     return pytams.TAMS(
-        Stationary(),
+        model,
         end_time=5.0,
         step_size=0.01,
         target_score=deviations * math.sqrt(0.5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from scipy.special import ndtr
 
 import pytams
-from pytams.engine import Processes
+from pytams import Storage
+from pytams.engine import InProcess, Processes
 from pytams.models.plain.functions import SPIN_UP
 
 SIGMA = math.sqrt(0.5)
@@ -121,16 +123,73 @@ def test_the_same_bits_one_by_one_in_processes_and_resumed(tmp_path: Path) -> No
         assert saved.result.settings.spin_up == SPIN_UP
 
 
-def test_an_equation_from_its_stationary_law() -> None:
-    def sde(*, scalar: bool) -> pytams.SDE:
-        if scalar:
-            return pytams.SDE(lambda x, t, p: -x, lambda x, t, p: 1.0, lambda x, t, p: x,
-                              initial=lambda z: SIGMA * z, start_shape=(), compiled=False)  # fmt: skip
-        return pytams.SDE(lambda x, t, p: (-x[0],), lambda x, t, p: (1.0,), lambda x, t, p: x[0],
-                          initial=lambda z: (SIGMA * z[0],), start_shape=(1,), compiled=False)  # fmt: skip
+def scalar(**how: Any) -> pytams.SDE:
+    """Make the same of functions."""
+    start: dict[str, Any] = {"initial": lambda z: SIGMA * z, "start_shape": ()}
+    return pytams.SDE(lambda x, t, p: -x, lambda x, t, p: 1.0, lambda x, t, p: x, **start, **how)
 
+
+def row(**how: Any) -> pytams.SDE:
+    """With a row of one number, and of one normal."""
+    start: dict[str, Any] = {"initial": lambda z: (SIGMA * z[0],), "start_shape": (1,)}
+    return pytams.SDE(lambda x, t, p: (-x[0],), lambda x, t, p: (1.0,), lambda x, t, p: x[0], **start, **how)
+
+
+def plane(**how: Any) -> pytams.SDE:
+    """Two numbers of three normals, a stop condition, a scheme of two stages, and what depends on t."""
+
+    def drift(x: Any, t: Any, p: Any) -> Any:
+        return -p.pull * x[0], 0.1 * x[0] - x[1]
+
+    def diffusion(x: Any, t: Any, p: Any) -> Any:
+        return 1.0, 0.5
+
+    def score(x: Any, t: Any, p: Any) -> Any:
+        return x[0] + 0.2 * x[1] + 0.01 * t
+
+    def low(x: Any, t: Any, p: Any) -> Any:
+        return x[0] < -1.5
+
+    start: dict[str, Any] = {"initial": lambda z: (SIGMA * z[0], 0.3 * z[1] + 0.1 * z[2]), "start_shape": (3,)}
+    return pytams.SDE(drift, diffusion, score, stopped=low, scheme="heun", pull=1.0, **start, **how)
+
+
+def test_an_equation_from_its_stationary_law() -> None:
     small = {"n_trajectories": 20, "end_time": 0.5}
-    assert tams(sde(scalar=True), **small).run(1, seed=1).runs == tams(sde(scalar=False), **small).run(1, seed=1).runs
+    runs = tams(Stationary(), **small).run(1, seed=1).runs
+    assert tams(scalar(compiled=False), **small).run(1, seed=1).runs == runs
+    assert tams(row(compiled=False), **small).run(1, seed=1).runs == runs
+
+
+@pytest.mark.parametrize("model", [scalar, row, plane])
+def test_compiled_the_same_bits(model: Any, tmp_path: Path) -> None:
+    """In whole runs, in blocks that end before 0 and after, on threads, and on disk; states, too."""
+    small: dict[str, Any] = {"n_trajectories": 20, "end_time": 3.0}
+    expected = tams(model(compiled=False), 2.5, **small).run(2, seed=1)
+    compiled = tams(model(), 2.5, **small)
+    assert compiled.run(2, seed=1).runs == expected.runs
+    assert compiled.run(2, seed=1, engine=partial(InProcess, block_length=37)).runs == expected.runs
+    assert compiled.run(2, seed=1, engine=partial(InProcess, block_length=150, threads=2)).runs == expected.runs
+    with compiled.study(2, seed=1, out=Storage(path=tmp_path / "dir", sparse_freq=50)) as study:
+        for _ in study:
+            break
+    resumed = compiled.run(2, out=tmp_path / "dir")
+    assert resumed.runs == expected.runs
+    assert resumed.ensemble(states=True).equals(expected.ensemble(states=True))
+    with pytams.load(tmp_path / "dir") as saved:
+        assert saved.result.runs == expected.runs
+
+
+def test_a_score_is_learned_of_an_equation() -> None:
+    found = []
+    for compiled in (True, False):
+        model = scalar(compiled=compiled)
+        model.autonomous = True
+        hers = tams(model, 4.0, end_time=1.0, n_trajectories=50)
+        better = hers.with_score(pytams.learn_score(hers.run(2, seed=1)))
+        assert better.settings.spin_up == SPIN_UP
+        found.append(better.run(4, seed=2).runs)
+    assert found[0] == found[1]
 
 
 def test_a_score_is_learned_of_it() -> None:
@@ -148,8 +207,8 @@ def test_a_score_is_learned_of_it() -> None:
     ("model", "said"),
     [
         (type("Wrong", (Stationary,), {"start_shape": 2}), "Wrong.start_shape must be a shape, a tuple such as"),
-        (lambda: pytams.SDE(lambda x, t, p: -x, lambda x, t, p: 1.0, lambda x, t, p: x, initial=lambda z: z,
-                            start_shape=()), "start_shape: the compiled loop knows no spin-up: set compiled=False"),
+        (lambda: pytams.SDE(lambda x, t, p: -x, lambda x, t, p: 1.0, lambda x, t, p: x, initial=lambda z: z[0, 0],
+                            start_shape=(2, 2)), "start_shape: a number or a row of normals, if compiled; or set"),
         (lambda: pytams.SDE(lambda x, t, p: -x, lambda x, t, p: 1.0, lambda x, t, p: x, initial=0.0, start_shape=(),
                             compiled=False), "start_shape: then initial must be a function of normals"),
     ],
@@ -172,7 +231,7 @@ def test_a_part_of_a_state_may_not_be_called_normals() -> None:
 @pytest.mark.parametrize(("sigmas", "exact"), [(5.0, 2.582e-5), (6.0, 1.204e-7)])
 def test_against_exact_values_far_out(sigmas: float, exact: float) -> None:
     """Of 300 runs: within 3 standard errors, and the intervals of studies of ten cover it."""
-    result = tams(Stationary(), sigmas).run(300, seed=int(sigmas))
+    result = tams(scalar(), sigmas).run(300, seed=int(sigmas))
     assert abs(result.probability - exact) < 3.0 * result.standard_error
     parts = [dataclasses.replace(result, runs=result.runs[i : i + 10], source=None) for i in range(0, 300, 10)]
     covered = np.mean([part.interval[0] < exact < part.interval[1] for part in parts])

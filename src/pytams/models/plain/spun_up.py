@@ -29,14 +29,20 @@ if TYPE_CHECKING:
 
 _LENGTH = 4.0
 """Of the spin-up, in units of the memory of the path."""
-_NORMALS, _STATE = "normals", "array"
+NORMALS, STATE = "normals", "array"
 """Names of the parts of a state: the normals, and the state itself if it is no dict."""
+
+
+def past(n_steps: int) -> tuple[float, float, NDArray[np.float64]]:
+    """Give a, sqrt(1 - a^2), and a^k for k steps to go, 0 to `n_steps`."""
+    memory = math.exp(-_LENGTH / SPIN_UP)
+    return memory, math.sqrt(1.0 - memory**2), memory ** np.arange(n_steps + 1.0)
 
 
 def inner_state(state: Any) -> Any:
     """Give the model's own state, of one that is spun up."""
-    rest = {name: part for name, part in state.items() if name != _NORMALS}
-    return rest[_STATE] if rest.keys() == {_STATE} else rest
+    rest = {name: part for name, part in state.items() if name != NORMALS}
+    return rest[STATE] if rest.keys() == {STATE} else rest
 
 
 class SpunUp(Functions):
@@ -62,8 +68,7 @@ class SpunUp(Functions):
         self._n_normals = math.prod(self._start_shape)
         self.vectorized = model.vectorized
         self.noise_shape = (self._n_noise + self._n_normals,)
-        self._memory = math.exp(-_LENGTH / SPIN_UP)
-        self._fresh = math.sqrt(1.0 - self._memory**2)
+        self._memory, self._fresh, self._shares = past(self._n_before)
 
     @property
     def name(self) -> str:
@@ -91,7 +96,7 @@ class SpunUp(Functions):
 
     def _start(self, normals: Any, to_go: Any) -> Any:
         """Make the start that is to be expected so many steps later."""
-        share = np.reshape(self._memory ** np.asarray(to_go, dtype=np.float64), np.shape(to_go) + self._ones)
+        share = np.reshape(self._shares[to_go], np.shape(to_go) + self._ones)
         return self._model.initial_state(normals * share)
 
     @property
@@ -100,11 +105,11 @@ class SpunUp(Functions):
 
     def _joined(self, normals: Any, state: Any) -> dict[str, Any]:
         if not isinstance(state, dict):
-            return {_NORMALS: normals, _STATE: np.asarray(state)}
-        if taken := {_NORMALS, _STATE} & state.keys():
+            return {NORMALS: normals, STATE: np.asarray(state)}
+        if taken := {NORMALS, STATE} & state.keys():
             text = f"a part of {self.name}'s state must have another name than {', '.join(map(repr, taken))}"
             raise SettingsError("start_shape", text)
-        return {_NORMALS: normals, **state}
+        return {NORMALS: normals, **state}
 
     def _steps(self, t: Any) -> Any:
         """Count steps since t = 0: negative before."""
@@ -135,14 +140,14 @@ class SpunUp(Functions):
         return self._advanced(state, noise, step, dt)
 
     def _spun(self, state: Any, noise: NDArray[Any], steps: Any) -> Any:
-        fresh = np.reshape(noise[..., self._n_noise :], np.shape(state[_NORMALS]))
-        normals = self._memory * state[_NORMALS] + self._fresh * fresh
+        fresh = np.reshape(noise[..., self._n_noise :], np.shape(state[NORMALS]))
+        normals = self._memory * state[NORMALS] + self._fresh * fresh
         return self._joined(normals, self._start(normals, -1 - steps))
 
     def _advanced(self, state: Any, noise: NDArray[Any], steps: Any, dt: float) -> Any:
         of_model = noise[..., : self._n_noise]
         of_model = np.reshape(of_model, of_model.shape[:-1] + self._model.noise_shape)
-        return self._joined(state[_NORMALS], self._model.step(inner_state(state), of_model, steps * dt, dt))
+        return self._joined(state[NORMALS], self._model.step(inner_state(state), of_model, steps * dt, dt))
 
     def score(self, state: Any, t: Any) -> Any:
         """Score the state, or the start that is to be expected."""

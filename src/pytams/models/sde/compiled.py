@@ -14,6 +14,7 @@ from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, Progress, SegmentKey, Trace
 from pytams.core.streams import chunk_length, member_word
 from pytams.models.plain.checked import CheckedMember
+from pytams.models.sde.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytams.core.segments import Problem
     from pytams.core.settings import Settings
     from pytams.core.states import State
+    from pytams.models.plain.checked import Scored
     from pytams.models.sde.equation import Equation
     from pytams.models.sde.runs import Begun
 
@@ -42,9 +44,12 @@ class Compiled:
 
     n_busy = 1
 
-    def __init__(self, problem: Problem, equation: Equation, threads: int = 1) -> None:
+    def __init__(
+        self, problem: Problem, equation: Equation, threads: int = 1, beginning: Scored | None = None
+    ) -> None:
         try:
-            from pytams.models.sde.kernel import NOT_FINITE, specialised  # noqa: PLC0415 - Numba takes a second to import
+            from pytams.models.sde.kernel import NOT_FINITE  # noqa: PLC0415 - Numba takes a second to import
+            from pytams.models.sde.specialised import specialised  # noqa: PLC0415 - likewise
         except ImportError as error:
             raise SettingsError(
                 "compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})"
@@ -52,13 +57,13 @@ class Compiled:
         self._problem = problem
         self._name = equation.name
         self._parameters = np.array(equation.parameters, dtype=np.float64)
-        self._checked = CheckedMember(problem, equation)
+        self._checked = CheckedMember(problem, beginning or equation)
         self._seed = np.uint64(problem.seed)
-        self._scalar = equation.noise_shape == ()
+        self._layout = Layout(equation)
         self._fixed_start = not callable(equation.initial)
         self._start: tuple[State, float, bool] | None = None
-        self._chunk = chunk_length(equation.noise_shape)
-        self._dimension = int(np.prod(equation.noise_shape, dtype=int))
+        self._dimension = dimension = self._layout.dimension
+        self._chunk = chunk_length((dimension,))
         self._waiting: list[tuple[SegmentKey, Point]] = []
         self._in_loop: list[Point] = []
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -108,7 +113,7 @@ class Compiled:
         def begin(run: int) -> Begun:
             starts = [self._started(SegmentKey(run, slot, 0)) for slot in range(settings.n_trajectories)]
             states, scores, has_ended = zip(*starts, strict=True)
-            return Begun(np.array(states).reshape(len(starts), -1), np.array(scores), np.array(has_ended))
+            return Begun(self._layout.rows(states), np.array(scores), np.array(has_ended))
 
         loop, problem, threads = self._loops.segment, self._problem, self._n_threads
         try:
@@ -154,7 +159,7 @@ class Compiled:
         room = self._room
         if self._problem.sparse_freq:
             room += min(block_length, self._problem.n_steps) // self._problem.sparse_freq
-        members = _Members.of(points, self._dimension, room)
+        members = _Members.of(points, self._layout, room)
         if self._problem.traced:
             members.trace = np.empty(
                 (len(points), min(block_length, self._problem.n_steps - int(members.steps.min())))
@@ -199,9 +204,8 @@ class Compiled:
         written = np.arange(members.record_steps.shape[1]) < members.n_records[:, np.newaxis]
         record_steps = members.record_steps[written].tolist()
         record_scores = members.record_scores[written].tolist()
-        record_states, states = members.record_states[written], members.states
-        if self._scalar:
-            record_states, states = record_states[:, 0], states[:, 0]
+        record_states = self._layout.states(members.record_states[written])
+        states = self._layout.states(members.states)
         reports = []
         first = 0
         for i, (point, step, outcome, n) in enumerate(
@@ -222,15 +226,17 @@ class Compiled:
 
     def _traced(self, report: Progress, point: Point, scores: NDArray[np.float64]) -> Progress:
         """Tell records from states that are only stored, and add the trace."""
-        trace = Trace(scores[: report.step - point.step], report.steps, np.asarray(report.states))
+        states: Any = report.states
+        trace = Trace(scores[: report.step - point.step], report.steps, states)
         if not self._problem.sparse_freq:
             return report._replace(trace=trace)
         best_before = np.maximum.accumulate([point.best, *report.scores])[:-1]
         is_record = np.asarray(report.scores) > best_before
+        records = np.flatnonzero(is_record).tolist()
         return report._replace(
-            steps=np.asarray(report.steps)[is_record].tolist(),
-            scores=np.asarray(report.scores)[is_record].tolist(),
-            states=np.asarray(report.states)[is_record],
+            steps=[report.steps[i] for i in records],
+            scores=[report.scores[i] for i in records],
+            states=[report.states[i] for i in records],
             trace=trace,
         )
 
@@ -262,11 +268,11 @@ class _Members:
         self.trace = np.empty((n, 0))
 
     @classmethod
-    def of(cls, points: list[Point], dimension: int, room: int) -> _Members:
+    def of(cls, points: list[Point], layout: Layout, room: int) -> _Members:
         """Fill the arrays with points."""
-        members = cls(len(points), dimension, room)
+        members = cls(len(points), layout.dimension, room)
         keys, start_steps, steps, best, states, *_ = zip(*points, strict=True)
-        members.states[:] = np.array(states).reshape(len(points), dimension)
+        members.states[:] = layout.rows(states)
         members.start_steps[:], members.steps[:], members.best[:] = start_steps, steps, best
         runs, slots, branches = zip(*keys, strict=True)
         members.names[:, 0] = member_word(np.array(runs, np.uint64), np.array(slots, np.uint64))

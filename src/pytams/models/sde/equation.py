@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,13 @@ class Equation:
     """A named tuple of numbers."""
     noise_shape: tuple[int, ...]
     """() for a scalar equation, (d,) for d components."""
+    start_shape: tuple[int, ...] | None = None
+    """Shape of the normals that `initial` is a function of: see `pytams.models.plain.spun_up`."""
+
+    @property
+    def n_normals(self) -> int:
+        """How many these are."""
+        return 0 if self.start_shape is None else math.prod(self.start_shape)
 
     def initial_state(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw or repeat the start: an array of shape `noise_shape`."""

@@ -1,32 +1,21 @@
 """The compiled loop: segments, each advanced step by step until it ends or its block is over.
 
-`drift`, `diffusion`, `score`, `stopped`, `increment`, `predict`, `correct`, `make_step`, `make_parameters` and
-`segment` are globals here, put in by `specialised` for one model: Numba then compiles them into the loop.
+What is None below, `n_normals` and what follows it are put in by `pytams.models.sde.specialised` for one model: Numba
+then compiles them into the loop.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from functools import partial
-from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit, types
-from numba.core.dispatcher import Dispatcher
 from numba.extending import overload
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from pytams.core.streams import Purpose
-from pytams.models.described import described
-from pytams.models.sde.naming import OURS, named
-from pytams.models.sde.philox import STREAM_SIZE, normal, open_chunk, open_stream
-from pytams.models.sde.schemes import SCHEMES, increment
-from pytams.models.uses import globals_of
-
-if TYPE_CHECKING:
-    from pytams.models.sde.equation import Equation
+from pytams.models.sde.philox import STREAM_SIZE, normal, open_chunk, open_stream, skip
+from pytams.models.sde.schemes import increment
 
 _NOISE = int(Purpose.NOISE)
 
@@ -87,6 +76,20 @@ correct: Any = None
 make_step: Any = None
 make_parameters: Any = None
 dimension = 1
+n_normals, spin_up = 0, 0
+"""Of a random start: what it is made of, and the steps before t = 0: see `pytams.models.plain.spun_up`."""
+make_start: Any = None
+before_start: Any = None
+"""The compiled `past`."""
+memory, fresh, shares = 0.0, 0.0, np.ones(1)
+
+
+def past(x: Any, latent: Any, step: int, scaled: Any) -> None:
+    """Advance the normals that a random start is made of, and make that which is to be expected."""
+    for j in range(n_normals):
+        x[dimension + j] = memory * x[dimension + j] + fresh * normal(latent)
+        scaled[j] = x[dimension + j] * shares[spin_up - 1 - step]
+    copy(make_start(scaled), x)
 
 
 def segment(
@@ -113,7 +116,7 @@ def segment(
 
     It stops earlier where it ends, or where the room for these is used up. `x` is of shape ``(dimension,)``,
     `record_states` of shape ``(room, dimension)``, what else is said of records ``(room,)``, and `trace` gets the
-    score of each step if there is room for any.
+    score of each step if there is room for any. After the state come the normals that a random start is made of.
 
     Returns
     -------
@@ -122,23 +125,36 @@ def segment(
     """
     p = make_parameters(parameters)
     room, traced = len(record_steps), len(trace) > 0
-    stream, noise, x_next = np.empty(STREAM_SIZE, np.uint64), np.empty(dimension), np.empty(dimension)
+    stream, latent = np.empty(STREAM_SIZE, np.uint64), np.empty(STREAM_SIZE, np.uint64)
+    here, noise, x_next, scaled = x[:dimension], np.empty(dimension), np.empty(dimension), np.empty(n_normals)
     first, top, value, n_found, outcome = step, best, best, 0, RUNNING
     chunk, position = divmod(step - start_step, chunk_length)
     open_stream(stream, seed, _NOISE, member, branch, chunk)
-    for _ in range(position * dimension):
-        normal(stream)
+    n_drawn, is_latent = 0, False
     while step < last and outcome == RUNNING and n_found < room:
         if position == chunk_length:
             chunk, position = chunk + 1, 0
             open_chunk(stream, chunk)
-        for j in range(dimension):
-            noise[j] = normal(stream)
-        make_step(x, noise, step * step_size, step_size, p, x_next)
-        copy(x_next, x)
+            n_drawn, is_latent = 0, False
+        if n_normals > 0 and step < spin_up:
+            if not is_latent:  # the normals of a chunk are drawn after all its other noise
+                open_stream(latent, seed, _NOISE, member, branch, chunk)
+                skip(latent, chunk_length * dimension + position * n_normals)
+                is_latent = True
+            before_start(x, latent, step, scaled)
+        else:
+            skip(stream, (position - n_drawn) * dimension)
+            for j in range(dimension):
+                noise[j] = normal(stream)
+            make_step(here, noise, (step - spin_up) * step_size, step_size, p, x_next)
+            copy(x_next, here)
+            n_drawn = position + 1
         position += 1
         step += 1
-        value = float(as_number(score(x, step * step_size, p)))
+        t = max(step - spin_up, 0) * step_size
+        value = float(as_number(score(here, t, p)))
+        if n_normals > 0 and step < spin_up and value >= target:
+            value = np.nextafter(target, -np.inf)  # nothing is the event there
         if traced:
             trace[step - first - 1] = value
         if value > top or (sparse_freq > 0 and step % sparse_freq == 0):
@@ -148,7 +164,7 @@ def segment(
             n_found += 1
         if not math.isfinite(value):
             outcome = NOT_FINITE
-        elif value >= target or step >= n_steps or stopped(x, step * step_size, p):
+        elif value >= target or step >= n_steps or (step >= spin_up and stopped(here, t, p)):
             outcome = ENDED
     return step, outcome, n_found, top, value
 
@@ -227,113 +243,3 @@ SEGMENT = types.Tuple((types.int64, types.int64, types.int64, types.float64, typ
     types.float64[::1],
 )
 """Types of `segment`, the same for all models."""
-
-
-class Loops(NamedTuple):
-    """The compiled functions of a model."""
-
-    segment: Any
-    advance: Any
-
-
-def specialised(equation: Equation) -> Loops:
-    """Make the loops for one model, or find those that were made for its like.
-
-    Numba keeps compiled functions on disk by file and qualified name, and does not look at what globals they see; so
-    the name gets a fingerprint of the model's functions.
-    """
-    scheme, names = SCHEMES[equation.scheme], type(equation.parameters)._fields
-    formulas = [*equation.functions.values(), increment, scheme.predict, scheme.correct]
-    fingerprint = _fingerprint([*formulas, equation.noise_shape, names, OURS])
-    if fingerprint not in _loops:
-        _loops[fingerprint] = _specialise(equation, fingerprint)
-    return _loops[fingerprint]
-
-
-_loops: dict[str, Loops] = {}
-
-
-def _specialise(equation: Equation, name: str) -> Loops:
-    scalar = equation.noise_shape == ()
-    functions = {key: _as_ours(f, name) for key, f in equation.functions.items() if f is not None}
-    if scalar:
-        inside: dict[str, Any] = {key: _first_component(f, f"{key}_{name}") for key, f in functions.items()}
-        inside |= {key: _as_tuple(inside[key], f"{key}_{name}") for key in ("drift", "diffusion")}
-    else:
-        inside = {key: njit(f) for key, f in functions.items()}
-    inside.setdefault("stopped", _never)
-    inside["make_parameters"] = njit(_maker(type(equation.parameters)))
-    inside["dimension"] = 1 if scalar else equation.noise_shape[0]
-    scheme = SCHEMES[equation.scheme]
-    inside["increment"] = njit(error_model="numpy")(increment)
-    inside["predict"] = njit(error_model="numpy")(scheme.predict)
-    if scheme.correct is not None:
-        inside["correct"] = njit(error_model="numpy")(scheme.correct)
-    stages = predicted if scheme.correct is None else corrected
-    inside["make_step"] = njit(error_model="numpy")(named(stages, name, inside))
-    compiled = partial(njit, cache=True, nogil=True, error_model="numpy")
-    inside["segment"] = compiled(SEGMENT)(named(segment, name, inside))
-    return Loops(inside["segment"], compiled()(named(advance, name, inside)))
-
-
-def _maker(kind: Any) -> Any:
-    """Make what makes a named tuple of an array."""
-    n = len(kind._fields)
-    return (lambda values: kind(*to_fixed_tuple(values, n))) if n else (lambda _: kind())
-
-
-@njit
-def _never(x: Any, t: float, p: Any) -> bool:  # noqa: ARG001 - the signature of `stopped`
-    return False
-
-
-def _as_ours(function: Any, fingerprint: str) -> FunctionType:
-    """Copy a user's function into this module: what is on disk then loads, wherever it is defined next time."""
-    copy = named(function, fingerprint)
-    copy.__module__ = __name__
-    return copy
-
-
-def _first_component(function: FunctionType, name: str) -> Any:
-    inner = njit(function)
-    return njit(named(lambda x, t, p: inner(x[0], t, p), f"first_{name}"))
-
-
-def _as_tuple(function: Any, name: str) -> Any:
-    return njit(named(lambda x, t, p: (function(x, t, p),), f"tuple_{name}"))
-
-
-def _fingerprint(values: list[Any]) -> str:
-    """Hash what functions do: their code, and the values of the globals and closures that they use."""
-    seen: set[int] = set()
-
-    def describe(value: Any) -> str:
-        if isinstance(value, Dispatcher):
-            value = value.py_func
-        if isinstance(value, ModuleType):
-            return f"module {value.__name__} {getattr(value, '__version__', '')}"
-        if isinstance(value, FunctionType):
-            if id(value) in seen:
-                return "seen before"
-            seen.add(id(value))
-            code = value.__code__
-            used = globals_of(value, _is_followed)
-            where = "here" if any(value is ours for ours in values) else value.__module__  # see `_as_ours`
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            parts = [
-                where,
-                describe(code),
-                *(f"{name} {describe(v)}" for name, v in used.items()),
-                *map(describe, cells),
-            ]
-            return " ".join([*parts, described(value.__defaults__)])
-        if isinstance(value, CodeType):
-            return " ".join([value.co_code.hex(), *value.co_names, *map(describe, value.co_consts)])
-        return described(value)
-
-    return hashlib.sha256("\n".join(map(describe, values)).encode()).hexdigest()[:16]
-
-
-def _is_followed(value: Any) -> bool:
-    """Whether compiled functions, and numbers, may come out of a value: a module, but of those that Numba knows."""
-    return isinstance(value, ModuleType) and value.__name__.partition(".")[0] not in {"numpy", "math", "numba"}

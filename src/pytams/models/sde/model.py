@@ -15,6 +15,7 @@ from pytams.models.described import described
 from pytams.models.plain.model import Model
 from pytams.models.sde.compiled import Compiled
 from pytams.models.sde.equation import Equation
+from pytams.models.sde.layout import SpunUpEquation
 from pytams.models.sde.schemes import SCHEMES, step
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class SDE(Model):
         The start: a number, d numbers, or a function ``initial(rng)`` that draws one.
     start_shape
         Makes ``initial`` a function of standard normals of this shape, as its other functions are of the state, and
-        lets splitting work on the start: see `pytams.Model.start_shape`. Not compiled.
+        lets splitting work on the start: see `pytams.Model.start_shape`. Compiled, () or (m,).
     stopped
         Optional: whether the trajectory ends here.
     features
@@ -111,6 +112,7 @@ class SDE(Model):
             initial=initial,
             parameters=namedtuple("Parameters", values)(**values),
             noise_shape=shape,
+            start_shape=start_shape,
         )
         if type(self).__init__ is SDE.__init__:  # else it is made of what the subclass is given
             used = values if callable(initial) else values | {"initial": start.astype(np.float64).tolist()}
@@ -124,8 +126,8 @@ class SDE(Model):
         super().validate()
         if self.start_shape is not None and not callable(self.equation.initial):
             raise SettingsError("start_shape", "then initial must be a function of normals of this shape")
-        if self.start_shape is not None and self.compiled:
-            raise SettingsError("start_shape", "the compiled loop knows no spin-up: set compiled=False")
+        if self.compiled and len(self.start_shape or ()) > 1:
+            raise SettingsError("start_shape", "a number or a row of normals, if compiled; or set compiled=False")
         if self.compiled and self.says_reached:
             raise SettingsError(
                 "compiled", f"the compiled loop does not call {self.name}.reached: set compiled=False"
@@ -133,7 +135,10 @@ class SDE(Model):
 
     def make_stepper(self, problem: Problem, threads: int = 1) -> Stepper:
         """Make what advances segments: the compiled loop, on so many threads, or NumPy."""
-        return Compiled(problem, self.equation, threads) if self.compiled else super().make_stepper(problem)
+        if not self.compiled:
+            return super().make_stepper(problem)
+        beginning = None if self.start_shape is None else SpunUpEquation(self, problem)
+        return Compiled(problem, self.equation, threads, beginning)
 
     def initial_state(self, rng: Any) -> NDArray[np.float64]:
         """Draw or repeat the start: an array of shape `noise_shape`; with a `start_shape`, of many members."""

@@ -91,6 +91,13 @@ def normal(stream: Any) -> Any:
 
 
 @njit
+def skip(stream: Any, n: int) -> None:
+    """Draw so many standard normal numbers, for nobody."""
+    for _ in range(n):
+        normal(stream)
+
+
+@njit
 def below(stream: Any, n: int, drawn: Any) -> None:
     """Draw whole numbers below n <= 2**32, as NumPy's generators do: two of each word."""
     if n == 1:
