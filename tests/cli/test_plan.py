@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 import pytams
 from exact import DoubleWell2DSingle, double_well_2d
 from pytams.cli.config import Config
+from pytams.cli.new import write_program
 from pytams.cli.plan import plan_study
 from pytams.engine import Processes
+from pytams.engine.virtual import Lengths
 from pytams.tams.forecast import Experience, choices, forecast
 
 SETTINGS: dict[str, Any] = {"end_time": 10.0, "step_size": 0.01, "target_score": 0.95}
@@ -97,11 +100,11 @@ def test_the_wall_time_is_within_a_factor_of_two() -> None:
 def test_more_workers_are_quicker_and_a_smaller_error_takes_longer() -> None:
     pilot = pytams.TAMS(double_well_2d(), n_trajectories=50, n_discard=5, **SETTINGS).run(8, seed=1)
     known = Experience.of(pilot, step_seconds=0.01, n_bytes=1e6)
-    few, many = (choices(known, 100, 0.1, n) for n in (4, 400))
+    few, many = (choices(known, 100, 5, 0.1, n) for n in (4, 400))
     assert few[0].seconds > 10.0 * many[0].seconds
     assert all(one.relative_error <= 0.1001 for one in few + many)
     assert few[0].efficiency > 0.9
-    assert choices(known, 100, 0.05, 4)[0].seconds > 2.0 * few[0].seconds
+    assert choices(known, 100, 5, 0.05, 4)[0].seconds > 2.0 * few[0].seconds
     assert few[0].n_bytes is not None
     assert few[0].n_bytes > 1e6
 
@@ -155,8 +158,33 @@ def test_what_cannot_be_planned(folder: Path) -> None:
         pytams.SettingsError, match=r"--pilot: a step takes 0\.0\d+ s, so a pilot may take .* min: run one"
     ):
         plan("model.seconds=0.05")
-    with pytest.raises(pytams.SettingsError, match="pilot: too little is known of the event"):
+    with pytest.raises(pytams.SettingsError, match="pilot: a pilot has shown too little of the event"):
         plan("trajectory.targetscore=9.0")
     Config.load(Path("in.toml"), ()).make_tams().run(4, seed=1, out=folder / "pilot.tams")
     with pytest.raises(pytams.SettingsError, match="its target_score is 0.9, not 0.8: it is of another event"):
         plan("trajectory.targetscore=0.8", pilot=Path("pilot.tams"))
+    with pytest.raises(pytams.SettingsError, match="it is of another model: model.seconds is 1e-09, but"):
+        plan("model.seconds=1e-9", pilot=Path("pilot.tams"))
+    with pytest.raises(pytams.SettingsError, match="score.learn: what a score would gain is not known yet"):
+        plan("score.learn=true")
+    with pytest.raises(pytams.SettingsError, match="is already reached at t = 0"):
+        plan("trajectory.targetscore=-2.0")
+
+
+def test_a_program_and_large_ensembles(folder: Path) -> None:
+    write_program(Path("code"))
+    subprocess.run(["make", "-C", "code"], check=True, capture_output=True)
+    small = ["trajectory.end_time=0.5", "trajectory.targetscore=0.02", "tams.ntrajectories=10", "tams.ndiscard=1"]
+    config = Config.load(Path("code/input.toml"), [*small, "tams.seed=1"])
+    assert "recommended" in plan_study(config, 8, None, 0.3, None, as_json=False)
+    begin = time.perf_counter()
+    assert "recommended" in plan("tams.ntrajectories=20000")
+    assert time.perf_counter() - begin < 120
+
+
+def test_a_part_of_a_study_is_as_quick_as_the_whole() -> None:
+    """Also if the driver is slow, and runs are many and workers few."""
+    lengths = Lengths(initial=100, branch=30.0)
+    known = Experience(log_probability=-6.0, variance=8.0, lengths=lengths, excess=1.0, step_seconds=0.01)
+    told = forecast(known, 50, 5, 1000, 8, 0.0015)
+    assert told.seconds == pytest.approx(0.01 * told.n_steps / 8, rel=0.1)

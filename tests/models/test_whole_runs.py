@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import signal
 import threading
 import time
+import tracemalloc
 from functools import partial
 from typing import Any
 
@@ -204,6 +206,66 @@ def test_errors_are_those_of_the_state_machine() -> None:
         posed(lambda x, t, p: x[0], target=-2.0).run(2, seed=1)
     with pytest.raises(pytams.ModelError, match="all 10 initial trajectories are the same to the bit"):
         posed(lambda x, t, p: t, sigma=0.0).run(2, seed=1)
+
+
+def test_a_start_that_is_drawn_but_always_the_same_may_not_be_the_event() -> None:
+    model = SDE(drift, diffusion, lambda x, t, p: x[0], initial=lambda rng: (1.0, 0.0), pull=0.5, sigma=0.4)
+    tams = pytams.TAMS(model, end_time=1.0, step_size=0.01, target_score=0.5, n_trajectories=5)
+    with pytest.raises(pytams.SettingsError, match="target_score: 0.5 is already reached at t = 0"):
+        tams.run(2, seed=1)
+
+
+def test_a_score_that_is_true_or_false_is_refused_in_our_words() -> None:
+    model = SDE(drift, diffusion, lambda x, t, p: x[0] > 0.5, initial=(-1.0, 0.0), pull=0.5, sigma=0.4)
+    with pytest.raises(pytams.ModelError, match="a score must be a real number"):
+        pytams.TAMS(model, end_time=1.0, step_size=0.01, target_score=0.5, n_trajectories=5).run(1, seed=1)
+
+
+def test_memory_does_not_grow_with_the_steps_there_could_be() -> None:
+    """Of trajectories that end early."""
+
+    def far(x: Any, t: Any, p: Any) -> Any:
+        return abs(x[0]) > 0.5
+
+    model = SDE(drift, diffusion, lambda x, t, p: x[0], initial=(0.0, 0.0), stopped=far, pull=0.0, sigma=1.0)
+    tams = pytams.TAMS(model, end_time=1e8, step_size=0.01, target_score=9.0, n_trajectories=5)
+    tams.run(1, seed=1)
+    tracemalloc.start()
+    tams.run(2, seed=1)
+    assert tracemalloc.get_traced_memory()[1] < 1e7
+    tracemalloc.stop()
+
+
+def test_a_model_is_verified_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def wild(rng: Any) -> Any:
+        drawn.append(1)
+        return -1.0 + 0.001 * len(drawn), 0.0
+
+    model = SDE(drift, diffusion, lambda x, t, p: x[0], initial=wild, pull=0.5, sigma=0.4)
+    with pytest.raises(pytams.ModelError, match="computed again"):
+        pytams.TAMS(model, end_time=1.0, step_size=0.01, target_score=0.5, n_trajectories=100).run(9, seed=1)
+    assert len(drawn) < 20
+
+
+def test_engines_of_ones_own_are_not_passed_by() -> None:
+    class Counting(InProcess):
+        n_calls = 0
+
+        def advance(self) -> Any:
+            Counting.n_calls += 1
+            return super().advance()
+
+    double_well(end_time=1.0, target_score=0.0).run(2, seed=1, engine=Counting)
+    assert Counting.n_calls > 0
+
+
+def test_what_takes_long_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("pytams.engine.watchdog.LEAST_SECONDS", 0.2)
+    monkeypatch.setattr("pytams.engine.watchdog.LOOK_SECONDS", 0.05)
+    double_well(end_time=1000.0, n_trajectories=200, target_score=5.0, max_branchings=0).run(1, seed=1)
+    assert re.search(r"SDE's compiled loop, at one of|SDE's compiled loop, at run 0", caplog.text)
 
 
 def test_it_can_be_interrupted(caplog: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytams.core.compact import Finals, Iterations, Outcome
+    from pytams.core.compact import Finals, Iterations, RunOutcome
     from pytams.core.segments import Final, SegmentKey, Start
 
 
@@ -48,7 +48,7 @@ class RunResult:
     """When its branches parted from their parents, and how many never did."""
 
     @classmethod
-    def of(cls, outcome: Outcome, target_score: float) -> Self:
+    def of(cls, outcome: RunOutcome, target_score: float) -> Self:
         """Look at a finished run."""
         n = len(outcome.members)
         return cls(

@@ -9,12 +9,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import pytams
-from pytams.cli.output import STANDARD_ERROR, keep_from_models, say_aside
+from pytams.cli.output import keep_from_models, say_aside, set_up_logging
 from pytams.core.errors import SettingsError
 from pytams.core.segments import Problem
 from pytams.core.splitting import initial_starts
+from pytams.core.streams import Streams, draw_seed
+from pytams.core.text import printable
 from pytams.core.verification import Beginning
 from pytams.engine.local import InProcess
+from pytams.models.fingerprint import changes
+from pytams.storage.state_keeper import StateKeeper
 from pytams.tams.forecast import Experience, choices
 
 if TYPE_CHECKING:
@@ -31,7 +35,8 @@ _PILOT_RUNS, _PILOT_N = 4, 50
 _MOST_PILOT_SECONDS = 600.0
 _BRANCHES = 5.0
 """Steps of branches over those of the initial ensemble, at most, for a pilot of an event that is not known."""
-_TIMED_SECONDS = 0.2
+_TIMED, _TIMED_SECONDS = 4, 0.2
+"""Trajectories that are timed, and for how long at least."""
 
 
 def plan_study(
@@ -40,55 +45,73 @@ def plan_study(
     """Say what studies would take that have this relative error."""
     if not 0.0 < error < 1.0:
         raise SettingsError("--error", f"{error:g} is no relative error: it must be between 0 and 1")
-    keep_from_models(STANDARD_ERROR)
+    if config.learning.learn:
+        text = "plan the study with your own score, or give a pilot with a learned one, by --pilot"
+        raise SettingsError("score.learn", f"what a score would gain is not known yet: {text}")
+    keep_from_models(set_up_logging(config.session.loglevel, config.session.logfile))
     tams = config.make_tams()
-    seconds = _seconds_a_step(tams)
-    known = (
-        _from_directory(tams, pilot, url, seconds)
-        if pilot is not None
-        else Experience.of(_made(tams, seconds), seconds)
+    seconds = _seconds_a_step(tams, config)
+    if pilot is None:
+        known = Experience.of(_made(tams, seconds, config.arguments.seed), seconds)
+    else:
+        known = _from_directory(tams, pilot, url, seconds)
+    settings, runner = tams.settings, config.runner
+    found = choices(
+        known,
+        settings.n_trajectories,
+        settings.n_discard,
+        error,
+        n_workers,
+        _MESSAGE_SECONDS[runner.type],
+        runner.seconds,
     )
-    found = choices(known, tams.settings.n_trajectories, error, n_workers, _MESSAGE_SECONDS[config.runner.type])
     if as_json:
         return json.dumps([one._asdict() for one in found], allow_nan=False)
     return _table(known, found, n_workers)
 
 
-def _seconds_a_step(tams: TAMS) -> float:
-    """Time the model, for longer and longer, until it can be told."""
-    with closing(InProcess(Problem.of(tams.model, tams.settings, 0))) as engine:
-        n = 1
-        while True:
+def _seconds_a_step(tams: TAMS, config: Config) -> float:
+    """Time the model: what more steps of several trajectories take than few, without what starting it takes."""
+    store = StateKeeper(config.states, in_memory=True)
+    with closing(InProcess(Problem.of(tams.model, tams.settings, 0, store=store))) as engine:
+
+        def timed(n: int) -> tuple[float, int]:
+            starts = initial_starts(0, min(_TIMED, tams.settings.n_trajectories))
             begin = perf_counter()
-            [[outline]] = engine.begin_again([[Beginning(initial_starts(0, 1)[0], n)]])
-            seconds, n_made = perf_counter() - begin, len(outline.scores) - 1
-            if seconds > _TIMED_SECONDS or n_made < n:
-                return seconds / max(1, n_made)
+            [outlines] = engine.begin_again([[Beginning(start, n) for start in starts]])
+            return perf_counter() - begin, sum(len(outline.scores) - 1 for outline in outlines)
+
+        few, n_few = timed(1)
+        n = 4
+        while True:
+            many, n_many = timed(n)
+            if many - few > _TIMED_SECONDS or n >= tams.settings.n_steps or n_many <= n_few:
+                return max(many - few, 0.0) / max(1, n_many - n_few) or few / max(1, n_few)
             n *= 4
 
 
 def _from_directory(tams: TAMS, pilot: Path, url: str | None, seconds: float) -> Experience:
     with pytams.load(pilot, database_url=url) as saved:
-        then, now = saved.result.settings, tams.settings
-        for name in ("end_time", "step_size", "target_score"):
-            if getattr(then, name) != getattr(now, name):
-                text = f"its {name} is {getattr(then, name):g}, not {getattr(now, name):g}: it is of another event"
-                raise SettingsError("--pilot", text)
+        then, now, info = saved.result.settings, tams.settings, saved.directory.info
+        for name in ("end_time", "step_size", "target_score", "variant"):
+            was, wanted = getattr(then, name), getattr(now, name)
+            if was != wanted:
+                raise SettingsError("--pilot", f"its {name} is {was!r}, not {wanted!r}: it is of another event")
+        differing = changes(info.model.made_of or {}, tams.model.made_of)
+        if differing and not info.model.taught_by:
+            raise SettingsError("--pilot", printable(f"it is of another model: model.{'; model.'.join(differing)}"))
         size = sum(path.stat().st_size for path in pilot.rglob("*") if path.is_file() and not path.is_symlink())
         return Experience.of(saved.result, seconds, size)
 
 
-def _made(tams: TAMS, seconds: float) -> Result:
+def _made(tams: TAMS, seconds: float, seed: int | None) -> Result:
     """Make a short pilot."""
     settings = tams.settings
     n = min(_PILOT_N, settings.n_trajectories)
     most = _PILOT_RUNS * n * settings.n_steps * (1.0 + _BRANCHES) * seconds
     if most > _MOST_PILOT_SECONDS:
         text = f"a step takes {seconds:.2g} s, so a pilot may take {_duration(most)}: run one as a study of its own"
-        raise SettingsError(
-            "--pilot", f"{text}, for instance of {_PILOT_RUNS} runs of {n} trajectories, and give it here"
-        )
-    say_aside(f"a pilot of {_PILOT_RUNS} runs of {n} trajectories:")
+        raise SettingsError("--pilot", f"{text}, for instance of {_PILOT_RUNS} runs of {n} trajectories, and give it")
     small = pytams.TAMS(
         tams.model,
         end_time=settings.end_time,
@@ -98,7 +121,9 @@ def _made(tams: TAMS, seconds: float) -> Result:
         n_discard=max(1, n // 10),
         variant=tams.variant,
     )
-    return small.run(_PILOT_RUNS)
+    seed = draw_seed() if seed is None else Streams(seed).learning_seed(0)
+    say_aside(f"a pilot of {_PILOT_RUNS} runs of {n} trajectories, seed {seed}")
+    return small.run(_PILOT_RUNS, seed=seed)
 
 
 def _table(known: Experience, found: list[Forecast], n_workers: int) -> str:

@@ -219,7 +219,7 @@ class Finals(_Compact[Final]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """What became of a finished run."""
 
     run: int

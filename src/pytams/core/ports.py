@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from pytams.core.compact import Outcome
+    from pytams.core.compact import RunOutcome
     from pytams.core.segments import Course, Link, Past, Point, Problem, Progress, SegmentKey, Start
     from pytams.core.settings import Settings
     from pytams.core.splitting import Iteration, Splitting
@@ -140,7 +140,7 @@ class Engine(Protocol):
 class MakesWholeRuns(Protocol):
     """What an engine, or a stepper, may be beside: one that makes whole runs of TAMS, to the same bits."""
 
-    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[Outcome] | None:
+    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[RunOutcome] | None:
         """Make these runs; None if it cannot, or if something is wrong with the model: step by step it will show."""
 
 

@@ -93,8 +93,7 @@ class DaskWorkers:
         self._out: dict[Hashable, _Sent] = {}
         self._task_of: dict[str, Hashable] = {}
         """Tasks by the key of what is told."""
-        self._are_light = False
-        """Whether answers are known to have small states."""
+        self._are_light = False  # whether answers are known to have small states
         self._done: SimpleQueue[Future] = SimpleQueue()
 
     def submit(self, points: list[Point]) -> Hashable:
@@ -179,8 +178,9 @@ class DaskWorkers:
         if held is None:
             answer = pickle.loads(told)  # from a worker of ours
             return answer
-        answer, self._are_light = told
-        return answer if self._are_light else with_remote_states(answer, held)
+        answer, is_light = told
+        self._are_light = self._are_light if is_light is None else is_light
+        return with_remote_states(answer, held) if is_light is False else answer
 
     def begun(self, tasks: Sequence[Hashable]) -> Sequence[Hashable]:
         """Those that workers have; of several that wait for one thread, the first."""
@@ -257,7 +257,7 @@ class DaskWorkers:
         """Leave the cluster; end it if it is ours. A worker that is lost meanwhile costs no result."""
         try:
             self._client.cancel([future for sent in self._out.values() for future in sent if future is not None])
-            self._out.clear()
+            self._out, self._task_of, self._unsent = {}, {}, {}
             if self._owns_cluster:
                 cluster = self._client.cluster
                 self._client.close()

@@ -63,14 +63,16 @@ def advance_light(points: bytes, name: str, packed: bytes, seconds: float) -> by
     return pickle.dumps(advance(name, packed, pickle.loads(points), seconds))
 
 
-def without_states(held: Held) -> tuple[Answer, bool]:
+def without_states(held: Held) -> tuple[Answer, bool | None]:
     """Leave out large states that are no references; what is to be stored goes to the driver, who writes it.
 
-    Say whether there were none.
+    Say whether there were none; None if there were no states at all.
     """
     answer = held.answer
-    if _is_light(answer):
-        return answer, True
+    states = [state for report in answer.reports for state in report.states]
+    states += [point.state for point in answer.points]
+    if all(map(_is_light, states)):
+        return answer, True if states else None
     light = answer._replace(
         reports=[report if are_stored(report.states) else report._replace(states=()) for report in answer.reports],
         points=[p if isinstance(p.state, Reference) else p._replace(state=None) for p in answer.points],
@@ -78,11 +80,9 @@ def without_states(held: Held) -> tuple[Answer, bool]:
     return light, False
 
 
-def _is_light(answer: Answer) -> bool:
-    """Whether it has small states only, or references: then the driver may have it as it is."""
-    states = [state for report in answer.reports for state in report.states]
-    states += [point.state for point in answer.points]
-    return all(state is None or isinstance(state, Reference) or size_of(state) < LARGE_STATE for state in states)
+def _is_light(state: Any) -> bool:
+    """Whether the driver may have a state: a small one, a reference, or nothing."""
+    return state is None or isinstance(state, Reference) or size_of(state) < LARGE_STATE
 
 
 def are_stored(states: Any) -> bool:

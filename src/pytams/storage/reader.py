@@ -13,7 +13,7 @@ import numpy as np
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
-from pytams.core.compact import Outcome
+from pytams.core.compact import RunOutcome
 from pytams.core.errors import RunDirectoryError
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
 from pytams.core.selection import checked_variant
@@ -116,7 +116,7 @@ class SavedStudy:
             model=info.model.name,
             settings=info.settings,
             seed=info.seed,
-            runs=tuple(RunResult.of(Outcome.of(splitting), splitting.target) for splitting in finished),
+            runs=tuple(RunResult.of(RunOutcome.of(splitting), splitting.target) for splitting in finished),
             n_unfinished=info.n_runs - len(finished),
             wall_time=max((recorded.wall_time for recorded in self._recorded.values()), default=0.0),
             caveat=info.model.caveat,

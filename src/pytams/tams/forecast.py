@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pytams.analysis.work import Work
@@ -14,7 +14,7 @@ from pytams.engine.virtual import Conditions, Lengths, simulate
 if TYPE_CHECKING:
     from pytams.analysis.result import Result
 
-_MOST_SEGMENTS = 5_000
+_MOST_SEGMENTS, _MOST_TRAJECTORIES = 5_000, 1_000
 """In virtual time; of larger studies a part is simulated, on its share of the workers."""
 _FEWEST_RUNS, _FEWEST_TRAJECTORIES = 8, 50
 """For an error bar that can be trusted."""
@@ -50,7 +50,8 @@ class Experience:
         """
         work, settings = Work.of(pilot.runs), pilot.settings
         if work.log_probability is None or work.relative_variance is None or not work.log_probability < 0.0:
-            raise SettingsError("pilot", "too little is known of the event: take more runs, or a larger ensemble")
+            text = "a pilot has shown too little of the event: take one of more runs, or of a larger ensemble"
+            raise SettingsError("pilot", text)
         n, n_runs = settings.n_trajectories, len(pilot.runs)
         n_branches = sum(not start.ended for run in pilot.runs for one in run.iterations for start in one.starts)
         longest = settings.spin_up + settings.n_steps
@@ -93,24 +94,28 @@ def forecast(
     n_runs: int,
     n_workers: int,
     message_seconds: float = 0.0,
+    seconds_a_task: float | None = None,
 ) -> Forecast:
-    """Say what a study would take on so many workers, by making it in virtual time.
+    """Say what a study would take on so many workers, by making it, or a part of it, in virtual time.
 
     Parameters
     ----------
     message_seconds
         Of the driver, for each task.
+    seconds_a_task
+        About how long one takes; None: as engines choose.
     """
-    expected = n_trajectories * (1.0 - known.log_probability)
-    part = max(1, min(n_runs, int(_MOST_SEGMENTS / expected)))
-    share = part / n_runs
+    n = min(n_trajectories, _MOST_TRAJECTORIES)
+    part = max(1, min(n_runs, int(_MOST_SEGMENTS / (n * (1.0 - known.log_probability)))))
+    share = part * n / (n_runs * n_trajectories)
     conditions = Conditions(
         n_workers=max(1, round(n_workers * share)),
         step_seconds=known.step_seconds,
-        task_seconds=task_seconds(None, n_workers),
-        message_seconds=message_seconds / share,
+        task_seconds=task_seconds(seconds_a_task, n_workers),
     )
-    spent = simulate(known.log_probability, n_trajectories, n_discard, part, known.lengths, conditions)
+    conditions = replace(conditions, message_seconds=message_seconds * n_workers / conditions.n_workers)
+    n_discard_there = max(1, n_discard * n // n_trajectories)
+    spent = simulate(known.log_probability, n, n_discard_there, part, known.lengths, conditions)
     n_branches = known.excess * (spent.n_segments / share - n_trajectories * n_runs)
     n_steps = n_trajectories * n_runs * known.lengths.initial + n_branches * known.lengths.branch
     seconds = spent.seconds * n_steps / (spent.n_steps / share) * conditions.n_workers / (n_workers * share)
@@ -128,16 +133,22 @@ def forecast(
 
 
 def choices(
-    known: Experience, n_trajectories: int, relative_error: float, n_workers: int, message_seconds: float = 0.0
+    known: Experience,
+    n_trajectories: int,
+    n_discard: int,
+    relative_error: float,
+    n_workers: int,
+    message_seconds: float = 0.0,
+    seconds_a_task: float | None = None,
 ) -> list[Forecast]:
     """Say what studies of this relative error would take: smaller and larger ensembles, with small and large l.
 
     Parameters
     ----------
-    n_trajectories
-        N that one had in mind: half, twice and five times as many are looked at, too.
-    message_seconds
-        Of the driver, for each task.
+    n_trajectories, n_discard
+        That one had in mind: half, twice and five times as many trajectories, and other l, are looked at, too.
+    message_seconds, seconds_a_task
+        See `forecast`.
 
     Returns
     -------
@@ -148,8 +159,9 @@ def choices(
     others = [round(n_trajectories * factor) for factor in (0.5, 2.0, 5.0)]
     for n in [n_trajectories, *(other for other in others if other >= _FEWEST_TRAJECTORIES)]:
         n_runs = max(_FEWEST_RUNS, math.ceil(known.variance / n / relative_error**2))
+        own = {n_discard} if n == n_trajectories else set()
         found += [
-            forecast(known, n, n_discard, n_runs, n_workers, message_seconds)
-            for n_discard in sorted({1, max(1, n // 20), max(1, n // 10)})
+            forecast(known, n, some, n_runs, n_workers, message_seconds, seconds_a_task)
+            for some in sorted({1, max(1, n // 20), max(1, n // 10)} | own)
         ]
     return sorted(found, key=lambda one: (round(math.log(one.seconds) / _ABOUT), one.n_steps))

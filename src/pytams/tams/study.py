@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
-from pytams.core.compact import Outcome
+from pytams.core.compact import RunOutcome
 from pytams.core.driver import Driver, lowest_level
 from pytams.core.ports import MakesWholeRuns, NoEngine, caveat_of
 from pytams.core.selection import Variant
@@ -68,7 +68,7 @@ class Study:
             journal.close()
             raise
         self._awaited: Mapping[int, str] = {}
-        self._whole: dict[int, Outcome] = {}
+        self._whole, self._verified = dict[int, RunOutcome](), list[int]()
         self._is_plain = type(variant) is Variant and not (problem.traced or observers)
         self._driver = Driver(
             settings,
@@ -143,18 +143,20 @@ class Study:
 
     def finish(self) -> None:
         """Go on to the end. If nobody follows it and nothing is stored, a compiled SDE makes whole runs: the same."""
-        with self._driver.timed:
-            whole = _whole_runs(self._engine, self.settings, self._claimed) if self._is_plain else None
+        whole = None
+        if self._is_plain and self._claimed and isinstance(self._engine, MakesWholeRuns):
+            self._check_model()
+            with self._driver.timed:
+                whole = self._engine.whole_runs(self.settings, self._claimed)
         if whole is None or (self._verify and not have_parted(outcome.partings for outcome in whole)):
             for _ in self:
                 pass
         else:
-            self._check_model()
             self._whole, self._claimed = {outcome.run: outcome for outcome in whole}, []
 
     def _check_model(self) -> None:
-        store = self._problem.store
-        if self._verify and (store is None or store.reproducible):
+        store, known, self._verified = self._problem.store, self._verified, self._claimed
+        if self._verify and (store is None or store.reproducible) and known != self._claimed:
             self._driver.verify(self._claimed)
 
     def _begin(self) -> None:
@@ -187,7 +189,7 @@ class Study:
 
     def _tell(self, events: Sequence[Event]) -> None:
         machines, target = self._driver.splittings, self.target_score
-        self._observers.tell(events, lambda run: RunResult.of(Outcome.of(machines[run]), target))
+        self._observers.tell(events, lambda run: RunResult.of(RunOutcome.of(machines[run]), target))
 
     # --- what comes of it ---------------------------------------------------------------------------------------
 
@@ -213,12 +215,12 @@ class Study:
         """Runs of the study that are neither driven here nor finished, by number, and who drives them."""
         return self._journal.elsewhere().unfinished
 
-    def _outcome(self) -> tuple[dict[int, Outcome], int]:
+    def _outcome(self) -> tuple[dict[int, RunOutcome], int]:
         """Find the finished runs of the study, by number, and how many are not finished."""
         elsewhere = self._journal.elsewhere()
         machines = {run: self._driver.splittings[run] for run in self._driver.finished} | dict(elsewhere.finished)
         n_unfinished = len(self.runs) - self.n_finished + len(elsewhere.unfinished)
-        return self._whole | {run: Outcome.of(machine) for run, machine in machines.items()}, n_unfinished
+        return self._whole | {run: RunOutcome.of(machine) for run, machine in machines.items()}, n_unfinished
 
     def close(self) -> None:
         """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays."""
@@ -234,8 +236,3 @@ class Study:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close(can_checkpoint=kind is None)
-
-
-def _whole_runs(engine: Engine, settings: Settings, runs: Sequence[int]) -> list[Outcome] | None:
-    """Have runs made that have not begun, if there are any, and the engine can; else None."""
-    return engine.whole_runs(settings, runs) if runs and isinstance(engine, MakesWholeRuns) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from concurrent.futures import ThreadPoolExecutor
 from heapq import heappop, heappush
 from time import perf_counter
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytams.core.compact import Outcome
+    from pytams.core.compact import RunOutcome
     from pytams.core.segments import Problem
     from pytams.core.settings import Settings
     from pytams.core.states import State
@@ -106,22 +107,28 @@ class Compiled:
             reports += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
         return reports
 
-    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[Outcome] | None:
+    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[RunOutcome] | None:
         """Make whole runs: see `pytams.models.sde.whole`."""
-        from pytams.models.sde.runs import Begun, whole_runs  # noqa: PLC0415 - it is compiled, or loaded
+        from pytams.models.sde.runs import Begun, LeftToBlocksError, whole_runs  # noqa: PLC0415 - compiled, or loaded
 
         def begin(run: int) -> Begun:
             starts = [self._started(SegmentKey(run, slot, 0)) for slot in range(settings.n_trajectories)]
             states, scores, has_ended = zip(*starts, strict=True)
+            if max(scores) >= self._problem.target_score and self._problem.model.has_fixed_start(self._problem.seed):
+                raise LeftToBlocksError
             return Begun(self._layout.rows(states), np.array(scores), np.array(has_ended))
 
         loop, problem, threads = self._loops.segment, self._problem, self._n_threads
+        self._in_loop = [Point(SegmentKey(run, 0, 0), 0, 0, -math.inf, None) for run in runs]
         try:
-            if self._fixed_start and self._started(SegmentKey(runs[0], 0, 0))[2]:
-                return None
             made = whole_runs(loop, problem, settings, self._parameters, self._chunk, begin, runs, threads)
-        except Exception:
+        except LeftToBlocksError:
             return None
+        except Exception as error:
+            _logger.warning("whole runs of %s could not be made, so blocks are: %r", self._name, error)
+            return None
+        finally:
+            self._in_loop = []
         self.n_steps += sum(outcome.n_steps for outcome in made)
         return made
 
@@ -219,26 +226,29 @@ class Compiled:
             report = Progress(
                 point.key, record_steps[here], record_scores[here], step, outcome != 0, record_states[here]
             )
-            reports.append(self._traced(report, point, members.trace[i]) if self._problem.traced else report)
+            reports.append(
+                _traced(self._problem, report, point, members.trace[i]) if self._problem.traced else report
+            )
             if outcome == 0:
                 self.join(Point(point.key, point.start_step, step, members.best.item(i), states[i]))
         return reports
 
-    def _traced(self, report: Progress, point: Point, scores: NDArray[np.float64]) -> Progress:
-        """Tell records from states that are only stored, and add the trace."""
-        states: Any = report.states
-        trace = Trace(scores[: report.step - point.step], report.steps, states)
-        if not self._problem.sparse_freq:
-            return report._replace(trace=trace)
-        best_before = np.maximum.accumulate([point.best, *report.scores])[:-1]
-        is_record = np.asarray(report.scores) > best_before
-        records = np.flatnonzero(is_record).tolist()
-        return report._replace(
-            steps=[report.steps[i] for i in records],
-            scores=[report.scores[i] for i in records],
-            states=[report.states[i] for i in records],
-            trace=trace,
-        )
+
+def _traced(problem: Problem, report: Progress, point: Point, scores: NDArray[np.float64]) -> Progress:
+    """Tell records from states that are only stored, and add the trace."""
+    states: Any = report.states
+    trace = Trace(scores[: report.step - point.step], report.steps, states)
+    if not problem.sparse_freq:
+        return report._replace(trace=trace)
+    best_before = np.maximum.accumulate([point.best, *report.scores])[:-1]
+    is_record = np.asarray(report.scores) > best_before
+    records = np.flatnonzero(is_record).tolist()
+    return report._replace(
+        steps=[report.steps[i] for i in records],
+        scores=[report.scores[i] for i in records],
+        states=[report.states[i] for i in records],
+        trace=trace,
+    )
 
 
 def _segments(points: list[Point]) -> str:

@@ -24,13 +24,8 @@ class Records(NamedTuple):
     """How many there are, those of members that are gone, too: of shape ``(1,)``."""
 
 
-class Counted(NamedTuple):
-    """How pairs part, as `pytams.core.partings` counts it: of initial trajectories, and of branches."""
-
-    pairs: Any
-    """Of shape ``(2, 3)``."""
-    after: Any
-    """By steps, of shape ``(2, n_steps + 2)``; the last column is for never."""
+NOT_SAID, NEVER = -2, -1
+"""What `compare` says of pairs that cannot be told apart, and of those that never part."""
 
 
 @njit
@@ -141,8 +136,12 @@ def begin(members: Any, i: int, step: int, score: float, x: Any, records: Any) -
 
 
 @njit
-def compare(counted: Any, members: Any, records: Any, i: int, companion: int, shared: int, tolerance: float) -> None:
-    """Compare a trajectory with its companion: see `pytams.core.partings.Companions`."""
+def compare(pairs: Any, members: Any, records: Any, i: int, companion: int, shared: int, tolerance: float) -> Any:
+    """Compare a trajectory with its companion, and say after how many steps they part.
+
+    As `pytams.core.partings.Companions` does; `pairs` counts, of shape ``(2, 3)``: of initial trajectories, and of
+    branches.
+    """
     kind = 1 if members[i, GENERATION] > 0 else 0
     own, other = members[i, FIRST], members[companion, FIRST] + shared
     n, n_other = members[i, N_RECORDS], members[companion, N_RECORDS] - shared
@@ -157,18 +156,18 @@ def compare(counted: Any, members: Any, records: Any, i: int, companion: int, sh
     n_shared = max(0, k - 1)
     is_end = k == n and k == n_other and members[i, STEP] == members[companion, STEP]
     if kind == 1 and is_end and n_shared == 0:
-        return
-    counted.pairs[kind, 0] += 1
+        return NOT_SAID
+    pairs[kind, 0] += 1
     if is_end and is_same:
-        counted.pairs[kind, 1] += 1
-        counted.pairs[kind, 2] += n_shared
+        pairs[kind, 1] += 1
+        pairs[kind, 2] += n_shared
     start_alike = k > 0 and records.scores[own] == records.scores[other]
-    if kind == 1 or (start_alike and (n_shared > 0 or not is_end)):
-        after = 0
-        if is_end:
-            after = counted.after.shape[1] - 1
-        elif n_shared > 0:
-            own_step = records.steps[own + k] if k < n else members[i, STEP]
-            other_step = records.steps[other + k] if k < n_other else members[companion, STEP]
-            after = min(own_step, other_step) - records.steps[own]
-        counted.after[kind, after] += 1
+    if kind == 0 and not (start_alike and (n_shared > 0 or not is_end)):
+        return NOT_SAID
+    if is_end:
+        return NEVER
+    if n_shared == 0:
+        return 0
+    own_step = records.steps[own + k] if k < n else members[i, STEP]
+    other_step = records.steps[other + k] if k < n_other else members[companion, STEP]
+    return min(own_step, other_step) - records.steps[own]

@@ -152,7 +152,7 @@ def segment(
         position += 1
         step += 1
         t = max(step - spin_up, 0) * step_size
-        value = float(as_number(score(here, t, p)))
+        value = 1.0 * as_number(score(here, t, p))
         if n_normals > 0 and step < spin_up and value >= target:
             value = np.nextafter(target, -np.inf)  # nothing is the event there
         if traced:

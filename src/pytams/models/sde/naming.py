@@ -13,10 +13,11 @@ from pathlib import Path
 from types import FunctionType, MappingProxyType
 from typing import Any
 
-OURS = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[
-    :16
-]
-"""Fingerprint of this folder: Numba looks at the file of a function, not at those of the functions that it calls."""
+from pytams.core import partings, streams
+
+_USED = [*sorted(Path(__file__).parent.glob("*.py")), *(Path(str(module.__file__)) for module in (partings, streams))]
+OURS = hashlib.sha256(b"".join(path.read_bytes() for path in _USED)).hexdigest()[:16]
+"""Fingerprint of what loops are made of: Numba looks at the file of a function, not at those of what it uses."""
 
 
 def named(function: Any, fingerprint: str, names: Mapping[str, Any] = MappingProxyType({})) -> FunctionType:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pytams.core.compact import Finals, Iterations, Outcome
+from pytams.core.compact import Finals, Iterations, RunOutcome
 from pytams.core.partings import Pairs, Partings
-from pytams.models.sde.ensemble import BRANCH, GENERATION, ROOT, STEP
+from pytams.models.sde.ensemble import BRANCH, GENERATION, NEVER, NOT_SAID, ROOT, STEP
 from pytams.models.sde.whole import Rules, whole
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _NO_CAP = 2**62
 _AHEAD = 4
 """Runs under way or waiting, for each thread."""
+
+
+class LeftToBlocksError(Exception):
+    """Something is wrong that the loop by blocks finds, too: it says what and where."""
 
 
 class Begun(NamedTuple):
@@ -45,13 +49,13 @@ def whole_runs(
     begin: Callable[[int], Begun],
     runs: Sequence[int],
     threads: int,
-) -> list[Outcome]:
-    """Make runs; whatever the model raises is raised, and a ValueError if a score is no number.
+) -> list[RunOutcome]:
+    """Make runs; whatever the model raises is raised, and a `LeftToBlocksError` if a score is no number.
 
     The threads stop if one has raised, or if this is interrupted.
     """
     stop = np.zeros(1, np.bool_)
-    cap = _NO_CAP if settings.max_branchings is None else settings.max_branchings
+    cap = int(min(settings.cap, _NO_CAP))
 
     def make(run: int, begun: Begun) -> Any:
         rules = Rules(
@@ -66,7 +70,7 @@ def whole_runs(
         )
         return whole(segment, rules, settings.n_discard, cap, *begun)
 
-    outcomes: list[Outcome] = []
+    outcomes: list[RunOutcome] = []
     with ThreadPoolExecutor(threads) as pool:
         under_way: deque[Future[Any]] = deque()
         try:
@@ -82,15 +86,15 @@ def whole_runs(
     return outcomes
 
 
-def _outcome(run: int, settings: Settings, told: Any) -> Outcome:
+def _outcome(run: int, settings: Settings, told: Any) -> RunOutcome:
     """Sum up a run."""
     n_steps, members, maxima, counted, (ends, highest), (keys, scores) = told
     if n_steps < 0:
-        raise ValueError("a score is no number")
+        raise LeftToBlocksError
     log_weights = _log_weights(np.diff(ends, prepend=0), settings.n_trajectories)
     log_weight = log_weights.item(-1) if len(log_weights) else 0.0
     n_reached = int(np.count_nonzero(maxima >= settings.target_score)) if log_weight > -math.inf else 0
-    return Outcome(
+    return RunOutcome(
         run=run,
         log_weight=log_weight,
         n_reached=n_reached,
@@ -111,14 +115,13 @@ def _log_weights(n_killed: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     return np.cumsum(np.array(logs)[which]) if logs else np.array([])
 
 
-def _partings(pairs: NDArray[np.int64], after: NDArray[np.int64]) -> Partings:
+def _partings(pairs: NDArray[np.int64], starts_after: NDArray[np.int64], after: NDArray[np.int64]) -> Partings:
     neighbours, branches = (Pairs(*row) for row in pairs.tolist())
-    starts_after, branches_after = (_counts(row) for row in after)
-    return Partings(neighbours, branches, branches_after, starts_after)
+    return Partings(neighbours, branches, _counts(after), _counts(starts_after))
 
 
-def _counts(row: NDArray[np.int64]) -> tuple[tuple[float, int], ...]:
-    """List the steps that occur, and how often; the last ones are infinitely many."""
-    found = np.flatnonzero(row)
-    steps = [math.inf if step == len(row) - 1 else step for step in found.tolist()]
-    return tuple(zip(steps, row[found].tolist(), strict=True))
+def _counts(after: NDArray[np.int64]) -> tuple[tuple[float, int], ...]:
+    """List the steps that occur, ascending, and how often; those that never part are the last."""
+    steps, counts = (part.tolist() for part in np.unique(after[after != NOT_SAID], return_counts=True))
+    found = [(math.inf if step == NEVER else step, count) for step, count in zip(steps, counts, strict=True)]
+    return tuple(sorted(found))

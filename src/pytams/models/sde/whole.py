@@ -22,11 +22,11 @@ from pytams.models.sde.ensemble import (
     GENERATION,
     N_COLUMNS,
     N_RECORDS,
+    NOT_SAID,
     ROOT,
     SOURCE,
     SOURCE_BRANCH,
     STEP,
-    Counted,
     Records,
     begin,
     compare,
@@ -121,19 +121,26 @@ def _initial(segment: Any, rules: Any, states: Any, has_ended: Any, members: Any
 
 
 @njit
-def _kill(lowest: Any, slots: Any, maxima: Any, n_discard: int, target: float, killed: Any, scratch: Any) -> int:
-    """Take the lowest, and those that tie, off the heap; say how many, 0 if the level is at the target."""
+def _kill(
+    lowest: Any, slots: Any, members: Any, maxima: Any, n_discard: int, target: float, killed: Any, scratch: Any
+) -> Any:
+    """Take the lowest, and those that tie, off the heap, and forget their records.
+
+    Say how many they are, none if the level is at the target; and the level.
+    """
     n = len(maxima)
     for k in range(n_discard):
         killed[k] = pop(lowest, slots, n - k)
     n_killed, level = n_discard, maxima[killed[n_discard - 1]]
     if level >= target:
-        return 0
+        return 0, level
     while n_killed < n and lowest[0] <= level:
         killed[n_killed] = pop(lowest, slots, n - n_killed)
         n_killed += 1
     sort(killed[:n_killed], scratch)
-    return n_killed
+    for k in range(n_killed):
+        members[killed[k], N_RECORDS] = 0
+    return n_killed, level
 
 
 @njit
@@ -143,7 +150,7 @@ def _restart(
     members: Any,
     maxima: Any,
     records: Any,
-    counted: Any,
+    pairs: Any,
     x: Any,
     i: int,
     ancestor: int,
@@ -153,7 +160,7 @@ def _restart(
     key: Any,
     scores: Any,
 ) -> Any:
-    """Restart slot i from an ancestor, and write down how; say how many steps it took, or -1."""
+    """Restart slot i from an ancestor, and write down how; say how many steps it took, or -1, and when it parted."""
     shared = first_above(records.scores, members[ancestor, FIRST], members[ancestor, N_RECORDS], level)
     at = members[ancestor, FIRST] + shared
     step, score = records.steps[at], records.scores[at]
@@ -167,12 +174,11 @@ def _restart(
     records = begin(members, i, step, score, x, records)
     if is_over:
         members[i, SOURCE], members[i, SOURCE_BRANCH] = key[4], key[5]
-        return records, 0
+        return records, 0, NOT_SAID
     members[i, SOURCE], members[i, SOURCE_BRANCH] = i, members[i, BRANCH]
     records, maxima[i], n_steps = _advance(segment, rules, members, i, score, x, records)
-    if n_steps >= 0:
-        compare(counted, members, records, i, ancestor, shared, tolerance)
-    return records, n_steps
+    after = compare(pairs, members, records, i, ancestor, shared, tolerance) if n_steps >= 0 else NOT_SAID
+    return records, n_steps, after
 
 
 def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scores: Any, has_ended: Any) -> Any:
@@ -188,7 +194,7 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
     members, maxima = np.zeros((n, N_COLUMNS), np.int64), scores.copy()
     room = 16 * n
     records = Records(np.empty(room, np.int64), np.empty(room), np.empty((room, dimension)), np.zeros(1, np.int64))
-    counted = Counted(np.zeros((2, 3), np.int64), np.zeros((2, rules.n_steps + 2), np.int64))
+    pairs, starts_after, after = np.zeros((2, 3), np.int64), np.full(n, NOT_SAID), np.empty((n, 1), np.int64)
     ends, highest = np.empty((n, 1), np.int64), np.empty((n, 1))
     keys, scores_there = np.empty((n, 7), np.int64), np.empty((n, 2))
     lowest, slots = np.empty(n), np.empty(n, np.int64)  # a heap of all members
@@ -200,18 +206,15 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
     records, n_steps = _initial(segment, rules, states, has_ended, members, maxima, records)
     for i in range(n if n_steps >= 0 else 0):
         if i > 0:
-            compare(counted, members, records, i, i - 1, 0, TOLERANCE * (rules.target - scores[i]))
+            tolerance = TOLERANCE * (rules.target - scores[i])
+            starts_after[i] = compare(pairs, members, records, i, i - 1, 0, tolerance)
         push(lowest, slots, i, maxima[i], i)
         top = max(top, maxima[i])
 
     while n_steps >= 0 and n_killed < n and n_branchings < cap:
-        n_killed = _kill(lowest, slots, maxima, n_discard, rules.target, killed, scratch)
+        n_killed, level = _kill(lowest, slots, members, maxima, n_discard, rules.target, killed, scratch)
         if n_killed == 0:
             break
-        level = -math.inf
-        for k in range(n_killed):
-            level = max(level, maxima[killed[k]])
-            members[killed[k], N_RECORDS] = 0
         if n_iterations == 0:
             tolerance = TOLERANCE * (rules.target - level)
         if n_killed < n:
@@ -220,21 +223,23 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
         ends, highest = longer(ends, n_iterations + 1), longer(highest, n_iterations + 1)
         ends[n_iterations, 0], highest[n_iterations, 0] = n_branchings + n_killed, top
         keys, scores_there = longer(keys, n_branchings + n_killed), longer(scores_there, n_branchings + n_killed)
+        after = longer(after, n_branchings + n_killed)
         n_iterations += 1
         for k in range(n_killed):
             i, key, at_key = killed[k], keys[n_branchings + k], scores_there[n_branchings + k]
             key[:] = 0
+            after[n_branchings + k, 0] = NOT_SAID
             key[0], key[1], at_key[0], at_key[1] = i, members[i, BRANCH], maxima[i], math.nan
             if n_killed == n:
                 continue
             ancestor = survivor(killed[:n_killed], numbers[k])
-            records, n_more = _restart(
+            records, n_more, after[n_branchings + k, 0] = _restart(
                 segment,
                 rules,
                 members,
                 maxima,
                 records,
-                counted,
+                pairs,
                 x,
                 i,
                 ancestor,
@@ -253,6 +258,7 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
         n_branchings += n_killed
 
     iterations = ends[:n_iterations, 0], highest[:n_iterations, 0]
+    counted = pairs, starts_after, after[:n_branchings, 0]
     return n_steps, members, maxima, counted, iterations, (keys[:n_branchings], scores_there[:n_branchings])
 
 
