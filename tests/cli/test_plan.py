@@ -174,8 +174,8 @@ def test_what_cannot_be_planned(folder: Path) -> None:
 def test_a_program_and_large_ensembles(folder: Path) -> None:
     write_program(Path("code"))
     subprocess.run(["make", "-C", "code"], check=True, capture_output=True)
-    small = ["trajectory.end_time=0.5", "trajectory.targetscore=0.02", "tams.ntrajectories=10", "tams.ndiscard=1"]
-    config = Config.load(Path("code/input.toml"), [*small, "tams.seed=1"])
+    small = ["trajectory.end_time=0.5", "trajectory.targetscore=0.05", "tams.ntrajectories=20", "tams.ndiscard=1"]
+    config = Config.load(Path("code/input.toml"), [*small, "tams.seed=3"])
     assert "recommended" in plan_study(config, 8, None, 0.3, None, as_json=False)
     begin = time.perf_counter()
     assert "recommended" in plan("tams.ntrajectories=20000")
