@@ -172,7 +172,7 @@ def test_an_override_of_nothing_leaves_a_key_away(folder: Path) -> None:
     text = "[tams]\nntrajectories = 10\n[trajectory]\nend_time = 20\nstep_size = 1\ntargetscore = 4\n"
     (folder / "input.toml").write_text(f'{text}[model]\nclass = "walk.py:Walk"\n[runner]\nblock_timeout = 60\n')
     config = Config.load(folder / "input.toml", ["runner.block_timeout=", "runner.batch = ", "model.up=3"])
-    assert (config.runner.timeout, config.runner.batch, config.model_arguments) == (None, 1, {"up": 3})
+    assert (config.runner.timeout, config.runner.batch, config.model_arguments) == (None, None, {"up": 3})
 
 
 def test_paths_in_messages_stay_as_they_are() -> None:
