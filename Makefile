@@ -45,6 +45,7 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/program.py
 	$(BIN)/python benchmarks/learned.py
 	$(BIN)/python benchmarks/parallel.py
+	$(BIN)/python benchmarks/scale.py
 
 validation: $(READY)  ## estimates beside exact values: writes docs/validation.md and validation_learned.md
 	PYTHONPATH=tests:tests/analysis $(BIN)/python benchmarks/validation.py
