@@ -14,7 +14,7 @@ from pytams.core.errors import SettingsError
 from pytams.core.segments import Problem
 from pytams.core.splitting import initial_starts
 from pytams.core.streams import Streams, draw_seed
-from pytams.core.text import printable
+from pytams.core.text import printable, size_text
 from pytams.core.verification import Beginning
 from pytams.engine.local import InProcess
 from pytams.models.fingerprint import changes
@@ -137,7 +137,7 @@ def _table(known: Experience, found: list[Forecast], n_workers: int) -> str:
     ]
     for one in found:
         hours = one.seconds * n_workers / 3600.0
-        size = "-" if one.n_bytes is None else f"{one.n_bytes / 1e6:,.0f} MB"
+        size = "-" if one.n_bytes is None else size_text(one.n_bytes)
         lines.append(
             f"{one.n_trajectories:>7}{one.n_discard:>6}{one.n_runs:>6}{one.relative_error:>8.1%}{one.n_steps:>10.2g}"
             f"{_duration(one.seconds):>12}{hours:>12,.2g}{one.efficiency:>7.0%}{size:>10}"

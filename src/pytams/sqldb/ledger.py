@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from pytams.sqldb import statements
 from pytams.sqldb.errors import NoTrajectoryError
@@ -17,7 +17,7 @@ from pytams.sqldb.tables import IDLE, LOCKED, ArchivedTrajectory, SplittingItera
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Row, ScalarSelect
+    from sqlalchemy import Row
     from sqlalchemy.orm import InstrumentedAttribute
 
 _logger = logging.getLogger("pytams.sqldb")
@@ -144,9 +144,8 @@ class Ledger(OpenLedger):
     @repeated
     def _update_last_iteration(self, values: dict[str, Any]) -> bool:
         """Change the last splitting row; False if there is none."""
-        last = SplittingIterations.id == last_id(SplittingIterations)
         with self._database.write() as connection:
-            return connection.execute(update(SplittingIterations).where(last).values(**values)).rowcount == 1
+            return connection.execute(statements.UPDATE_LAST_ITERATION, values).rowcount == 1
 
     @repeated
     def _iterations(
@@ -177,11 +176,6 @@ class Ledger(OpenLedger):
         if not is_complete or not all(isinstance(number, int | float) for number in numbers):
             raise self._database.damaged(f"{column} of splitting iteration {row_id - 1} is {value!r}")
         return numbers
-
-
-def last_id(table: type[Trajectory | ArchivedTrajectory | SplittingIterations]) -> ScalarSelect[int]:
-    """Largest id of a table, 0 if it is empty: ids are given out in order, without gaps."""
-    return select(func.coalesce(func.max(table.id), 0)).scalar_subquery()
 
 
 def splitting_row(

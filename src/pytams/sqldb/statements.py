@@ -20,10 +20,10 @@ def _table(model: type[Base]) -> Table:
 
 _TRAJECTORIES, _LOCKS, _ITERATIONS = map(_table, (Trajectory, TrajectoryLock, SplittingIterations))
 _HERE = _TRAJECTORIES.c.id == bindparam("its_id")
-_LAST_ITERATION = select(func.coalesce(func.max(_ITERATIONS.c.id), 0)).scalar_subquery()
 
 LAST_ID = {
-    model: select(func.coalesce(func.max(_table(model).c.id), 0)) for model in (Trajectory, ArchivedTrajectory)
+    model: select(func.coalesce(func.max(_table(model).c.id), 0))
+    for model in (Trajectory, ArchivedTrajectory, SplittingIterations)
 }
 """0 if there is none: ids are given out in order, without gaps."""
 ADD = {model: insert(_table(model)) for model in (Trajectory, ArchivedTrajectory)}
@@ -46,4 +46,6 @@ UPDATE = {
 }
 UNLOCK = delete(_LOCKS).where(_LOCKS.c.id == bindparam("its_id"))
 TAKE_LOCK = insert(_LOCKS)
+_LAST_ITERATION = LAST_ID[SplittingIterations].scalar_subquery()
 ADD_ITERATION = insert(_ITERATIONS).values(id=_LAST_ITERATION + 1)
+UPDATE_LAST_ITERATION = update(_ITERATIONS).where(_ITERATIONS.c.id == _LAST_ITERATION)

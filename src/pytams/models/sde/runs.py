@@ -71,15 +71,20 @@ def whole_runs(
         return whole(segment, rules, settings.n_discard, cap, *begun)
 
     outcomes: list[RunOutcome] = []
+    under_way: deque[tuple[int, Future[Any]]] = deque()
+
+    def take() -> None:
+        run, told = under_way.popleft()
+        outcomes.append(_outcome(run, settings, told.result()))
+
     with ThreadPoolExecutor(threads) as pool:
-        under_way: deque[Future[Any]] = deque()
         try:
             for run in runs:
-                under_way.append(pool.submit(make, run, begin(run)))
+                under_way.append((run, pool.submit(make, run, begin(run))))
                 if len(under_way) == _AHEAD * threads:
-                    outcomes.append(_outcome(runs[len(outcomes)], settings, under_way.popleft().result()))
+                    take()
             while under_way:
-                outcomes.append(_outcome(runs[len(outcomes)], settings, under_way.popleft().result()))
+                take()
         except BaseException:
             stop[0] = True
             raise
