@@ -1,16 +1,18 @@
-"""Ledger operations per second, beside a plain ORM session per call: `python benchmarks/ledger.py`.
+"""Ledger operations per second, beside the same transactions by hand: `python benchmarks/ledger.py`.
 
-The plain way is a SQLAlchemy session for each call on a default SQLite engine, one commit each. Both work on the same
-disk in turn, three times; medians, and their ratio. With a PostgreSQL server at hand (Debian's `postgresql`), that
-too.
+By hand is Python's `sqlite3` with the same statements and the same durability (WAL, NORMAL), and nothing that makes
+sure of anything; the ORM is a SQLAlchemy session for each call on a default engine. All work on one disk in turn,
+five times; medians, and their ratio. With a PostgreSQL server at hand (Debian's `postgresql`), that too.
 """
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -23,7 +25,7 @@ from pytams.sqldb import Base, SplittingIterations, SQLFile, Trajectory
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from postgres import binaries, server
 
-N = 300
+N = 1000
 BULK = 1000
 
 
@@ -55,6 +57,10 @@ def plain(folder: Path) -> dict[str, float]:
 
         return change
 
+    def fetch(i: int) -> None:
+        with Session(engine) as session:
+            assert session.get_one(Trajectory, i + 1).traj_file
+
     def split(i: int) -> None:
         with Session(engine) as session:
             session.add(
@@ -75,11 +81,72 @@ def plain(folder: Path) -> dict[str, float]:
         "add": per_second(add),
         "lock": per_second(set_status("idle", "locked")),
         "complete": per_second(set_status("locked", "completed")),
+        "fetch": per_second(fetch),
         "iteration row": per_second(split),
     }
     speeds[f"bulk add, {BULK} rows"] = speeds["add"]
     engine.dispose()
     return speeds
+
+
+def by_hand(folder: Path) -> dict[str, float]:
+    """Time `sqlite3`, with the tables of a ledger."""
+    with closing(sqlite3.connect(f"{folder}/by_hand.db", isolation_level=None)) as connection:
+        execute = connection.execute
+        with closing(sqlite3.connect(f"{folder}/ours.db")) as made:
+            for (statement,) in made.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
+                execute(statement)
+        execute("PRAGMA journal_mode=WAL")
+        execute("PRAGMA synchronous=NORMAL")
+
+        def add(_: int) -> None:
+            execute("BEGIN IMMEDIATE")
+            [last] = execute("SELECT coalesce(max(id), 0) FROM trajectories").fetchone()
+            execute("INSERT INTO trajectories VALUES (?, ?, ?, ?)", (last + 1, "file", "{}", "idle"))
+            execute("COMMIT")
+
+        def change(old: str, new: str, lock: str, *values: object) -> Callable[[int], None]:
+            def call(i: int) -> None:
+                execute("BEGIN IMMEDIATE")
+                here = "UPDATE trajectories SET status = ? WHERE id = ? AND status = ?"
+                assert execute(here, (new, i + 1, old)).rowcount == 1
+                execute(lock, (i + 1, *values))
+                execute("COMMIT")
+
+            return call
+
+        def fetch(i: int) -> None:
+            assert execute("SELECT traj_file FROM trajectories WHERE id = ?", (i + 1,)).fetchone()
+
+        def split(i: int) -> None:
+            values = (0.5, [1], [2], [0.5], [0.5, 1.0])
+            execute("BEGIN IMMEDIATE")
+            execute(
+                "INSERT INTO splitting_iterations "
+                "VALUES ((SELECT coalesce(max(id), 0) FROM splitting_iterations) + 1,"
+                " ?, ?, ?, ?, ?, ?, ?, ?)",
+                (i, 1, *map(json.dumps, values), "locked"),
+            )
+            execute("COMMIT")
+
+        def add_many(_: int) -> None:
+            execute("BEGIN IMMEDIATE")
+            [last] = execute("SELECT coalesce(max(id), 0) FROM trajectories").fetchone()
+            rows = [(last + i, "file", "{}", "idle") for i in range(1, BULK + 1)]
+            connection.executemany("INSERT INTO trajectories VALUES (?, ?, ?, ?)", rows)
+            execute("COMMIT")
+
+        now = "(julianday('now') - 2440587.5) * 86400.0"
+        return {
+            "add": per_second(add),
+            "lock": per_second(
+                change("idle", "locked", f"INSERT INTO trajectory_locks VALUES (?, ?, {now})", "somebody")
+            ),
+            "complete": per_second(change("locked", "completed", "DELETE FROM trajectory_locks WHERE id = ?")),
+            "fetch": per_second(fetch),
+            "iteration row": per_second(split),
+            f"bulk add, {BULK} rows": BULK * per_second(add_many, 10),
+        }
 
 
 def ours(location: str) -> dict[str, float]:
@@ -89,6 +156,7 @@ def ours(location: str) -> dict[str, float]:
             "add": per_second(lambda _: ledger.add_trajectory("file", "{}")),
             "lock": per_second(ledger.lock_trajectory),
             "complete": per_second(ledger.mark_trajectory_as_completed),
+            "fetch": per_second(ledger.fetch_trajectory),
             "iteration row": per_second(lambda i: ledger.add_splitting_data(i, 1, 0.5, [1], [2], [0.5], [0.5, 1.0])),
             f"bulk add, {BULK} rows": BULK
             * per_second(lambda _: ledger.add_trajectories([("file", "{}")] * BULK), 10),
@@ -98,18 +166,19 @@ def ours(location: str) -> dict[str, float]:
 def main() -> None:
     with ExitStack() as stack:
         url = stack.enter_context(server()) if binaries() else None
-        columns: dict[str, list[dict[str, float]]] = {"plain ORM": [], "SQLite": [], "PostgreSQL": []}
-        for i in range(3):
+        columns: dict[str, list[dict[str, float]]] = {"ORM": [], "by hand": [], "SQLite": [], "PostgreSQL": []}
+        for i in range(5):
             with tempfile.TemporaryDirectory(dir=".") as name:
                 folder = Path(name)
-                columns["plain ORM"].append(plain(folder))
+                columns["ORM"].append(plain(folder))
                 columns["SQLite"].append(ours(str(folder / "ours.db")))
+                columns["by hand"].append(by_hand(folder))
             if url:
                 columns["PostgreSQL"].append(ours(f"{url}&schema=run{i}"))
-        print(f"{'rows a second':<22}" + "".join(f"{name:>12}" for name in columns) + f"{'SQLite/plain':>14}")
-        for operation in columns["plain ORM"][0]:
+        print(f"{'rows a second':<22}" + "".join(f"{name:>12}" for name in columns) + f"{'SQLite/by hand':>16}")
+        for operation in columns["ORM"][0]:
             speeds = [median(s[operation] for s in column) if column else 0.0 for column in columns.values()]
-            print(f"{operation:<22}" + "".join(f"{v:>12,.0f}" for v in speeds) + f"{speeds[1] / speeds[0]:>14.1f}")
+            print(f"{operation:<22}" + "".join(f"{v:>12,.0f}" for v in speeds) + f"{speeds[2] / speeds[1]:>16.2f}")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_how_often_the_disk_is_waited_for(asked: str, wanted: int, tmp_path: Pat
     """NORMAL unless another is asked for; numbers are SQLite's."""
     database = open_database(f"sqlite:///{tmp_path}/ledger.db{asked}", in_memory=False, read_only=False)
     assert isinstance(database, File)
-    connection = database._connect("rw")  # noqa: SLF001 - what it connects with is meant
+    connection = database._connect()  # noqa: SLF001 - what it connects with is meant
     assert connection.execute("PRAGMA synchronous").fetchone() == (wanted,)
     connection.close()
 

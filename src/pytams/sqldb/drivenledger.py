@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, insert, or_, select, update
-
+from pytams.sqldb import statements
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.openledger import repeated
 from pytams.sqldb.owner import Owner
 from pytams.sqldb.sqlfile import SQLFile
-from pytams.sqldb.tables import RunLock
 
 
 class DrivenLedger(SQLFile):
@@ -24,16 +22,14 @@ class DrivenLedger(SQLFile):
             Whether this object is the driver now.
         """
         with self._database.write() as connection:
-            now = self._database.now
-            row = connection.execute(select(RunLock.owner)).first()
-            if row is None:
-                connection.execute(insert(RunLock).values(id=1, owner=self.owner, heartbeat=now))
+            driver = connection.scalar(statements.DRIVER)
+            if driver is None:
+                connection.execute(statements.DRIVE, {"me": self.owner})
                 return True
-            free = func.coalesce(RunLock.heartbeat, 0.0) < now - stale_after  # SQLite keeps NULLs, too
-            if row.owner == self.owner or self._parsed_owner(row.owner).is_dead:
-                free = or_(free, RunLock.owner == row.owner)
-            taken = connection.execute(update(RunLock).where(free).values(owner=self.owner, heartbeat=now))
-            return taken.rowcount == 1
+            values = {"me": self.owner, "seconds": stale_after}
+            if driver == self.owner or self._parsed_owner(driver).is_dead:
+                return connection.execute(statements.TAKE_OVER["dead"], {**values, "old": driver}).rowcount == 1
+            return connection.execute(statements.TAKE_OVER["stale"], values).rowcount == 1
 
     @repeated
     def renew(self) -> None:
@@ -45,22 +41,21 @@ class DrivenLedger(SQLFile):
             If this object is not the driver any more.
         """
         with self._database.write() as connection:
-            mine = update(RunLock).where(RunLock.owner == self.owner).values(heartbeat=self._database.now)
-            if connection.execute(mine).rowcount != 1:
+            if connection.execute(statements.RENEW, {"me": self.owner}).rowcount != 1:
                 raise LedgerError(f"{self.name()}: another driver has taken over this run; nothing was written")
 
     @repeated
     def disclaim(self) -> None:
         """Stop being the driver."""
         with self._database.write() as connection:
-            connection.execute(delete(RunLock).where(RunLock.owner == self.owner))
+            connection.execute(statements.DISCLAIM, {"me": self.owner})
 
     @repeated
     def driver(self) -> Owner | None:
         """Who drives the run; None if nobody does, or if the driver is known to be dead."""
         with self._database.read() as connection:
-            row = connection.execute(select(RunLock.owner)).first()
-        owner = None if row is None else self._parsed_owner(row.owner)
+            driver = connection.scalar(statements.DRIVER)
+        owner = None if driver is None else self._parsed_owner(driver)
         return None if owner is None or owner.is_dead else owner
 
     def _parsed_owner(self, text: str) -> Owner:
@@ -73,4 +68,5 @@ class DrivenLedger(SQLFile):
     def silence(self) -> float | None:
         """Seconds since the driver was last heard of; None if there is none."""
         with self._database.read() as connection:
-            return connection.scalar(select(self._database.now - RunLock.heartbeat))
+            silence: float | None = connection.scalar(statements.SILENCE)
+        return silence

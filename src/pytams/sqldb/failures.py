@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from pytams.sqldb.errors import DamagedLedgerError, LedgerError, LostConnectionError, NoAccessError
@@ -45,7 +45,7 @@ _LOST: set[int | str] = {"57P01", "57P02", "57P03"}
 """Shutting down, crashed, starting up; no code at all is no answer at all."""
 
 
-def explained(error: SQLAlchemyError, name: str, against_damage: str) -> LedgerError:
+def explained(error: Exception, name: str, against_damage: str) -> LedgerError:
     """Say what an error means for the ledger of this name, and what to do about it."""
     codes, cause = _codes(error), cause_of(error)
     if isinstance(error, NoConnectionError):
@@ -65,7 +65,7 @@ def explained(error: SQLAlchemyError, name: str, against_damage: str) -> LedgerE
     return LedgerError(f"{name}: the database says: {cause}")
 
 
-def _is_lost(error: SQLAlchemyError, codes: set[int | str]) -> bool:
+def _is_lost(error: Exception, codes: set[int | str]) -> bool:
     if isinstance(error, PendingRollbackError):  # somebody went on after it was lost
         return True
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
@@ -74,9 +74,9 @@ def _is_lost(error: SQLAlchemyError, codes: set[int | str]) -> bool:
     return error.connection_invalidated or (says_so and isinstance(error, OperationalError | InterfaceError))
 
 
-def _codes(error: SQLAlchemyError) -> set[int | str]:
+def _codes(error: Exception) -> set[int | str]:
     """Find SQLite's code, also without its details, or the server's SQLSTATE."""
-    original = getattr(error, "orig", None)
+    original = _original(error)
     code: int | None = getattr(original, "sqlite_errorcode", None)
     if code is not None:
         return {code, code & 0xFF}
@@ -84,9 +84,14 @@ def _codes(error: SQLAlchemyError) -> set[int | str]:
     return set() if state is None else {state}
 
 
-def cause_of(error: SQLAlchemyError) -> str:
+def _original(error: Exception) -> BaseException | None:
+    """Find the database's own error."""
+    return error if isinstance(error, sqlite3.Error) else getattr(error, "orig", None)
+
+
+def cause_of(error: Exception) -> str:
     """Find what the database said, without the statement that it said it of."""
-    original = getattr(error, "orig", None)
+    original = _original(error)
     if original is None:
         return str(error.args[0]) if error.args else type(error).__name__
     said = getattr(getattr(original, "diag", None), "message_primary", None) or str(original)

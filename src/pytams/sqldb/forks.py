@@ -28,11 +28,14 @@ class _Gate:
 
     def __init__(self) -> None:
         self._databases: WeakSet[Database] = WeakSet()
+        self.depth = 0
+        """How many forks ago the process was begun: quicker to look up than the process's number."""
         self.reset()
 
     def reset(self) -> None:
         """Forget all uses: in a child they are the parent's."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._in_use: dict[int, list[Database]] = {}  # by thread
         self._n_forks = 0
 
@@ -49,18 +52,21 @@ class _Gate:
     def enter(self, database: Database) -> None:
         """Begin to use a database."""
         me = threading.get_ident()
-        with self._changed:
-            self._changed.wait_for(lambda: self._n_forks < 1 or me in self._in_use)
+        with self._lock:
+            if self._n_forks:
+                self._changed.wait_for(lambda: self._n_forks < 1 or me in self._in_use)
             self._in_use.setdefault(me, []).append(database)
 
     def leave(self, database: Database) -> None:
         """End what `enter` began."""
         me = threading.get_ident()
-        with self._changed:
-            self._in_use[me].remove(database)
-            if not self._in_use[me]:
+        with self._lock:
+            mine = self._in_use[me]
+            mine.remove(database)
+            if not mine:
                 del self._in_use[me]
-                self._changed.notify_all()
+                if self._n_forks:
+                    self._changed.notify_all()
 
     def before_fork(self) -> None:
         """Wait for other threads, and hold them off; close what a child must not inherit."""
@@ -80,6 +86,7 @@ class _Gate:
     def after_fork_in_child(self) -> None:
         """Begin anew, where nothing was in use."""
         used = self._used()
+        self.depth += 1
         self.reset()
         for database in set(self._databases):
             database.after_fork(was_in_use=database in used)

@@ -7,8 +7,6 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
-
 from pytams.sqldb import statements
 from pytams.sqldb.errors import NoTrajectoryError
 from pytams.sqldb.openledger import OpenLedger, repeated
@@ -17,8 +15,7 @@ from pytams.sqldb.tables import IDLE, LOCKED, ArchivedTrajectory, SplittingItera
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Row
-    from sqlalchemy.orm import InstrumentedAttribute
+    from pytams.sqldb.connection import Connection
 
 _logger = logging.getLogger("pytams.sqldb")
 _N_NUMBERS = {"split_id": 1, "bias": 1, "weight": 1, "min_max": 2}
@@ -56,30 +53,24 @@ class Ledger(OpenLedger):
     def heartbeat(self) -> None:
         """Say that the owner of this object's locks is alive, by the database's clock."""
         with self._database.write() as connection:
-            connection.execute(
-                update(TrajectoryLock).where(TrajectoryLock.owner == self.owner).values(heartbeat=self._database.now)
-            )
+            connection.execute(statements.HEARTBEAT, {"me": self.owner})
 
     @repeated
     def release_stale(self, older_than: float) -> list[int]:
         """Release the trajectories whose owner has not been heard of for this many seconds, and return their ids."""
         with self._database.write() as connection:
-            stale = TrajectoryLock.heartbeat < self._database.now - older_than
-            ids = list(connection.scalars(select(TrajectoryLock.id).where(stale).order_by(TrajectoryLock.id)))
-            connection.execute(
-                update(Trajectory).where(Trajectory.id.in_(ids), Trajectory.status == LOCKED).values(status=IDLE)
-            )
-            connection.execute(delete(TrajectoryLock).where(TrajectoryLock.id.in_(ids)))
-        return [i - 1 for i in ids]
+            rows = connection.execute(statements.STALE, {"seconds": older_than}).all()
+            here = [{"its_id": row.id} for row in rows]
+            if here:
+                connection.execute(statements.RELEASE, here)
+                connection.execute(statements.DELETE[TrajectoryLock], here)
+        return [row.id - 1 for row in rows]
 
     @repeated
     def lock_owner(self, traj_id: int) -> str | None:
         """Who holds a trajectory; None if nobody does. NoTrajectoryError if there is none."""
-        locks = select(Trajectory.id, TrajectoryLock.owner).outerjoin(
-            TrajectoryLock, TrajectoryLock.id == Trajectory.id
-        )
         with self._database.read() as connection:
-            row = connection.execute(locks.where(Trajectory.id == traj_id + 1)).one_or_none()
+            row = connection.execute(statements.HOLDER, {"its_id": traj_id + 1}).first()
         if row is None:
             raise NoTrajectoryError(traj_id)
         owner: str | None = row.owner
@@ -106,11 +97,10 @@ class Ledger(OpenLedger):
 
     def _change_status(self, connection: Connection, traj_id: int, old: list[str], new: str) -> bool:
         """Compare and set: the status changes only if it is one of the old ones, and the row count tells."""
-        here = {"its_id": traj_id + 1}
-        changed = connection.execute(statements.CHANGE_STATUS, {**here, "old": old[0], "or_old": old[-1], "new": new})
-        if changed.rowcount == 1:
+        values = {"its_id": traj_id + 1, "old": old[0], "or_old": old[-1], "new": new}
+        if connection.execute(statements.CHANGE_STATUS, values).rowcount == 1:
             return True
-        if connection.scalar(statements.EXISTS, here) is None:
+        if connection.scalar(statements.EXISTS, {"its_id": traj_id + 1}) is None:
             raise NoTrajectoryError(traj_id)
         return False
 
@@ -118,7 +108,7 @@ class Ledger(OpenLedger):
     def _unlock(self, traj_id: int, status: str) -> None:
         with self._database.write() as connection:
             if self._change_status(connection, traj_id, [LOCKED], status):
-                connection.execute(statements.UNLOCK, {"its_id": traj_id + 1})
+                connection.execute(statements.DELETE[TrajectoryLock], {"its_id": traj_id + 1})
             else:
                 _logger.warning("trajectory %d is not locked: it does not become %s", traj_id, status)
 
@@ -126,7 +116,7 @@ class Ledger(OpenLedger):
     def _fetch(self, table: type[Trajectory | ArchivedTrajectory], traj_id: int) -> tuple[str, str]:
         """Get the file and the metadata of a trajectory."""
         with self._database.read() as connection:
-            row = connection.execute(statements.FETCH[table], {"its_id": traj_id + 1}).one_or_none()
+            row = connection.execute(statements.FETCH[table], {"its_id": traj_id + 1}).first()
         if row is None:
             raise NoTrajectoryError(traj_id)
         return row.traj_file, row.t_metadata
@@ -139,31 +129,19 @@ class Ledger(OpenLedger):
     @repeated
     def _clear(self, table: type[ArchivedTrajectory | SplittingIterations]) -> int:
         with self._database.write() as connection:
-            return connection.execute(delete(table)).rowcount
+            return connection.execute(statements.CLEAR[table]).rowcount
 
     @repeated
-    def _update_last_iteration(self, values: dict[str, Any]) -> bool:
-        """Change the last splitting row; False if there is none."""
-        with self._database.write() as connection:
-            return connection.execute(statements.UPDATE_LAST_ITERATION, values).rowcount == 1
-
-    @repeated
-    def _iterations(
-        self, *columns: InstrumentedAttribute[Any] | ColumnElement[Any], last: bool = False
-    ) -> Sequence[Row[Any]]:
-        """Get columns of all splitting rows in order, or of the last one."""
-        statement = select(*columns).order_by(SplittingIterations.id)
-        if last:
-            statement = select(*columns).order_by(SplittingIterations.id.desc()).limit(1)
+    def _iterations(self, *columns: str, last: bool = False) -> Sequence[Any]:
+        """Get columns of all splitting rows in order, or of the last one; the row's id is the first."""
         with self._database.read() as connection:
-            return connection.execute(statement).all()
+            return connection.execute(statements.iterations(*columns, last=last)).all()
 
-    def _numbers(self, *columns: InstrumentedAttribute[Any], last: bool = False) -> list[list[Any]]:
+    def _numbers(self, *columns: str, last: bool = False) -> list[list[Any]]:
         """Get the numbers in columns of all splitting rows in order, or of the last one: one list a row."""
-        names = [column.key for column in columns]
         return [
-            [number for name in names for number in self._parsed(name, row.id, getattr(row, name))]
-            for row in self._iterations(SplittingIterations.id, *columns, last=last)
+            [number for name, value in zip(columns, values, strict=True) for number in self._parsed(name, i, value)]
+            for i, *values in self._iterations(*columns, last=last)
         ]
 
     def _parsed(self, column: str, row_id: int, value: Any) -> list[Any]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import insert, inspect, select
-
 from pytams.core.text import printable
+from pytams.sqldb import statements
 from pytams.sqldb.errors import LedgerError, NoLedgerError
+from pytams.sqldb.forks import gate
 from pytams.sqldb.opening import open_database
 from pytams.sqldb.owner import Owner
-from pytams.sqldb.tables import SCHEMA_VERSION, Base, LedgerInfo
+from pytams.sqldb.tables import SCHEMA_VERSION, LedgerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +28,9 @@ def repeated(call: _Call) -> _Call:
 
     @functools.wraps(call)
     def until_it_is_done(self: OpenLedger, *args: Any, **kwargs: Any) -> Any:
-        return self._database.again(lambda: call(self, *args, **kwargs))
+        if self._database.may_lose_connections:
+            return self._database.again(lambda: call(self, *args, **kwargs))
+        return call(self, *args, **kwargs)
 
     return cast("_Call", until_it_is_done)
 
@@ -42,7 +43,7 @@ class OpenLedger:
             raise ValueError("in_memory and ro_mode: a ledger in memory starts empty, so it must be written to")
         self._arguments = (file_name, in_memory, read_only)
         self._database = open_database(file_name, in_memory=in_memory, read_only=read_only)
-        self._owner = Owner.here()
+        self._owner, self._depth = str(Owner.here()), gate.depth
         try:
             self._database.again(self._open)
         except BaseException:
@@ -67,19 +68,21 @@ class OpenLedger:
 
     def _schema_version(self) -> str | None:
         """Look it up; None if the table is not there."""
-        with self._database.read() as connection:
-            if not inspect(connection).has_table(LedgerInfo.__tablename__, schema=self._database.schema):
+        with self._database.view() as connection:
+            if LedgerInfo.__tablename__ not in self._database.table_names(connection):
                 return None
-            return connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == "schema_version"))
+            version: str | None = connection.scalar(statements.GET_INFO, {"its_key": "schema_version"})
+        return version
 
     def _make_tables(self) -> None:
         """Make the tables, if the database is empty."""
         database = self._database
         with database.write() as connection:
             database.make_room(connection)
-            if not inspect(connection).get_table_names(schema=database.schema):
-                Base.metadata.create_all(connection)
-                connection.execute(insert(LedgerInfo).values(key="schema_version", value=str(SCHEMA_VERSION)))
+            if not database.table_names(connection):
+                database.make_tables(connection)
+                version = {"key": "schema_version", "value": str(SCHEMA_VERSION)}
+                connection.execute(statements.ADD[LedgerInfo], version)
 
     def close(self) -> None:
         """Close every connection. A ledger on SQLite is then one file, which can be moved or read anywhere."""
@@ -102,9 +105,9 @@ class OpenLedger:
     @property
     def owner(self) -> str:
         """Whose the locks are that this object takes; in a forked process it is another owner."""
-        if self._owner.pid != os.getpid():
-            self._owner = Owner.here()
-        return str(self._owner)
+        if self._depth != gate.depth:
+            self._owner, self._depth = str(Owner.here()), gate.depth
+        return self._owner
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import URL, String, bindparam, create_engine, delete, func, literal_column, select
+from sqlalchemy import URL, String, bindparam, create_engine, delete, func, inspect, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateSchema
@@ -21,13 +21,14 @@ from pytams.sqldb.database import Database
 from pytams.sqldb.errors import RESTORE_DATABASE, LedgerError, LostConnectionError, NoAccessError
 from pytams.sqldb.failures import BUSY_TIMEOUT, cause_of
 from pytams.sqldb.forks import keep_forever
-from pytams.sqldb.tables import LedgerInfo
+from pytams.sqldb.tables import Base, LedgerInfo
+from pytams.sqldb.transactions import WRITE
 from pytams.sqldb.urls import secrets, shown, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Select
+    from sqlalchemy import Connection, Engine, Select
 
 MAX_CONNECTIONS = 4
 """Connections of this process to one database at most, however many ledgers it has open there."""
@@ -118,6 +119,7 @@ class Postgres(Database):
     """
 
     against_damage = RESTORE_DATABASE
+    may_lose_connections = True
 
     def __init__(self, url: URL, *, read_only: bool) -> None:
         self.name = shown(url.render_as_string(hide_password=False))
@@ -130,7 +132,8 @@ class Postgres(Database):
         self._lock = select(func.pg_advisory_xact_lock(key).label("lock"))
         self._lock_and_mark = _marking(self._lock)
         self._options = {"schema_translate_map": {None: self.schema}, "postgresql_readonly": read_only}
-        super().__init__(self._take_engine(), read_only=read_only)
+        self._engine = self._take_engine()
+        super().__init__(read_only=read_only)
 
     def _take_engine(self) -> Engine:
         engine = _engines.take(self._url, self).execution_options(**self._options)
@@ -145,10 +148,13 @@ class Postgres(Database):
         """From now on transactions leave marks."""
         self._is_ready = True
 
-    @property
-    def now(self) -> ColumnElement[float]:
-        """The database's own clock: seconds since 1970."""
-        return literal_column("extract(epoch from clock_timestamp())::double precision")
+    def table_names(self, connection: Connection) -> list[str]:
+        """List the tables that are there."""
+        return inspect(connection).get_table_names(schema=self.schema)
+
+    def make_tables(self, connection: Connection) -> None:
+        """Make the tables of a ledger."""
+        Base.metadata.create_all(connection)
 
     # --- transactions -------------------------------------------------------------------------------------------
 
@@ -162,13 +168,13 @@ class Postgres(Database):
                     time.sleep(pause)
         return call()
 
-    def _begun(self, *, write: bool) -> Connection:
+    def _begun(self, begin: str) -> Connection:
         """Connect, and begin a transaction; wait for a database that has been in reach before."""
         pauses = _pauses() if self._url in _engines.reached else iter(())
         is_away = False
         while True:
             try:
-                connection = super()._begun(write=write)
+                connection: Connection = super()._begun(begin)
             except LostConnectionError as error:
                 pause = next(pauses, None)
                 if pause is None:
@@ -197,13 +203,25 @@ class Postgres(Database):
             f"{self.name} has been out of reach for {OUT_OF_REACH:g} s: {said}", "start the server again"
         )
 
-    def _connected(self) -> Connection:
+    def _take(self) -> Connection:
         if not self._is_open:  # closed, or inherited
             self._engine = self._take_engine()
-        return super()._connected()
+        return self._engine.connect()
 
-    def _begin(self, connection: Connection, *, write: bool) -> None:
-        if not write:
+    def _give_back(self, connection: Connection) -> None:
+        try:
+            connection.close()
+        except SQLAlchemyError:  # it could not be rolled back: it is lost
+            if not connection.closed:
+                connection.invalidate()
+                connection.close()
+
+    def _idle(self) -> Iterable[object]:
+        """Find what holds the connections that are not in use."""
+        return [self._engine]
+
+    def _begin(self, connection: Connection, begin: str) -> None:
+        if begin is not WRITE:
             return
         if not self._is_ready:
             connection.execute(self._lock)
@@ -233,7 +251,7 @@ class Postgres(Database):
 
     def _is_marked(self) -> bool:
         """Look for the mark of this thread's last transaction, once that has let go of the lock."""
-        with self.read() as connection:
+        with self.view() as connection:
             connection.execute(self._lock)
             found = connection.scalar(select(LedgerInfo.value).where(LedgerInfo.key == self._thread.mark))
         return bool(found == self._thread.token)
@@ -257,11 +275,12 @@ class Postgres(Database):
         _engines.give_back(self._url, self)
 
     def _remove_marks(self) -> None:
-        connection = super()._begun(write=False)
+        connection = super()._begun("")
         try:
-            with self._explained():
-                connection.execute(delete(LedgerInfo).where(LedgerInfo.key.in_(self._marks)))
-                connection.commit()
+            connection.execute(delete(LedgerInfo).where(LedgerInfo.key.in_(self._marks)))
+            connection.commit()
+        except SQLAlchemyError as error:
+            raise self._explain(error) from error
         finally:
             self._end(connection)
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
-
 from pytams.core.stored import KINDS
+from pytams.sqldb import statements
 from pytams.sqldb.drivenledger import DrivenLedger
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.ledger import splitting_row
 from pytams.sqldb.openledger import repeated
 from pytams.sqldb.tables import (
     COMPLETED,
-    IDLE,
     LOCKED,
     ArchivedTrajectory,
     DiscardedTrajectory,
@@ -73,28 +71,27 @@ class RunLedger(DrivenLedger):
     def put_info(self, key: str, value: str) -> None:
         """Note something about the run."""
         with self._database.write() as connection:
-            old = connection.execute(update(LedgerInfo).where(LedgerInfo.key == key).values(value=value))
-            if not old.rowcount:
-                connection.execute(insert(LedgerInfo).values(key=key, value=value))
+            if not connection.execute(statements.UPDATE_INFO, {"its_key": key, "new": value}).rowcount:
+                connection.execute(statements.ADD[LedgerInfo], {"key": key, "value": value})
 
     @repeated
     def get_info(self, key: str) -> str | None:
         """Look up what was noted."""
         with self._database.read() as connection:
-            row = connection.execute(select(LedgerInfo.value).where(LedgerInfo.key == key)).first()
+            row = connection.execute(statements.GET_INFO, {"its_key": key}).first()
         return None if row is None else self._text(row.value, f"its {key}")
 
     @repeated
     def add_file(self, name: str, sha256: str) -> None:
         """Note a segment file."""
         with self._database.write() as connection:
-            connection.execute(insert(SegmentFile).values(name=name, sha256=sha256))
+            connection.execute(statements.ADD[SegmentFile], {"name": name, "sha256": sha256})
 
     @repeated
     def files(self) -> dict[str, str]:
         """Every segment file and its SHA-256."""
         with self._database.read() as connection:
-            rows = connection.execute(select(SegmentFile.name, SegmentFile.sha256)).all()
+            rows = connection.execute(statements.ROWS[SegmentFile]).all()
         return {
             self._text(row.name, "the name of a segment file"): self._text(row.sha256, f"the SHA-256 of {row.name}")
             for row in rows
@@ -109,16 +106,16 @@ class RunLedger(DrivenLedger):
     @repeated
     def note_discarded(self, metadata: Sequence[str]) -> None:
         """Note discarded trajectories that are not archived: a resumed run does not compute them again."""
-        rows = [{"t_metadata": text} for text in metadata]
+        rows = [{"metadata": text} for text in metadata]
         if rows:
             with self._database.write() as connection:
-                connection.execute(insert(DiscardedTrajectory), rows)
+                connection.execute(statements.NOTE_DISCARDED, rows)
 
     @repeated
     def discarded(self) -> list[str]:
         """Read what was noted of discarded trajectories that are not archived."""
         with self._database.read() as connection:
-            return list(connection.scalars(select(DiscardedTrajectory.t_metadata).order_by(DiscardedTrajectory.id)))
+            return [row.t_metadata for row in connection.execute(statements.ROWS[DiscardedTrajectory]).all()]
 
     @repeated
     def forget(self, is_bad: Callable[[str], bool], blank: Callable[[int], str]) -> int:
@@ -129,15 +126,16 @@ class RunLedger(DrivenLedger):
         n_bad = 0
         with self._database.write() as connection:
             for table in (Trajectory, ArchivedTrajectory, DiscardedTrajectory):
-                rows = connection.execute(select(table.id, table.t_metadata)).all()
+                rows = connection.execute(statements.ROWS[table]).all()
                 bad = [row.id for row in rows if is_bad(row.t_metadata)]
-                for number in bad:
-                    here = table.id == number
-                    change = update(table).values(t_metadata=blank(number - 1), traj_file="", status=IDLE)
-                    connection.execute((change if table is Trajectory else delete(table)).where(here))
+                if bad and table is Trajectory:
+                    blanks = [{"its_id": number, "metadata": blank(number - 1)} for number in bad]
+                    connection.execute(statements.BLANK, blanks)
+                elif bad:
+                    connection.execute(statements.DELETE[table], [{"its_id": number} for number in bad])
                 n_bad += len(bad)
             if n_bad:
-                connection.execute(delete(LedgerInfo).where(LedgerInfo.key == "finished"))
+                connection.execute(statements.DELETE_INFO, {"its_key": "finished"})
         return n_bad
 
     # --- rows in bulk -------------------------------------------------------------------------------------------
@@ -148,11 +146,9 @@ class RunLedger(DrivenLedger):
         if not rows:
             return
         with self._database.write() as connection:
+            connection.execute(statements.DELETE[Trajectory], [{"its_id": slot + 1} for slot in rows])
             connection.execute(
-                delete(Trajectory).where(Trajectory.id == bindparam("slot_id")), [{"slot_id": i + 1} for i in rows]
-            )
-            connection.execute(
-                insert(Trajectory),
+                statements.ADD[Trajectory],
                 [
                     {"id": slot + 1, "traj_file": row.traj_file, "t_metadata": row.metadata, "status": row.status}
                     for slot, row in rows.items()
@@ -164,17 +160,16 @@ class RunLedger(DrivenLedger):
         """Note states that are in files of their own."""
         if rows:
             with self._database.write() as connection:
-                connection.execute(insert(StoredState), [row._asdict() for row in rows])
+                connection.execute(statements.ADD[StoredState], [row._asdict() for row in rows])
 
     @repeated
     def drop_states(self, names: Sequence[tuple[int, int, int]]) -> None:
         """Forget states, by slot, branch and step."""
         if not names:
             return
-        here = [getattr(StoredState, name) == bindparam(f"its_{name}") for name in ("slot", "branch", "step")]
         with self._database.write() as connection:
             connection.execute(
-                delete(StoredState).where(*here),
+                statements.DROP_STATE,
                 [{"its_slot": slot, "its_branch": branch, "its_step": step} for slot, branch, step in names],
             )
 
@@ -182,7 +177,7 @@ class RunLedger(DrivenLedger):
     def states(self) -> list[StateRow]:
         """Every state that was noted."""
         with self._database.read() as connection:
-            rows = connection.execute(select(*StoredState.__table__.c)).all()
+            rows = connection.execute(statements.ROWS[StoredState]).all()
         try:
             return [_state_row(*row) for row in rows]
         except (TypeError, ValueError) as error:
@@ -197,37 +192,35 @@ class RunLedger(DrivenLedger):
         LedgerError
             If one of them is: a completed row is never deleted.
         """
-        after = SplittingIterations.id > first
         with self._database.write() as connection:
-            if connection.scalar(select(func.count()).where(after, SplittingIterations.status == COMPLETED)):
+            if connection.scalar(statements.COMPLETED_AFTER, {"last": first}):
                 raise LedgerError(f"{self.name()} has completed splitting iterations after number {first}")
-            connection.execute(delete(SplittingIterations).where(after))
+            connection.execute(statements.DELETE_AFTER, {"last": first})
             if rows:
                 connection.execute(
-                    insert(SplittingIterations),
+                    statements.ADD[SplittingIterations],
                     [{"id": first + i, **splitting_columns(row)} for i, row in enumerate(rows, start=1)],
                 )
 
     @repeated
     def trajectories(self) -> list[TrajectoryRow]:
         """Every active trajectory, in slot order."""
-        columns = Trajectory.traj_file, Trajectory.t_metadata, Trajectory.status
         with self._database.read() as connection:
-            return [TrajectoryRow(*row) for row in connection.execute(select(*columns).order_by(Trajectory.id))]
+            rows = connection.execute(statements.ROWS[Trajectory]).all()
+        return [TrajectoryRow(*row[1:]) for row in rows]
 
     @repeated
     def archived_trajectories(self) -> list[tuple[str, str]]:
         """File and metadata of every archived trajectory."""
-        columns = ArchivedTrajectory.traj_file, ArchivedTrajectory.t_metadata
         with self._database.read() as connection:
-            return [(row[0], row[1]) for row in connection.execute(select(*columns).order_by(ArchivedTrajectory.id))]
+            rows = connection.execute(statements.ROWS[ArchivedTrajectory]).all()
+        return [(row.traj_file, row.t_metadata) for row in rows]
 
     @repeated
     def iterations(self) -> list[dict[str, Any]]:
         """Every splitting row, as it is in the table."""
         with self._database.read() as connection:
-            rows = connection.execute(select(*SplittingIterations.__table__.c).order_by(SplittingIterations.id))
-            return [dict(row) for row in rows.mappings()]
+            return [row._asdict() for row in connection.execute(statements.ROWS[SplittingIterations]).all()]
 
 
 def splitting_columns(row: IterationRow) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import delete, select, update
 
 from pytams.sqldb import statements
 from pytams.sqldb.errors import LedgerError, NoIterationError
@@ -127,8 +126,7 @@ class SQLFile(Ledger):
         with self._database.write() as connection:
             locked = self._change_status(connection, traj_id, free, LOCKED)
             if locked:
-                lock = {"id": traj_id + 1, "owner": self.owner}
-                connection.execute(statements.TAKE_LOCK.values(heartbeat=self._database.now), lock)
+                connection.execute(statements.TAKE_LOCK, {"its_id": traj_id + 1, "me": self.owner})
         return locked
 
     def mark_trajectory_as_completed(self, traj_id: int) -> None:
@@ -191,8 +189,8 @@ class SQLFile(Ledger):
     def release_all_trajectories(self) -> None:
         """Release all trajectories in the DB."""
         with self._database.write() as connection:
-            connection.execute(update(Trajectory).values(status=IDLE))
-            connection.execute(delete(TrajectoryLock))
+            connection.execute(statements.RELEASE_ALL)
+            connection.execute(statements.CLEAR[TrajectoryLock])
 
     def archive_trajectory(self, traj_file: str, metadata: str) -> None:
         """Add a new trajectory to the archive container.
@@ -268,8 +266,9 @@ class SQLFile(Ledger):
         """
         row = splitting_row(k, bias, weight, discarded_ids, ancestor_ids, min_vals, min_max)
         with self._database.write() as connection:
-            connection.execute(statements.ADD_ITERATION, {"status": LOCKED, **row})
+            connection.execute(statements.ADD_ITERATION, {f"its_{name}": value for name, value in row.items()})
 
+    @repeated
     def update_splitting_data(
         self,
         k: int,
@@ -305,9 +304,13 @@ class SQLFile(Ledger):
             if there is no row to update
         """
         row = splitting_row(k, bias, weight, discarded_ids, ancestor_ids, min_vals, min_max)
-        if not self._update_last_iteration(row):
+        with self._database.write() as connection:
+            values = {f"its_{name}": value for name, value in row.items()}
+            n_updated = connection.execute(statements.UPDATE_ITERATION, values).rowcount
+        if not n_updated:
             raise NoIterationError(f"{self.name()}: there is no splitting iteration to update")
 
+    @repeated
     def mark_last_iteration_as_completed(self) -> None:
         """Mark the last splitting iteration as complete.
 
@@ -316,11 +319,12 @@ class SQLFile(Ledger):
         "completed" otherwise the iteration is considered incomplete, i.e.
         interrupted by some error or wall clock limit.
         """
-        self._update_last_iteration({"status": COMPLETED})
+        with self._database.write() as connection:
+            connection.execute(statements.COMPLETE_ITERATION)
 
     def get_k_split(self) -> int:
         """Get the current splitting iteration counter."""
-        rows = self._numbers(SplittingIterations.split_id, SplittingIterations.bias, last=True)
+        rows = self._numbers("split_id", "bias", last=True)
         return sum(rows[0]) if rows else 0
 
     def get_ongoing(self) -> list[int] | None:
@@ -331,11 +335,10 @@ class SQLFile(Ledger):
         list[int] | None
             Either a list trajectories or None if nothing was left to do
         """
-        ids, status = SplittingIterations.discarded_traj_ids, SplittingIterations.status
-        rows = self._iterations(SplittingIterations.id, ids, status, last=True)
+        rows = self._iterations("discarded_traj_ids", "status", last=True)
         if not rows or rows[0].status != LOCKED:
             return None
-        return self._parsed(ids.key, rows[0].id, rows[0].discarded_traj_ids)
+        return self._parsed("discarded_traj_ids", rows[0].id, rows[0].discarded_traj_ids)
 
     def get_weights(self) -> npt.NDArray[np.number]:
         """Read the weights from the database.
@@ -345,7 +348,7 @@ class SQLFile(Ledger):
         numpy.typing.NDArray[numpy.number]
             the weight for each splitting iteration as a numpy array
         """
-        return np.array(self._numbers(SplittingIterations.weight), dtype=np.float64).reshape(-1)
+        return np.array(self._numbers("weight"), dtype=np.float64).reshape(-1)
 
     def get_biases(self) -> npt.NDArray[np.number]:
         """Read the biases from the database.
@@ -355,7 +358,7 @@ class SQLFile(Ledger):
         numpy.typing.NDArray[numpy.number]
             the bias for each splitting iteration as a numpy array
         """
-        return np.array(self._numbers(SplittingIterations.bias), dtype=np.int64).reshape(-1)
+        return np.array(self._numbers("bias"), dtype=np.int64).reshape(-1)
 
     def get_minmax(self) -> npt.NDArray[np.number]:
         """Read the min/max from the database.
@@ -365,7 +368,7 @@ class SQLFile(Ledger):
         numpy.typing.NDArray[numpy.number]
             the 2D Numpy array with k_index, min, max
         """
-        table = self._numbers(SplittingIterations.split_id, SplittingIterations.min_max)
+        table = self._numbers("split_id", "min_max")
         return np.array(table, dtype=np.float64).reshape(-1, 3)
 
     def clear_splitting_data(self) -> int:
@@ -385,11 +388,9 @@ class SQLFile(Ledger):
             raise ValueError("a ledger in memory has no name: say which json_file to dump it to")
         path = Path(json_file or f"{self._database.stem}.json")
         models = (Trajectory, ArchivedTrajectory, SplittingIterations)
-        with self._database.read() as connection:
+        with self._database.view() as connection:
             content = {
-                model.__tablename__: [
-                    dict(row) for row in connection.execute(select(*model.__table__.c).order_by(model.id)).mappings()
-                ]
+                model.__tablename__: [row._asdict() for row in connection.execute(statements.ROWS[model]).all()]
                 for model in models
             }
         try:

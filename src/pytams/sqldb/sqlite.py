@@ -6,26 +6,26 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
+from functools import cache
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sqlalchemy import create_engine, literal_column
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from pytams.sqldb.database import Database, refused
+from pytams.sqldb.direct import DirectConnection, creating
 from pytams.sqldb.errors import DamagedLedgerError, LedgerError
 from pytams.sqldb.failures import BUSY_TIMEOUT
 from pytams.sqldb.forks import gate
+from pytams.sqldb.tables import Base
 from pytams.sqldb.untrusted import check_journal, check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from sqlalchemy import ColumnElement, Connection
-    from sqlalchemy.exc import SQLAlchemyError
-    from sqlalchemy.pool import PoolProxiedConnection
 
 _logger = logging.getLogger("pytams.sqldb")
 
@@ -48,6 +48,8 @@ SHARED_FILE_SYSTEMS = frozenset(
 )
 """File systems on which several machines may see one file, but not each other's shared memory."""
 
+_MAX_IDLE = 4
+"""Connections to a file that are kept for the next transaction."""
 _NO_LOG = "its log (`-wal`) is not beside it; if the file was copied without it, the last rows are missing"
 
 _Identity = tuple[int, int]
@@ -56,22 +58,32 @@ _inherited: set[_Identity] = set()
 
 
 class _SQLite(Database):
-    def _begin(self, connection: Connection, *, write: bool) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    def __init__(self, *, read_only: bool) -> None:
+        self._unused: SimpleQueue[DirectConnection] = SimpleQueue()
+        super().__init__(read_only=read_only)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _begin(self, connection: DirectConnection, begin: str) -> None:
+        if begin:
+            connection.begin(begin)
+
+    def _meaning(self, error: BaseException) -> BaseException:
         """Say what an error of the database means, also if its message is of bytes that are no text."""
-        try:
-            with super()._explained():
-                yield
-        except UnicodeDecodeError as error:
-            raise self.damaged(f"there is {error.object!r}") from error
+        if isinstance(error, UnicodeDecodeError):
+            return self.damaged(f"there is {error.object!r}")
+        return super()._meaning(error)
 
-    @property
-    def now(self) -> ColumnElement[float]:
-        """The database's own clock: seconds since 1970."""
-        return literal_column("(julianday('now') - 2440587.5) * 86400.0")
+    def table_names(self, connection: DirectConnection) -> list[str]:
+        """List the tables that are there."""
+        return [name for (name,) in connection.raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+    def make_tables(self, connection: DirectConnection) -> None:
+        """Make the tables of a ledger."""
+        for statement in _creating():
+            connection.raw.execute(statement)
+
+    def _idle(self) -> Iterable[object]:
+        """Find what holds the connections that are not in use."""
+        return [self._unused]
 
 
 class Memory(_SQLite):
@@ -80,15 +92,26 @@ class Memory(_SQLite):
     name = ""
 
     def __init__(self) -> None:
-        engine = create_engine(
-            "sqlite://",
-            creator=lambda: _connect(":memory:", BUSY_TIMEOUT),
-            poolclass=QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=BUSY_TIMEOUT,
-        )
-        super().__init__(engine, read_only=False)
+        super().__init__(read_only=False)
+        self._is_closed = False
+        self._unused.put(DirectConnection(_connect(":memory:", BUSY_TIMEOUT)))
+
+    def _take(self) -> DirectConnection:
+        if self._is_closed:
+            raise LedgerError("the ledger in memory was closed: what was in it is gone")
+        try:
+            return self._unused.get(timeout=BUSY_TIMEOUT)
+        except Empty:
+            raise NoConnectionError from None
+
+    def _give_back(self, connection: DirectConnection) -> None:
+        connection.roll_back()
+        self._unused.put(connection)
+
+    def _close(self) -> None:
+        self._is_closed = True
+        with suppress(Empty):
+            self._unused.get_nowait().close()
 
     def after_fork(self, *, was_in_use: bool) -> None:  # noqa: ARG002 - it makes no difference
         """In a child: do without the ledger, of which it has a copy that nobody else would ever see."""
@@ -121,8 +144,9 @@ class File(_SQLite):
         except (OSError, ValueError) as error:
             raise LedgerError(f"{path} cannot be opened: {getattr(error, 'strerror', error)}") from error
         self._uri = f"file:{quote(str(path.absolute()))}?mode="
-        mode = ("ro&immutable=1" if is_immutable else "ro") if read_only else "rw"
-        self.identity = _identity(path)
+        self._mode = ("ro&immutable=1" if is_immutable else "ro") if read_only else "rw"
+        self._place, self._log_place = os.fspath(path), os.fspath(self._log)
+        self.identity = _identity(self._place)
         """Tells it from another file of the same name."""
         self.is_open = False
         """Whether there may be connections."""
@@ -130,8 +154,7 @@ class File(_SQLite):
         self._may_have_log = not is_shared and not read_only
         self._is_ready = False
         self._refuse_in_child()
-        engine = create_engine("sqlite://", creator=lambda: self._connect(mode), poolclass=QueuePool)
-        super().__init__(engine, read_only=read_only)
+        super().__init__(read_only=read_only)
 
     def _look(self, *, read_only: bool) -> bool:
         """Look at the file, make it if it may be made, and say whether nobody can change it."""
@@ -150,8 +173,22 @@ class File(_SQLite):
             _logger.warning("%s: %s", path, _NO_LOG)
         return False
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        connection = _connect(self._uri + mode, BUSY_TIMEOUT)
+    def _take(self) -> DirectConnection:
+        try:
+            return self._unused.get_nowait()
+        except Empty:
+            return DirectConnection(self._connect())
+
+    def _give_back(self, connection: DirectConnection) -> None:
+        if not connection.roll_back():
+            return
+        if self._unused.qsize() < _MAX_IDLE:
+            self._unused.put(connection)
+        else:
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = _connect(self._uri + self._mode, BUSY_TIMEOUT)
         self.is_open = True
         try:
             check_schema(connection, self.name)
@@ -169,14 +206,14 @@ class File(_SQLite):
             return
         connection = self._connected()
         try:
-            _switch_to_log(connection.connection)
+            _switch_to_log(connection.raw)
         finally:
             self._end(connection)
         self._is_ready = True
 
-    def _commit(self, connection: Connection) -> None:
+    def _commit(self, connection: DirectConnection) -> None:
         """Commit, if it will be found again."""
-        found = _identity(self._path)
+        found = _identity(self._place)
         if found is None:
             raise LedgerError(f"{self._path} is gone or out of reach: what is written to it would be lost")
         if found != self.identity:
@@ -184,16 +221,17 @@ class File(_SQLite):
             raise LedgerError(
                 f"{self._path} was replaced by another file while it was open: nothing was written to it"
             )
-        self._log_identity = _identity(self._log)
+        if self._log_identity is None:  # it stays as long as it is open
+            self._log_identity = _identity(self._log_place)
         super()._commit(connection)
 
     def _remove_orphaned_log(self) -> None:
         """Remove the log of a file that was replaced: left there, SQLite would apply it to the new file."""
-        if _identity(self._log) == self._log_identity:
+        if _identity(self._log_place) == self._log_identity:
             for suffix in ("-wal", "-shm"):
                 Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
-    def _explain(self, error: SQLAlchemyError) -> LedgerError:
+    def _explain(self, error: Exception) -> LedgerError:
         explained = super()._explain(error)
         if self._log_is_missing and isinstance(explained, DamagedLedgerError):
             return DamagedLedgerError(f"{explained.what}; {_NO_LOG}")
@@ -216,9 +254,12 @@ class File(_SQLite):
 
     def _close(self) -> None:
         """Close every connection; the last one to leave folds the log into the file, which is then whole."""
-        super()._close()
+        with suppress(Empty):
+            while True:
+                self._unused.get_nowait().close()
+        self._log_identity = None
         if self._is_ready:
-            if _identity(self._path) == self.identity:
+            if _identity(self._place) == self.identity:
                 with suppress(sqlite3.Error), closing(_connect(f"{self._uri}rw", 0.0)) as connection:
                     connection.execute("PRAGMA journal_mode=DELETE")
             else:
@@ -231,16 +272,21 @@ def _connect(target: str, timeout: float) -> sqlite3.Connection:
     return sqlite3.connect(target, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
 
 
-def _switch_to_log(connection: sqlite3.Connection | PoolProxiedConnection) -> None:
+@cache
+def _creating() -> list[str]:
+    return creating(Base.metadata)
+
+
+def _switch_to_log(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error), closing(connection.cursor()) as cursor:  # busy: another one has, or will
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("SELECT count(*) FROM sqlite_master")  # makes the log
 
 
-def _identity(path: Path) -> _Identity | None:
+def _identity(path: str) -> _Identity | None:
     """Tell a file from another of the same name; None if there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -248,7 +294,7 @@ def _identity(path: Path) -> _Identity | None:
 
 def _log_is_missing(path: Path, log: Path) -> bool:
     """Whether the file says that it has a log, and there is none."""
-    identity = _identity(path)
+    identity = _identity(os.fspath(path))
     if any(isinstance(file, File) and file.is_open and file.identity == identity for file in gate.databases()):
         return False  # and closing a file drops all locks that this process has on it
     for pause in (0.1, 0.0):
