@@ -70,7 +70,6 @@ class Driving:
                     engine=config.engine,
                     out=storage,
                     states=config.states,
-                    observers=[progress],
                     verify=verify,
                 ) as study,
             ):
@@ -78,8 +77,9 @@ class Driving:
                     say_aside(study.note)
                 with progress:
                     stop.is_at_once = True  # until it is verified
-                    for _ in study:
+                    for _ in study.by_runs():
                         stop.is_at_once = False
+                        progress.on_block(study)
                         if stop.reason:
                             break
         except KeyboardInterrupt:

@@ -36,6 +36,9 @@ _BRANCHING = np.dtype(
         ("score", "f8"),
     ]
 )
+_STARTED = np.dtype(
+    [("slot", "u4"), ("branch", "u4"), ("parent", _SEGMENT), ("step", "i8"), ("score", "f8"), ("ended", "?")]
+)
 _ITERATION = np.dtype([("end", "u4"), ("log_weight", "f8"), ("highest", "f8")])  # end: of its branchings
 _FINAL = np.dtype([("branch", "u4"), ("maximum", "f8"), ("last_step", "i4"), ("root", "u4"), ("generation", "u4")])
 
@@ -128,6 +131,23 @@ class Iterations(_Compact[Iteration]):
         branchings["step"], branchings["maximum"], branchings["score"] = keys[:, 6], *scores.T
         return cls(run, own, branchings, np.array([]))
 
+    @property
+    def branchings(self) -> NDArray[Any]:
+        """Who was killed, in order: ``killed`` and ``ancestor``, each ``slot`` and ``branch``, and ``maximum``."""
+        return self._arrays[1][["killed", "maximum", "ancestor"]]
+
+    @property
+    def started(self) -> NDArray[Any]:
+        """What was started: ``slot``, ``branch``, ``parent``, ``step``, ``score``, and if it had ``ended`` there."""
+        _, branchings, _ = self._arrays
+        rows = branchings[~np.isnan(branchings["score"])]  # at extinction nothing is
+        step = rows["step"].astype(np.int64)
+        found = np.empty(len(rows), _STARTED)
+        found["slot"], found["branch"] = rows["killed"]["slot"], rows["killed"]["branch"] + 1
+        found["parent"], found["score"] = rows["parent"], rows["score"]
+        found["step"], found["ended"] = np.where(step < 0, ~step, step), step < 0
+        return found
+
     def _span(self, i: int) -> slice:
         ends = self._arrays[0]["end"]
         return slice(int(ends[i - 1]) if i else 0, int(ends[i]))
@@ -162,6 +182,18 @@ class Iterations(_Compact[Iteration]):
         """Of each iteration, how many were killed."""
         killed: list[int] = np.diff(self._arrays[0]["end"].astype(np.int64), prepend=0).tolist()
         return killed
+
+    @property
+    def highest(self) -> list[float]:
+        """Largest maximum of the ensemble that each iteration started from."""
+        highest: list[float] = self._arrays[0]["highest"].tolist()
+        return highest
+
+    @property
+    def ends(self) -> list[int]:
+        """How many branchings there were after each iteration."""
+        ends: list[int] = self._arrays[0]["end"].tolist()
+        return ends
 
     @property
     def levels(self) -> list[float]:
@@ -218,6 +250,25 @@ class Finals(_Compact[Final]):
         return Final(SegmentKey(self._run, i, branch), *rest)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunRecords:
+    """What is stored of the segments of a run: the initial ones by slot, then what was started, in that order.
+
+    Those with nothing left to simulate are not among them.
+    """
+
+    scores: NDArray[np.float64]
+    """At every step: as `pytams.core.segments.Trace` has them, one segment after the other."""
+    steps: NDArray[np.int64]
+    """Of records."""
+    states: dict[str, NDArray[Any]]
+    """At records: as `pytams.core.states.state_columns` has them."""
+    maxima: NDArray[np.float64]
+    """Of each segment."""
+    bounds: NDArray[np.int64]
+    """Of shape ``(segments, 3)``: how many scores and records there are up to its end; and its last step."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
     """What became of a finished run."""
@@ -230,6 +281,8 @@ class RunOutcome:
     iterations: Iterations
     members: Finals
     partings: Partings
+    recorded: RunRecords | None = None
+    """What is to be stored; None if that is nothing, or was stored as it went."""
 
     @classmethod
     def of(cls, splitting: Splitting) -> Self:

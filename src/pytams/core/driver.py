@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from pytams.core.ports import Activity, Due
 from pytams.core.splitting import Splitting
@@ -19,7 +19,8 @@ from pytams.core.verification import check_recorded, check_twice
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytams.core.ports import Engine, Journal
+    from pytams.core.compact import RunOutcome
+    from pytams.core.ports import Engine, Journal, TakesWholeRuns
     from pytams.core.segments import Point, Progress, Start
     from pytams.core.selection import Variant
     from pytams.core.settings import Settings
@@ -40,6 +41,7 @@ class Finished(NamedTuple):
 
 
 Event: TypeAlias = Decided | Finished
+_T = TypeVar("_T")
 
 
 class Stopwatch:
@@ -53,6 +55,16 @@ class Stopwatch:
 
     def __exit__(self, *exception: object) -> None:
         self.seconds += perf_counter() - self._start
+
+    def each(self, items: Iterable[_T]) -> Iterator[_T]:
+        """Time how long each item takes to come."""
+        left = iter(items)
+        while True:
+            with self:
+                item = next(left, self)
+            if item is self:
+                return
+            yield item  # type: ignore[misc] # it is no stopwatch
 
 
 class Driver:
@@ -230,6 +242,19 @@ class Driver:
         reports, points = self._engine.checkpoint()
         self._take(reports)
         self._write(points)
+
+    def take(self, outcomes: Iterable[RunOutcome], journal: TakesWholeRuns) -> None:
+        """Record whole runs, by the journal, which takes such."""
+        with self.timed, self._all_or_nothing():
+            for outcome in outcomes:
+                journal.take(outcome, self.activity)
+            self._journal.beat(self.splittings, self.activity)
+
+    def record(self) -> None:
+        """Record what has ended."""
+        if not self._broken:
+            with self.timed:
+                self._write()
 
     def _write(self, points: Iterable[Point] = (), *, closing: bool = False) -> None:
         with self._all_or_nothing():

@@ -8,11 +8,12 @@ study that is read).
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from pytams.core.compact import RunOutcome
     from pytams.core.segments import Course, Link, Past, Point, Problem, Progress, SegmentKey, Start
@@ -140,8 +141,25 @@ class Engine(Protocol):
 class MakesWholeRuns(Protocol):
     """What an engine, or a stepper, may be beside: one that makes whole runs of TAMS, to the same bits."""
 
-    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[RunOutcome] | None:
-        """Make these runs; None if it cannot, or if something is wrong with the model: step by step it will show."""
+    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> Generator[RunOutcome | None]:
+        """Make these runs, in order, and say None now and then meanwhile; or only the first ones, or none.
+
+        What is wrong with a model will show step by step.
+        """
+
+
+@runtime_checkable
+class TakesWholeRuns(Protocol):
+    """What a journal may be beside: one that takes whole runs."""
+
+    patience: float
+    """Seconds that one may take: nothing of it is recorded until it is finished."""
+
+    def are_new(self, runs: Sequence[int]) -> bool:
+        """Whether nothing was recorded of runs that were claimed, and whole runs of them will do."""
+
+    def take(self, outcome: RunOutcome, activity: Activity) -> None:
+        """Record a run that is finished, now or at the latest when the journal is closed."""
 
 
 class Due(IntEnum):
@@ -251,6 +269,7 @@ class NoJournal:
     """
 
     wall_time = 0.0
+    patience = math.inf
 
     def __init__(self, past: Callable[[Start], Past | None] | None = None) -> None:
         self._past = past
@@ -298,6 +317,13 @@ class NoJournal:
 
     def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
         """Nobody listens."""
+
+    def are_new(self, runs: Sequence[int]) -> bool:  # noqa: ARG002 - nothing is recorded
+        """Whole runs will do, unless something was recorded elsewhere."""
+        return self._past is None
+
+    def take(self, outcome: RunOutcome, activity: Activity) -> None:
+        """Forget it."""
 
     def close(self) -> None:
         """Hold nothing."""

@@ -135,9 +135,11 @@ def state_columns(states: States) -> dict[str, NDArray[Any]]:
     """Stack states, as arrays named ``state``, or ``state.<name>`` for each part of a dict; none: no array."""
     if not len(states):
         return {}
+    if isinstance(states, np.ndarray):
+        return {"state": states}
     first = states[0]
     if not isinstance(first, dict):
-        return {"state": np.stack(states)}  # type: ignore[arg-type] # all are alike
+        return {"state": np.stack(states)}  # type: ignore[arg-type] # all are arrays alike
     return {f"state.{name}": np.stack([state[name] for state in states]) for name in first}
 
 

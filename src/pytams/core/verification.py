@@ -136,10 +136,10 @@ def _pairs(one: Iterable[float], other: Iterable[float]) -> Iterable[tuple[float
     return zip_longest((float(score) for score in one), (float(score) for score in other))
 
 
-def have_parted(partings: Iterable[Partings]) -> bool:
-    """Whether it is plain from what was counted in several runs that the seed has an effect, or nothing tells."""
+def have_parted(partings: Iterable[Partings], *, are_all: bool) -> bool:
+    """Whether it is plain from what was counted in runs that the seed has an effect; or nothing tells, in all."""
     found = Partings.of(partings)
-    return found.branches_part or not (found.starts_are_one or found.branches_repeat)
+    return found.branches_part or (are_all and not (found.starts_are_one or found.branches_repeat))
 
 
 def check_partings(splittings: Collection[Splitting], settings: Settings) -> bool:

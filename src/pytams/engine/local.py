@@ -14,7 +14,7 @@ from pytams.engine.records import Kept
 from pytams.engine.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from pytams.core.compact import RunOutcome
     from pytams.core.ports import Stepper
@@ -149,13 +149,13 @@ class InProcess(Keeping):
         self._was_left = False
         return reports
 
-    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[RunOutcome] | None:
+    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> Generator[RunOutcome | None]:
         """Make whole runs, if the model can, and nobody wants to hear of blocks or has another way to advance."""
         is_ours = type(self).advance is InProcess.advance and self._block_length is None
         if not is_ours or not isinstance(self._stepper, MakesWholeRuns):
-            return None
+            return
         with self._watchdog.at(self._where):
-            return self._stepper.whole_runs(settings, runs)
+            yield from self._stepper.whole_runs(settings, runs)
 
     def close(self) -> None:
         """Forget everything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -173,8 +174,14 @@ def splitting_row(
         "split_id": int(k),
         "bias": int(bias),
         "weight": weight if isinstance(weight, str) else json.dumps(float(weight)),
-        "discarded_traj_ids": json.dumps([int(i) for i in discarded_ids]),
-        "ancestor_traj_ids": json.dumps([int(i) for i in ancestor_ids]),
-        "min_vals": json.dumps([float(value) for value in min_vals]),
-        "min_max": json.dumps([float(value) for value in min_max]),
+        "discarded_traj_ids": str([int(i) for i in discarded_ids]),
+        "ancestor_traj_ids": str([int(i) for i in ancestor_ids]),
+        "min_vals": _floats(min_vals),
+        "min_max": _floats(min_max),
     }
+
+
+def _floats(values: Sequence[float]) -> str:
+    """Write floats as JSON: quicker than `json`, where none is infinite."""
+    floats = [float(value) for value in values]
+    return str(floats) if all(map(math.isfinite, floats)) else json.dumps(floats)

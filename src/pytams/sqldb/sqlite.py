@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -24,7 +24,7 @@ from pytams.sqldb.tables import Base
 from pytams.sqldb.untrusted import check_journal, check_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 _logger = logging.getLogger("pytams.sqldb")
@@ -48,6 +48,8 @@ SHARED_FILE_SYSTEMS = frozenset(
 )
 """File systems on which several machines may see one file, but not each other's shared memory."""
 
+_NORMAL = 1
+"""SQLite's number for commits that may be lost in a power cut, the last ones only."""
 _MAX_IDLE = 4
 """Connections to a file that are kept for the next transaction."""
 _NO_LOG = "its log (`-wal`) is not beside it; if the file was copied without it, the last rows are missing"
@@ -254,16 +256,16 @@ class File(_SQLite):
 
     def _close(self) -> None:
         """Close every connection; the last one to leave folds the log into the file, which is then whole."""
+        is_replaced = self._is_ready and _identity(self._place) != self.identity
         with suppress(Empty):
             while True:
-                self._unused.get_nowait().close()
+                connection = self._unused.get_nowait()
+                if self._is_ready and not is_replaced and self._unused.empty():
+                    _switch_from_log(connection.raw)
+                connection.close()
+        if is_replaced:
+            self._remove_orphaned_log()
         self._log_identity = None
-        if self._is_ready:
-            if _identity(self._place) == self.identity:
-                with suppress(sqlite3.Error), closing(_connect(f"{self._uri}rw", 0.0)) as connection:
-                    connection.execute("PRAGMA journal_mode=DELETE")
-            else:
-                self._remove_orphaned_log()
         self.is_open = False
 
 
@@ -278,9 +280,33 @@ def _creating() -> list[str]:
 
 
 def _switch_to_log(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error), closing(connection.cursor()) as cursor:  # busy: another one has, or will
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("SELECT count(*) FROM sqlite_master")  # makes the log
+    with suppress(sqlite3.Error), _unsynced(connection):  # busy: another one has, or will
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes the log
+
+
+def _switch_from_log(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):  # others have the file open
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.execute("PRAGMA wal_checkpoint").fetchone()  # after that, all is on disk
+        with _unsynced(connection):
+            connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+
+
+@contextmanager
+def _unsynced(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do not wait for the disk, where losing the last commits is allowed: for a change that loses none of the others.
+
+    Where a log is, SQLite finds it, whatever the file says; and where a file says that it has one, and it has been
+    folded in, nothing is missing.
+    """
+    [synchronous] = connection.execute("PRAGMA synchronous").fetchone()
+    if synchronous != _NORMAL:
+        yield
+        return
+    connection.execute("PRAGMA synchronous=OFF")
+    yield
+    connection.execute(f"PRAGMA synchronous={_NORMAL}")
 
 
 def _identity(path: str) -> _Identity | None:

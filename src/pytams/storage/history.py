@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytams.core.segments import Start
     from pytams.core.states import State
-    from pytams.storage.segment_files import Piece
+    from pytams.storage.columns import Piece
 
 
 @dataclass(frozen=True)

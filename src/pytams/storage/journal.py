@@ -20,11 +20,13 @@ from pytams.storage.pending import PendingRun
 from pytams.storage.recorded import Recorded
 from pytams.storage.references import References
 from pytams.storage.status import RunStatus
+from pytams.storage.whole import write_whole
 from pytams.storage.writing import commit, write_segments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from pytams.core.compact import RunOutcome
     from pytams.core.ports import Activity
     from pytams.core.segments import Past, Point, Progress, Start
     from pytams.core.selection import Variant
@@ -40,6 +42,10 @@ _logger = logging.getLogger("pytams")
 _FLUSH_SECONDS = 1.0
 _FLUSH_SHARE = 0.005
 """Share of the time that flushes of ended segments may take."""
+_WHOLE_SCORES = 2**21
+"""Of whole runs, together: they are written then, with 16 MB of scores."""
+_PATIENCE = 30.0
+"""Seconds that a whole run may take, if checkpoints are not more frequent."""
 
 
 class RunJournal:
@@ -84,6 +90,9 @@ class RunJournal:
         self._unannounced: list[RunLedger] = []
         """Ledgers of runs that are claimed, and not begun."""
         self._has_begun = self._is_removed = False
+        self._whole: list[tuple[PendingRun, RunOutcome]] = []
+        """Taken, and not written yet."""
+        self.patience = min(checkpoint_interval, _PATIENCE)
 
     # --- what was recorded --------------------------------------------------------------------------------------
 
@@ -177,6 +186,28 @@ class RunJournal:
         run.changed.add(progress.key.slot)
         self._something_ended = self._something_ended or progress.ended
 
+    def are_new(self, runs: Sequence[int]) -> bool:
+        """Whether nothing was recorded of runs, and all of them is to be kept."""
+        keeps_all = self._directory.info.archive_discarded
+        return keeps_all and all(not self._runs[run].recorded.rows for run in runs)
+
+    def take(self, outcome: RunOutcome, activity: Activity) -> None:
+        """Take a whole run, and write those that were taken if it is time to."""
+        if self._unannounced:
+            self._announce()
+        self._whole.append((self._runs[outcome.run], outcome))
+        n_scores = sum(len(one.recorded.scores) for _, one in self._whole if one.recorded is not None)
+        if n_scores > _WHOLE_SCORES or perf_counter() - self._last_flush > _FLUSH_SECONDS:
+            self._write_whole(activity)
+
+    def _write_whole(self, activity: Activity) -> None:
+        if not self._whole:
+            return
+        whole, self._whole = self._whole, []
+        write_whole(self._directory, whole, activity)
+        self._last_flush = perf_counter()
+        _leave([self._runs.pop(outcome.run) for _, outcome in whole])
+
     def decide(self, iteration: Iteration) -> None:
         """Take note of an iteration: who was killed. At extinction the slots keep what they have."""
         run = self._runs[iteration.killed[0].run]
@@ -206,16 +237,18 @@ class RunJournal:
         StoreError, SQLAlchemyError
             If something cannot be written: then nothing more may be.
         """
+        self._write_whole(activity)
         if closing and not self._is_reproducible and not points:
             return
         start, synced = perf_counter(), _seconds_synced(self._store)
         where = {point.key: point for point in points}
         file, runs_in_file = write_segments(self._directory, self._runs, where)
-        for number, run in self._runs.items():
-            if run.changed or run.killed:
+        for number, splitting in splittings.items():
+            run = self._runs.get(number)
+            if run is not None and (run.changed or run.killed):
                 in_file = file if number in runs_in_file else None
-                commit(self._directory, run, splittings[number], in_file, activity, closing=closing)
-            if splittings[number].finished:
+                commit(self._directory, run, splitting, in_file, activity, closing=closing)
+            if splitting.finished:
                 self._finished.add(number)
         now, synced = perf_counter(), _seconds_synced(self._store) - synced
         self._last_flush, self._flush_cost, self._something_ended = now, now - start - synced, False
@@ -227,6 +260,9 @@ class RunJournal:
         if not self._claims.is_heartbeat_due():
             return
         for number, run in self._runs.items():
+            if number not in splittings:
+                record(run.ledger, lambda: None)
+                continue
             status = RunStatus.of(splittings[number], activity).to_json()
             record(run.ledger, partial(run.ledger.put_info, "progress", status))
 

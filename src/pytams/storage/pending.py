@@ -12,8 +12,8 @@ from pytams.analysis import logs
 from pytams.core.states import as_state
 from pytams.core.stored import Reference, are_references
 from pytams.sqldb.runledger import IterationRow
-from pytams.storage.metadata import facts_of, lineage, weight_facts
-from pytams.storage.segment_files import Piece
+from pytams.storage.columns import Piece
+from pytams.storage.metadata import MetadataText, lineage, weight_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytams.core.segments import Point, Progress, SegmentKey, Start
-    from pytams.core.settings import Settings
     from pytams.core.splitting import Splitting
     from pytams.core.states import State
     from pytams.sqldb.runledger import RunLedger
@@ -112,12 +111,20 @@ class PendingSegment:
             return {}
         return dict(zip(_joined(self.steps).tolist(), self.states, strict=True))
 
-    def metadata(self, log_weight: float, settings: Settings) -> str:
+    def metadata(self, log_weight: float, write: MetadataText) -> str:
         """Say everything about it: the JSON of its row."""
-        step = max(self.step, 0)
-        facts = facts_of(self.start, step=step, best=self.best, ended=self.ended, settings=settings)
-        rest = {"branching_history": self.lineage, "pieces": self.pieces}
-        return json.dumps(facts | weight_facts(log_weight) | rest)
+        key, parent, step, score, _ = self.start
+        return write(
+            key,
+            None if parent is None else parent[1:],
+            (step, score),
+            max(self.step, 0),
+            self.best,
+            self.ended,
+            weight_text(log_weight),
+            str(self.lineage),
+            json.dumps(self.pieces),
+        )
 
 
 class PendingRun:
@@ -215,7 +222,7 @@ def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
         IterationRow(
             k=iteration.n_branchings,
             bias=len(iteration.killed),
-            weight=weight_text(iteration.log_weight),
+            weight=iteration_weight(iteration.log_weight),
             discarded_ids=[key.slot for key in iteration.killed],
             ancestor_ids=[key.slot for key in iteration.ancestors],
             min_vals=list(iteration.killed_maxima),
@@ -226,9 +233,9 @@ def iteration_rows(splitting: Splitting, first: int) -> list[IterationRow]:
     ]
 
 
-def weight_text(log_weight: float) -> str:
+def iteration_weight(log_weight: float) -> str:
     """Write a weight as JSON, to the last bit; one below the smallest float in as many digits."""
-    return json.dumps(math.exp(log_weight)) if logs.is_plain(log_weight) else logs.text(log_weight, ".16e")
+    return repr(math.exp(log_weight)) if logs.is_plain(log_weight) else logs.text(log_weight, ".16e")
 
 
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:

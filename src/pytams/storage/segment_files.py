@@ -1,20 +1,14 @@
 """Segments on disk: immutable NetCDF files of ragged arrays, a piece of a segment in each row.
 
-A file follows the CF conventions' contiguous ragged array representation (CF 1.11, section 9.3.3): dimension `piece`
-has a row for each piece, `row_size(piece)` says how many of the `obs` scores are its own, `n_states(piece)` how many
-of the stored states. Times are not written out: observation i of a piece is of step ``first_step + i``.
-
-Files are put together in memory, then written atomically.
+What is in one: `pytams.storage.columns`. Files are put together in memory, then written atomically.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import re
 import uuid
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
@@ -25,21 +19,20 @@ import numpy as np
 
 from pytams.core.errors import DamagedFileError, StoreError
 from pytams.core.segments import SegmentKey
-from pytams.core.states import LazySequence, state_columns
+from pytams.core.states import LazySequence
 from pytams.core.text import printable
+from pytams.storage.columns import NETCDF_KINDS, Columns, Piece, encoded
 from pytams.storage.files import REPAIR, why_not, write_atomically
 from pytams.storage.plain_hdf5 import open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Sized
+    from collections.abc import Callable, Sized
 
     from numpy.typing import NDArray
 
-    from pytams.core.states import State
 
 _OPEN_FILES = 32
 _SMALL_BYTES = 2**26
-_NETCDF_KINDS = "iuf"
 _STATE_KINDS = "biufcSU"
 _OF_PIECES = *SegmentKey._fields, "first_step", "ended"
 _FLAT = *_OF_PIECES, "row_size", "n_states", "score", "state_step"
@@ -51,27 +44,6 @@ class PieceName(NamedTuple):
     file: str
     """Relative to the run directory."""
     row: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """A part of a segment, in one file.
-
-    If the segment was still running, the last stored state is the one that it goes on from.
-    """
-
-    key: SegmentKey
-    first_step: int
-    """Step of the first score."""
-    scores: NDArray[np.float64]
-    """The score at every step."""
-    steps: NDArray[np.int64]
-    """Steps whose states are stored: records, every `sparse_freq`-th, and the last one of a piece that goes on."""
-    states: Sequence[State]
-    """The states there, one for each; they may be read when they are asked for."""
-    ended: bool
-    features: NDArray[np.float64] | None = None
-    """What a score may be learned from, at every step: (scores, features). None if the model gives none."""
 
 
 class SegmentFiles:
@@ -91,10 +63,10 @@ class SegmentFiles:
         self._n_written = 0
         self._open = lru_cache(maxsize=_OPEN_FILES)(partial(_File, folder.resolve()))
 
-    def write(self, pieces: Sequence[Piece], step_size: float) -> tuple[str, str]:
+    def write(self, columns: Columns, step_size: float) -> tuple[str, str]:
         """Write pieces into a new file; return its name and its SHA-256. Row i is piece i."""
         name = f"{self.subfolder}/{self._n_written:06d}-{self._tag}.nc"
-        content = _encode(pieces, step_size)
+        content = encoded(columns, step_size)
         path = self._folder / name
         try:
             path.parent.mkdir(exist_ok=True)
@@ -238,70 +210,10 @@ class _Column:
         if self._is_small and self._whole is None:
             self._whole = self._variable[:]
         value = np.asarray(self._variable[row] if self._whole is None else self._whole[row])
-        if self._dtype.kind in _NETCDF_KINDS:
+        if self._dtype.kind in NETCDF_KINDS:
             return value
         decoded: NDArray[Any] = np.ascontiguousarray(value).view(self._dtype).reshape(value.shape[:-1])
         return decoded
-
-
-# --- arrays and variables ---------------------------------------------------------------------------------------
-
-
-def _encode(pieces: Sequence[Piece], step_size: float) -> memoryview:
-    buffer = io.BytesIO()
-    states = [state for piece in pieces for state in piece.states]
-    with h5netcdf.File(buffer, "w") as file:
-        file.attrs["Conventions"] = "CF-1.11"
-        file.attrs["step_size"] = step_size
-        file.dimensions = {
-            "piece": len(pieces),
-            "obs": sum(len(piece.scores) for piece in pieces),
-            "state_obs": len(states),
-        }
-
-        def add(name: str, dimensions: tuple[str, ...], data: Any, **attributes: str) -> None:
-            variable = file.create_variable(name, dimensions, data=np.asarray(data))
-            variable.attrs.update(attributes)
-
-        for i, name in enumerate(SegmentKey._fields):
-            add(name, ("piece",), np.array([piece.key[i] for piece in pieces], dtype=np.int64))
-        add(
-            "first_step",
-            ("piece",),
-            np.array([piece.first_step for piece in pieces], dtype=np.int64),
-            long_name="step of the piece's first score; score i is of step first_step + i",
-        )
-        add("ended", ("piece",), np.array([piece.ended for piece in pieces], dtype=np.uint8))
-        add(
-            "row_size",
-            ("piece",),
-            np.array([len(piece.scores) for piece in pieces], dtype=np.int64),
-            sample_dimension="obs",
-        )
-        add("n_states", ("piece",), np.array([len(piece.steps) for piece in pieces]), sample_dimension="state_obs")
-        add("score", ("obs",), np.concatenate([piece.scores for piece in pieces]), long_name="score function")
-        features = [piece.features for piece in pieces if piece.features is not None]
-        if features and len(features) == len(pieces):
-            file.dimensions["feature"] = features[0].shape[1]
-            add("features", ("obs", "feature"), np.concatenate(features), long_name="score by the user, and features")
-        add("state_step", ("state_obs",), np.concatenate([piece.steps for piece in pieces]).astype(np.int64))
-        for name, column in state_columns(states).items():
-            _add_states(file, name, column)
-    return buffer.getbuffer()
-
-
-def _add_states(file: Any, name: str, column: NDArray[Any]) -> None:
-    """Add a part of the states; what NetCDF has no type for goes in as bytes."""
-    dtype = column.dtype.str
-    if column.dtype.kind not in _NETCDF_KINDS:
-        column = np.ascontiguousarray(column).view(np.uint8).reshape(*column.shape, column.dtype.itemsize)
-    dimensions = ["state_obs"]
-    for i, length in enumerate(column.shape[1:]):
-        dimension = f"{name}_{i}"
-        file.dimensions[dimension] = length
-        dimensions.append(dimension)
-    variable = file.create_variable(name, tuple(dimensions), data=column)
-    variable.attrs["numpy_dtype"] = dtype
 
 
 def _bounds(sizes: NDArray[np.int64], *ragged: Sized) -> list[int]:

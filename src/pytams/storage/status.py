@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, NotNegative
+from pytams.core.splitting import log_estimate
 from pytams.storage.strict_json import strict_json
 
 if TYPE_CHECKING:
+    from pytams.core.compact import RunOutcome
     from pytams.core.ports import Activity
     from pytams.core.splitting import Splitting
 
@@ -46,6 +48,22 @@ class RunStatus(Checked):
             log_estimate=splitting.log_estimate if splitting.n_reached else None,
             n_branchings=splitting.n_branchings,
             n_running=splitting.n_running,
+            n_busy=activity.n_busy,
+            steps_per_second=activity.steps_per_second,
+        )
+
+    @classmethod
+    def of_finished(cls, outcome: RunOutcome, n_trajectories: int, activity: Activity) -> Self:
+        """Say how a run went."""
+        levels = outcome.iterations.levels
+        reached = log_estimate(outcome.log_weight, outcome.n_reached, n_trajectories)
+        return cls(
+            finished=True,
+            level=levels[-1] if levels else None,
+            progress=1.0,
+            log_estimate=reached if outcome.n_reached else None,
+            n_branchings=outcome.n_branchings,
+            n_running=0,
             n_busy=activity.n_busy,
             steps_per_second=activity.steps_per_second,
         )

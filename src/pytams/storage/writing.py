@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from pytams.core.errors import RunDirectoryError
 from pytams.sqldb.runledger import TrajectoryRow
 from pytams.storage.claims import record
+from pytams.storage.columns import Columns
 from pytams.storage.decided import compare_decisions
+from pytams.storage.metadata import MetadataText
 from pytams.storage.pending import iteration_rows
 from pytams.storage.segment_files import PieceName
 from pytams.storage.status import RunStatus
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from pytams.core.segments import Point, SegmentKey
     from pytams.core.settings import Settings
     from pytams.core.splitting import Splitting
+    from pytams.storage.columns import Piece
     from pytams.storage.directory import RunDirectory
     from pytams.storage.pending import PendingRun, PendingSegment
-    from pytams.storage.segment_files import Piece
 
 
 def write_segments(
@@ -40,7 +42,7 @@ def write_segments(
                 pieces.append(segment.piece(None if segment.ended else point))
     if not pieces:
         return "", set()
-    name, sha256 = directory.segment_files.write(pieces, directory.info.settings.step_size)
+    name, sha256 = directory.segment_files.write(Columns.of(pieces), directory.info.settings.step_size)
     for i, (segment, piece) in enumerate(zip(segments, pieces, strict=True)):
         segment.pieces = [*segment.pieces, PieceName(name, i)]
         references = runs[segment.start.key.run].references
@@ -65,12 +67,13 @@ def commit(
     """Write what has changed of one run: one transaction, one fact."""
     is_caught_up = run.is_checked or _check_iterations(run, splitting)
     ledger, settings = run.ledger, directory.info.settings
+    text = MetadataText(settings)
     rows = {}
     for slot in range(len(splitting.members)) if splitting.finished else run.changed:
         segment = run.segments[splitting.members[slot].start.key]
         status = "completed" if segment.ended else ("idle" if closing else "locked")
-        rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, settings), status)
-    killed = [(run.file(segment), segment.metadata(segment.log_weight, settings)) for segment in run.killed]
+        rows[slot] = TrajectoryRow(run.file(segment), segment.metadata(splitting.log_weight, text), status)
+    killed = [(run.file(segment), segment.metadata(segment.log_weight, text)) for segment in run.killed]
     references = run.references
     unneeded: set[tuple[SegmentKey, int]] = set()
     if references is not None:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from time import sleep
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
 from pytams.core.compact import RunOutcome
 from pytams.core.driver import Driver, lowest_level
-from pytams.core.ports import MakesWholeRuns, NoEngine, caveat_of
+from pytams.core.ports import MakesWholeRuns, NoEngine, TakesWholeRuns, caveat_of
 from pytams.core.selection import Variant
 from pytams.core.verification import check_partings, have_parted, start_check
 from pytams.engine.replay import Replay
 from pytams.models.learned.model import taught_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -69,7 +70,7 @@ class Study:
             raise
         self._awaited: Mapping[int, str] = {}
         self._whole, self._verified = dict[int, RunOutcome](), list[int]()
-        self._is_plain = type(variant) is Variant and not (problem.traced or observers)
+        self._is_plain = type(variant) is Variant and not observers
         self._driver = Driver(
             settings,
             problem.seed,
@@ -132,27 +133,65 @@ class Study:
     # --- going on -----------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Study]:
+        return self._go_on(by_runs=False)
+
+    def by_runs(self) -> Iterator[Study]:
+        """Go on as by iterating; but an unwatched compiled SDE makes whole runs, if they are short: the same results.
+
+        Then the study itself is yielded after each of them, and now and then.
+        """
+        return self._go_on(by_runs=self._is_plain)
+
+    def finish(self) -> None:
+        """Go on to the end: see `by_runs`."""
+        for _ in self.by_runs():
+            pass
+
+    def _go_on(self, *, by_runs: bool) -> Iterator[Study]:
         while True:
             yield from self._advance()
             if self._claimed or self._claim():
-                self._begin()
+                if by_runs:
+                    yield from self._make_whole()
+                if self._claimed:
+                    self._begin()
             elif awaited := self._journal.awaited(self._asked):
                 yield from self._wait(awaited)
             else:
                 return
 
-    def finish(self) -> None:
-        """Go on to the end. If nobody follows it and nothing is stored, a compiled SDE makes whole runs: the same."""
-        whole = None
-        if self._is_plain and self._claimed and isinstance(self._engine, MakesWholeRuns):
-            self._check_model()
-            with self._driver.timed:
-                whole = self._engine.whole_runs(self.settings, self._claimed)
-        if whole is None or (self._verify and not have_parted(outcome.partings for outcome in whole)):
-            for _ in self:
-                pass
-        else:
-            self._whole, self._claimed = {outcome.run: outcome for outcome in whole}, []
+    def _make_whole(self) -> Iterator[Study]:
+        """Make whole runs of those that are claimed, as far as it goes; the rest stays claimed."""
+        engine, journal = self._engine, self._journal
+        if not (isinstance(engine, MakesWholeRuns) and isinstance(journal, TakesWholeRuns)):
+            return
+        if not journal.are_new(self._claimed):
+            return
+        self._claim_more()
+        try:
+            with closing(engine.whole_runs(self.settings, list(self._claimed))) as outcomes:
+                yield from self._taken(journal, self._driver.timed.each(outcomes))
+        finally:
+            self._driver.record()
+
+    def _taken(self, journal: TakesWholeRuns, outcomes: Iterable[RunOutcome | None]) -> Iterator[Study]:
+        """Take whole runs, once it is plain that the seed has an effect; the study is yielded meanwhile."""
+        n, held, since = len(self._claimed), list[RunOutcome](), perf_counter()
+        may_be_taken = not self._verify
+        for outcome in outcomes:
+            if outcome is not None:
+                held.append(outcome)
+                since = perf_counter()
+                partings = (one.partings for one in held)
+                may_be_taken = may_be_taken or have_parted(partings, are_all=len(held) == n)
+            if may_be_taken and held:
+                self._driver.take(held, journal)
+                self._whole |= {one.run: replace(one, recorded=None) for one in held}
+                self._claimed = [run for run in self._claimed if run not in self._whole]
+                held = []
+            yield self
+            if perf_counter() - since > journal.patience:
+                return
 
     def _check_model(self) -> None:
         store, known, self._verified = self._problem.store, self._verified, self._claimed
@@ -160,11 +199,16 @@ class Study:
             self._driver.verify(self._claimed)
 
     def _begin(self) -> None:
-        self._check_model()
-        more = self._journal.claim(self._asked)  # those that were not begun, now that the model is known to fit
-        claimed, self._claimed = [*self._claimed, *more], []
-        self.runs += more
+        self._claim_more()
+        claimed, self._claimed = self._claimed, []
         self._tell(self._driver.begin(claimed))
+
+    def _claim_more(self) -> None:
+        """Take on those that were not begun, too, once the model is known to fit those that were."""
+        self._check_model()
+        more = self._journal.claim(self._asked)
+        self._claimed = [*self._claimed, *more]
+        self.runs += more
 
     def _wait(self, awaited: Mapping[int, str]) -> Iterator[Study]:
         """Wait a little for runs that others drive."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from heapq import heappop, heappush
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ import numpy as np
 
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, Progress, SegmentKey, Trace
+from pytams.core.states import state_columns
 from pytams.core.streams import chunk_length, member_word
 from pytams.models.plain.checked import CheckedMember
 from pytams.models.sde.layout import Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -107,9 +109,12 @@ class Compiled:
             reports += self._advance(points, block_length or max(1, _STEPS_A_CALL // len(points)))
         return reports
 
-    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> list[RunOutcome] | None:
+    def whole_runs(self, settings: Settings, runs: Sequence[int]) -> Generator[RunOutcome | None]:
         """Make whole runs: see `pytams.models.sde.whole`."""
         from pytams.models.sde.runs import Begun, LeftToBlocksError, whole_runs  # noqa: PLC0415 - compiled, or loaded
+
+        if self._problem.sparse_freq:  # other states are stored than those at records
+            return
 
         def begin(run: int) -> Begun:
             starts = [self._started(SegmentKey(run, slot, 0)) for slot in range(settings.n_trajectories)]
@@ -121,16 +126,22 @@ class Compiled:
         loop, problem, threads = self._loops.segment, self._problem, self._n_threads
         self._in_loop = [Point(SegmentKey(run, 0, 0), 0, 0, -math.inf, None) for run in runs]
         try:
-            made = whole_runs(loop, problem, settings, self._parameters, self._chunk, begin, runs, threads)
+            for outcome in whole_runs(loop, problem, settings, self._parameters, self._chunk, begin, runs, threads):
+                yield None if outcome is None else self._counted(outcome)
         except LeftToBlocksError:
-            return None
+            pass
         except Exception as error:
             _logger.warning("whole runs of %s could not be made, so blocks are: %r", self._name, error)
-            return None
         finally:
             self._in_loop = []
-        self.n_steps += sum(outcome.n_steps for outcome in made)
-        return made
+
+    def _counted(self, outcome: RunOutcome) -> RunOutcome:
+        """Make states of the rows that the loop has written."""
+        self.n_steps += outcome.n_steps
+        if outcome.recorded is None:
+            return outcome
+        states = state_columns(self._layout.states(outcome.recorded.states[""]))
+        return replace(outcome, recorded=replace(outcome.recorded, states=states))
 
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Tell where every segment is now."""

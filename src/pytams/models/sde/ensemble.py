@@ -24,6 +24,23 @@ class Records(NamedTuple):
     """How many there are, those of members that are gone, too: of shape ``(1,)``."""
 
 
+class Log(NamedTuple):
+    """What is recorded of every segment that was advanced, in this order, one after the other; or nothing."""
+
+    is_kept: Any
+    scores: Any
+    """At every step."""
+    steps: Any
+    """Of records."""
+    states: Any
+    """At records."""
+    maxima: Any
+    bounds: Any
+    """After each segment: how many scores there are, and how many records; and its last step."""
+    n: Any
+    """How many scores, records and segments there are: of shape ``(3,)``."""
+
+
 NOT_SAID, NEVER = -2, -1
 """What `compare` says of pairs that cannot be told apart, and of those that never part."""
 
@@ -64,6 +81,49 @@ def longer(array: Any, n: int) -> Any:
     for i in range(len(array)):
         copy(array[i], longer[i])
     return longer
+
+
+@njit
+def longer_row(array: Any, n: int) -> Any:
+    """Copy a row of numbers to one of twice the length if it has no room for n."""
+    if n <= len(array):
+        return array
+    longer = np.empty(max(n, 2 * len(array)), array.dtype)
+    copy(array, longer[: len(array)])
+    return longer
+
+
+@njit
+def new_log(is_kept: bool, room: int, dimension: int) -> Any:
+    """Make one that is empty."""
+    room = room if is_kept else 0
+    steps, states, maxima = np.empty(room, np.int64), np.empty((room, dimension)), np.empty(room)
+    bounds, n = np.empty((room, 3), np.int64), np.zeros(3, np.int64)
+    return Log(is_kept, np.empty(64 * room), steps, states, maxima, bounds, n)
+
+
+@njit
+def with_scores(log: Any, n: int) -> Any:
+    """Make room for so many scores in all."""
+    scores = longer_row(log.scores, n)
+    return Log(log.is_kept, scores, log.steps, log.states, log.maxima, log.bounds, log.n)
+
+
+@njit
+def note(log: Any, members: Any, i: int, top: float, records: Any, skipped: int) -> Any:
+    """Note that the member in slot i has ended, and its records but for the first ones."""
+    first, n = members[i, FIRST] + skipped, members[i, N_RECORDS] - skipped
+    steps, states = longer_row(log.steps, log.n[1] + n), longer(log.states, log.n[1] + n)
+    for j in range(n):
+        steps[log.n[1] + j] = records.steps[first + j]
+        copy(records.states[first + j], states[log.n[1] + j])
+    log.n[1] += n
+    k = log.n[2]
+    bounds, maxima = longer(log.bounds, k + 1), longer_row(log.maxima, k + 1)
+    bounds[k, 0], bounds[k, 1], bounds[k, 2] = log.n[0], log.n[1], members[i, STEP]
+    maxima[k] = top
+    log.n[2] += 1
+    return Log(log.is_kept, log.scores, steps, states, maxima, bounds, log.n)
 
 
 @njit

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pytams.core.compact import Finals, Iterations, RunOutcome
+from pytams.core.compact import Finals, Iterations, RunOutcome, RunRecords
 from pytams.core.partings import Pairs, Partings
-from pytams.models.sde.ensemble import BRANCH, GENERATION, NEVER, NOT_SAID, ROOT, STEP
+from pytams.models.sde.ensemble import BRANCH, GENERATION, NEVER, NOT_SAID, ROOT, STEP, Log
 from pytams.models.sde.whole import Rules, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from pytams.core.settings import Settings
 
 _NO_CAP = 2**62
-_AHEAD = 4
-"""Runs under way or waiting, for each thread."""
+_AHEAD, _FAR_AHEAD = 2, 16
+"""Runs under way or waiting, for each thread: if they record much, and if not."""
+_SECONDS = 0.2
+"""Between signs of life."""
+_MOST_SCORES = 2**24
+"""In a whole run that is recorded: 128 MB."""
 
 
 class LeftToBlocksError(Exception):
@@ -49,13 +53,15 @@ def whole_runs(
     begin: Callable[[int], Begun],
     runs: Sequence[int],
     threads: int,
-) -> list[RunOutcome]:
-    """Make runs; whatever the model raises is raised, and a `LeftToBlocksError` if a score is no number.
+) -> Generator[RunOutcome | None]:
+    """Make runs, in order, and say None now and then meanwhile.
 
-    The threads stop if one has raised, or if this is interrupted.
+    Whatever the model raises is raised, and a `LeftToBlocksError` if a score is no number, or if there is too much to
+    record. The threads stop if one has raised, or if this is left.
     """
     stop = np.zeros(1, np.bool_)
     cap = int(min(settings.cap, _NO_CAP))
+    most_scores = _MOST_SCORES if problem.traced else 0
 
     def make(run: int, begun: Begun) -> Any:
         rules = Rules(
@@ -67,33 +73,37 @@ def whole_runs(
             problem.target_score,
             parameters,
             stop,
+            most_scores,
         )
         return whole(segment, rules, settings.n_discard, cap, *begun)
 
-    outcomes: list[RunOutcome] = []
     under_way: deque[tuple[int, Future[Any]]] = deque()
-
-    def take() -> None:
-        run, told = under_way.popleft()
-        outcomes.append(_outcome(run, settings, told.result()))
-
+    ahead = _AHEAD if problem.traced else _FAR_AHEAD  # not known before how much they record
     with ThreadPoolExecutor(threads) as pool:
         try:
             for run in runs:
                 under_way.append((run, pool.submit(make, run, begin(run))))
-                if len(under_way) == _AHEAD * threads:
-                    take()
+                if len(under_way) >= ahead * threads:
+                    n_scores = yield from _taken(settings, *under_way.popleft())
+                    ahead = min(_FAR_AHEAD, max(_AHEAD, _MOST_SCORES // max(1, n_scores)))
             while under_way:
-                take()
-        except BaseException:
+                yield from _taken(settings, *under_way.popleft())
+        finally:
             stop[0] = True
-            raise
-    return outcomes
+
+
+def _taken(settings: Settings, run: int, future: Future[Any]) -> Generator[RunOutcome | None, None, int]:
+    """Wait for a run; say how many scores it has recorded."""
+    while not wait([future], _SECONDS).done:
+        yield None
+    outcome = _outcome(run, settings, future.result())
+    yield outcome
+    return 0 if outcome.recorded is None else len(outcome.recorded.scores)
 
 
 def _outcome(run: int, settings: Settings, told: Any) -> RunOutcome:
     """Sum up a run."""
-    n_steps, members, maxima, counted, (ends, highest), (keys, scores) = told
+    n_steps, members, maxima, counted, (ends, highest), (keys, scores), log = told
     if n_steps < 0:
         raise LeftToBlocksError
     log_weights = _log_weights(np.diff(ends, prepend=0), settings.n_trajectories)
@@ -110,6 +120,18 @@ def _outcome(run: int, settings: Settings, told: Any) -> RunOutcome:
             run, members[:, BRANCH], maxima, members[:, STEP], members[:, ROOT], members[:, GENERATION]
         ),
         partings=_partings(*counted),
+        recorded=_recorded(Log(*log)) if log[0] else None,
+    )
+
+
+def _recorded(log: Log) -> RunRecords:
+    n_scores, n_records, n = log.n.tolist()
+    return RunRecords(
+        scores=log.scores[:n_scores],
+        steps=log.steps[:n_records],
+        states={"": log.states[:n_records]},
+        maxima=log.maxima[:n],
+        bounds=log.bounds[:n],
     )
 
 

@@ -32,11 +32,14 @@ from pytams.models.sde.ensemble import (
     compare,
     first_above,
     longer,
+    new_log,
+    note,
     pop,
     push,
     sort,
     survivor,
     with_room,
+    with_scores,
 )
 from pytams.models.sde.kernel import ENDED, RUNNING, SEGMENT, copy
 from pytams.models.sde.naming import OURS, named
@@ -62,10 +65,12 @@ class Rules(NamedTuple):
     parameters: Any
     stop: Any
     """Of shape ``(1,)``: true as soon as the run is to be left."""
+    most_scores: Any
+    """Leave it, too, if there are more to record; 0: nothing is recorded."""
 
 
 @njit
-def _advance(segment: Any, rules: Any, members: Any, i: int, score: float, x: Any, records: Any) -> Any:
+def _advance(segment: Any, rules: Any, members: Any, i: int, score: float, x: Any, records: Any, log: Any) -> Any:
     """Advance the member in slot i to its end; tell its maximum, and how many steps it took.
 
     These are -1 if the run is to be left, or a score is no number.
@@ -73,12 +78,15 @@ def _advance(segment: Any, rules: Any, members: Any, i: int, score: float, x: An
     name, start, top = np.uint64(rules.run << 32 | i), members[i, STEP], score
     outcome = RUNNING
     while outcome == RUNNING:
-        if rules.stop[0]:
-            return records, top, -1
+        if rules.stop[0] or (log.is_kept and log.n[0] > rules.most_scores):
+            return records, log, top, -1
         step = members[i, STEP]
         room = min(rules.n_steps - step, _RECORDS_AT_ONCE)
         records = with_room(records, room, members, i)
         free = slice(records.n[0], records.n[0] + room)
+        last = min(rules.n_steps, step + _STEPS_AT_ONCE)
+        n_traced = log.n[0] + (last - step if log.is_kept else 0)
+        log = with_scores(log, n_traced + len(members) if log.is_kept else 0)
         members[i, STEP], outcome, n_found, top, _ = segment(
             x,
             name,
@@ -86,7 +94,7 @@ def _advance(segment: Any, rules: Any, members: Any, i: int, score: float, x: An
             rules.seed,
             start,
             step,
-            min(rules.n_steps, step + _STEPS_AT_ONCE),
+            last,
             top,
             rules.n_steps,
             rules.chunk_length,
@@ -97,27 +105,36 @@ def _advance(segment: Any, rules: Any, members: Any, i: int, score: float, x: An
             records.steps[free],
             records.scores[free],
             records.states[free],
-            records.scores[:0],
+            log.scores[log.n[0] : n_traced],
         )
+        if log.is_kept:
+            log.n[0] += members[i, STEP] - step
         members[i, N_RECORDS] += n_found
         records.n[0] += n_found
-    return records, top, members[i, STEP] - start if outcome == ENDED else -1
+    return records, log, top, members[i, STEP] - start if outcome == ENDED else -1
 
 
 @njit
-def _initial(segment: Any, rules: Any, states: Any, has_ended: Any, members: Any, maxima: Any, records: Any) -> Any:
+def _initial(
+    segment: Any, rules: Any, states: Any, has_ended: Any, members: Any, maxima: Any, records: Any, log: Any
+) -> Any:
     """Advance the initial ensemble, whose maxima are its first scores; say how many steps it took, or -1."""
     x, n_steps = np.empty(states.shape[1]), 0
     for i in range(len(members)):
         members[i, SOURCE] = members[i, ROOT] = i
         copy(states[i], x)
         records = begin(members, i, 0, maxima[i], x, records)
+        if log.is_kept:
+            log.scores[log.n[0]] = maxima[i]
+            log.n[0] += 1
         if not has_ended[i]:
-            records, maxima[i], n_more = _advance(segment, rules, members, i, maxima[i], x, records)
+            records, log, maxima[i], n_more = _advance(segment, rules, members, i, maxima[i], x, records, log)
             if n_more < 0:
-                return records, -1
+                return records, log, -1
             n_steps += n_more
-    return records, n_steps
+        if log.is_kept:
+            log = note(log, members, i, maxima[i], records, 0)
+    return records, log, n_steps
 
 
 @njit
@@ -150,6 +167,7 @@ def _restart(
     members: Any,
     maxima: Any,
     records: Any,
+    log: Any,
     pairs: Any,
     x: Any,
     i: int,
@@ -174,11 +192,13 @@ def _restart(
     records = begin(members, i, step, score, x, records)
     if is_over:
         members[i, SOURCE], members[i, SOURCE_BRANCH] = key[4], key[5]
-        return records, 0, NOT_SAID
+        return records, log, 0, NOT_SAID
     members[i, SOURCE], members[i, SOURCE_BRANCH] = i, members[i, BRANCH]
-    records, maxima[i], n_steps = _advance(segment, rules, members, i, score, x, records)
+    records, log, maxima[i], n_steps = _advance(segment, rules, members, i, score, x, records, log)
     after = compare(pairs, members, records, i, ancestor, shared, tolerance) if n_steps >= 0 else NOT_SAID
-    return records, n_steps, after
+    if log.is_kept:
+        log = note(log, members, i, maxima[i], records, 1)
+    return records, log, n_steps, after
 
 
 def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scores: Any, has_ended: Any) -> Any:
@@ -188,22 +208,22 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
     -------
     tuple
         The number of steps, -1 if the run was left, or a score is no number; members and their maxima, by slot; how
-        pairs part; and what `pytams.core.compact.Iterations.of_columns` takes of iterations and branchings.
+        pairs part; what `pytams.core.compact.Iterations.of_columns` takes of iterations and branchings; and a `Log`.
     """
     n, dimension = states.shape
     members, maxima = np.zeros((n, N_COLUMNS), np.int64), scores.copy()
     room = 16 * n
     records = Records(np.empty(room, np.int64), np.empty(room), np.empty((room, dimension)), np.zeros(1, np.int64))
+    log = new_log(rules.most_scores > 0, room, dimension)
     pairs, starts_after, after = np.zeros((2, 3), np.int64), np.full(n, NOT_SAID), np.empty((n, 1), np.int64)
     ends, highest = np.empty((n, 1), np.int64), np.empty((n, 1))
     keys, scores_there = np.empty((n, 7), np.int64), np.empty((n, 2))
     lowest, slots = np.empty(n), np.empty(n, np.int64)  # a heap of all members
     scratch, killed, numbers = (np.empty(n), np.empty(n, np.int64)), np.empty(n, np.int64), np.empty(n, np.int64)
     stream, x = np.empty(STREAM_SIZE, np.uint64), np.empty(dimension)
-    n_iterations = n_branchings = n_killed = 0
-    top, tolerance = -math.inf, math.nan
+    n_iterations, n_branchings, n_killed, top, tolerance = 0, 0, 0, -math.inf, math.nan
 
-    records, n_steps = _initial(segment, rules, states, has_ended, members, maxima, records)
+    records, log, n_steps = _initial(segment, rules, states, has_ended, members, maxima, records, log)
     for i in range(n if n_steps >= 0 else 0):
         if i > 0:
             tolerance = TOLERANCE * (rules.target - scores[i])
@@ -233,12 +253,13 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
             if n_killed == n:
                 continue
             ancestor = survivor(killed[:n_killed], numbers[k])
-            records, n_more, after[n_branchings + k, 0] = _restart(
+            records, log, n_more, after[n_branchings + k, 0] = _restart(
                 segment,
                 rules,
                 members,
                 maxima,
                 records,
+                log,
                 pairs,
                 x,
                 i,
@@ -259,7 +280,7 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
 
     iterations = ends[:n_iterations, 0], highest[:n_iterations, 0]
     counted = pairs, starts_after, after[:n_branchings, 0]
-    return n_steps, members, maxima, counted, iterations, (keys[:n_branchings], scores_there[:n_branchings])
+    return n_steps, members, maxima, counted, iterations, (keys[:n_branchings], scores_there[:n_branchings]), log
 
 
 RULES = types.NamedTuple(
@@ -272,6 +293,7 @@ RULES = types.NamedTuple(
         types.float64,
         types.float64[::1],
         types.boolean[::1],
+        types.int64,
     ),
     Rules,
 )
