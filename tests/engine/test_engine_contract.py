@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytams.core.driver import Driver
-from pytams.core.ports import Engine, NoEngine, NoJournal
+from pytams.core.nothing import NoEngine, NoJournal
+from pytams.core.ports import Engine
 from pytams.core.segments import Past, Problem, Progress, SegmentKey
 from pytams.core.selection import Variant
 from pytams.engine import InProcess, OnExecutor, Processes

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pytams import Storage
-from pytams.core.ports import Journal, NoJournal
+from pytams.core.nothing import NoJournal
+from pytams.core.ports import Journal
 from pytams.core.selection import Variant
 from pytams.core.settings import RunArguments
 from pytams.engine.contract import SETTINGS, Drifting

@@ -9,18 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pytams.core.ports import Activity, Due
 from pytams.core.splitting import Splitting
+from pytams.core.stopwatch import Stopwatch
 from pytams.core.verification import check_recorded, check_twice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytams.core.compact import RunOutcome
-    from pytams.core.ports import Engine, Journal, TakesWholeRuns
+    from pytams.core.ports import Engine, Journal
     from pytams.core.segments import Point, Progress, Start
     from pytams.core.selection import Variant
     from pytams.core.settings import Settings
@@ -41,30 +40,6 @@ class Finished(NamedTuple):
 
 
 Event: TypeAlias = Decided | Finished
-_T = TypeVar("_T")
-
-
-class Stopwatch:
-    """Adds up the seconds that pass in its blocks."""
-
-    def __init__(self) -> None:
-        self.seconds = self._start = 0.0
-
-    def __enter__(self) -> None:
-        self._start = perf_counter()
-
-    def __exit__(self, *exception: object) -> None:
-        self.seconds += perf_counter() - self._start
-
-    def each(self, items: Iterable[_T]) -> Iterator[_T]:
-        """Time how long each item takes to come."""
-        left = iter(items)
-        while True:
-            with self:
-                item = next(left, self)
-            if item is self:
-                return
-            yield item  # type: ignore[misc] # it is no stopwatch
 
 
 class Driver:
@@ -112,21 +87,15 @@ class Driver:
         return self._engine.n_steps
 
     @property
-    def wall_time(self) -> float:
-        """Seconds spent, in all sessions."""
-        return self._journal.wall_time + self.timed.seconds
-
-    @property
     def activity(self) -> Activity:
         """What there is to say of the driver."""
-        return Activity(self._engine.n_busy, self.n_steps / max(self.timed.seconds, 1e-9), self.wall_time)
+        wall_time = self._journal.wall_time + self.timed.seconds
+        return Activity(self._engine.n_busy, self.n_steps / max(self.timed.seconds, 1e-9), wall_time)
 
     @property
     def is_done(self) -> bool:
         """Whether all runs that were begun are finished."""
         return len(self.finished) == len(self.splittings)
-
-    # --- going on -----------------------------------------------------------------------------------------------
 
     def verify(self, runs: Sequence[int]) -> None:
         """Compute a part of the study again, to the bit, before these runs begin or go on.
@@ -146,7 +115,7 @@ class Driver:
     def begin(self, runs: Sequence[int]) -> list[Event]:
         """Start the initial ensembles of runs, and decide again what follows from what was recorded of them."""
         self._begun = True
-        with self.timed, self._all_or_nothing():
+        with self.timed, self.recording():
             for run in runs:
                 splitting = Splitting(self._settings, self._seed, run, self._variant)
                 self.splittings[run] = splitting
@@ -176,21 +145,12 @@ class Driver:
         if self._check_partings is not None and self._check_partings(self.splittings.values()):
             self._check_partings = None
 
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Record nothing more after a failure: it would be written on top of what is missing, or half decided."""
-        try:
-            yield
-        except BaseException:
-            self._broken = True
-            raise
-
     def _new_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
 
     def _take(self, reports: Iterable[Progress]) -> None:
-        with self._all_or_nothing():
+        with self.recording():
             for progress in reports:
                 self._journal.record(progress)
                 self._report(progress)
@@ -235,20 +195,20 @@ class Driver:
                 self._known.append(past.progress)
         self._engine.start(fresh)
 
-    # --- the journal --------------------------------------------------------------------------------------------
-
     def checkpoint(self) -> None:
         """Record everything, running segments included."""
         reports, points = self._engine.checkpoint()
         self._take(reports)
         self._write(points)
 
-    def take(self, outcomes: Iterable[RunOutcome], journal: TakesWholeRuns) -> None:
-        """Record whole runs, by the journal, which takes such."""
-        with self.timed, self._all_or_nothing():
-            for outcome in outcomes:
-                journal.take(outcome, self.activity)
-            self._journal.beat(self.splittings, self.activity)
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record nothing more after a failure: it would be written on top of what is missing, or half decided."""
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
 
     def record(self) -> None:
         """Record what has ended."""
@@ -257,7 +217,7 @@ class Driver:
                 self._write()
 
     def _write(self, points: Iterable[Point] = (), *, closing: bool = False) -> None:
-        with self._all_or_nothing():
+        with self.recording():
             self._journal.write(self.splittings, points, self.activity, closing=closing)
 
     def close(self, *, can_checkpoint: bool = True) -> list[Event]:

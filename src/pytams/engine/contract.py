@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pytams.core.driver import Driver
-from pytams.core.ports import NoJournal
+from pytams.core.nothing import NoJournal
 from pytams.core.segments import Past, Problem, Progress, SegmentKey, Start
 from pytams.core.selection import Variant
 from pytams.core.settings import Settings

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.core.driver import Driver
-from pytams.core.ports import NoJournal
+from pytams.core.nothing import NoJournal
 from pytams.core.segments import Progress
 from pytams.core.selection import Variant
 from pytams.core.settings import Settings

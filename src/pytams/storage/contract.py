@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytams.core.driver import Driver
-from pytams.core.ports import Activity, Due, NoJournal
+from pytams.core.nothing import NoJournal
+from pytams.core.ports import Activity, Due
 from pytams.core.segments import Problem
 from pytams.core.selection import Variant
 from pytams.core.verification import check_recorded

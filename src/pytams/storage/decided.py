@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytams.core.driver import Driver
 from pytams.core.errors import RunDirectoryError
-from pytams.core.ports import NoEngine, NoJournal
+from pytams.core.nothing import NoEngine, NoJournal
 from pytams.core.splitting import all_starts
 from pytams.core.text import printable
 from pytams.sqldb.runledger import splitting_columns

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pytams.core.ports import Due, Elsewhere
+from pytams.core.ports import Elsewhere
 from pytams.storage.claims import Claims, record, release
 from pytams.storage.options import CHECKPOINT_SECONDS
 from pytams.storage.others import Others
+from pytams.storage.pace import Pace
 from pytams.storage.pending import PendingRun
 from pytams.storage.recorded import Recorded
 from pytams.storage.references import References
 from pytams.storage.status import RunStatus
-from pytams.storage.whole import write_whole
+from pytams.storage.whole import Taken
 from pytams.storage.writing import commit, write_segments
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pytams.core.compact import RunOutcome
-    from pytams.core.ports import Activity
+    from pytams.core.ports import Activity, Due
     from pytams.core.segments import Past, Point, Progress, Start
     from pytams.core.selection import Variant
     from pytams.core.splitting import Iteration, Splitting
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("pytams")
 
-_FLUSH_SECONDS = 1.0
-_FLUSH_SHARE = 0.005
-"""Share of the time that flushes of ended segments may take."""
-_WHOLE_SCORES = 2**21
-"""Of whole runs, together: they are written then, with 16 MB of scores."""
 _PATIENCE = 30.0
 """Seconds that a whole run may take, if checkpoints are not more frequent."""
 
@@ -76,25 +71,18 @@ class RunJournal:
     ) -> None:
         self._directory, self._store = directory, store
         self._is_reproducible = store is None or store.options.reproducible
-        self._settings = directory.info.settings
-        self._claims = Claims(directory, runs_at_once)
-        self._keeps_finished = runs_at_once is None
-        self._checkpoint_interval = checkpoint_interval
+        self._claims, self._keeps_finished = Claims(directory, runs_at_once), runs_at_once is None
         self._others = Others(directory, variant, self._claims)
         self._runs: dict[int, PendingRun] = {}
         self._finished: set[int] = set()
         self.wall_time = 0.0
         """Seconds that earlier sessions spent."""
-        self._last_flush = self._last_checkpoint = perf_counter()
-        self._flush_cost, self._something_ended = 0.0, False
+        self._pace = Pace(checkpoint_interval, can_flush=self._is_reproducible)
         self._unannounced: list[RunLedger] = []
         """Ledgers of runs that are claimed, and not begun."""
         self._has_begun = self._is_removed = False
-        self._whole: list[tuple[PendingRun, RunOutcome]] = []
-        """Taken, and not written yet."""
+        self._whole = Taken()
         self.patience = min(checkpoint_interval, _PATIENCE)
-
-    # --- what was recorded --------------------------------------------------------------------------------------
 
     def claim(self, runs: Sequence[int]) -> list[int]:
         """Claim runs that nobody drives.
@@ -167,8 +155,6 @@ class RunJournal:
         run.segments[start.key].skip(history, run.recorded.rows[start.key].pieces)
         return history.past
 
-    # --- what happens -------------------------------------------------------------------------------------------
-
     def begin(self, starts: Iterable[Start]) -> None:
         """Take note of new members of the ensemble."""
         if self._unannounced:
@@ -184,29 +170,25 @@ class RunJournal:
             return
         segment.add(progress)
         run.changed.add(progress.key.slot)
-        self._something_ended = self._something_ended or progress.ended
+        self._pace.something_ended |= progress.ended
 
     def are_new(self, runs: Sequence[int]) -> bool:
         """Whether nothing was recorded of runs, and all of them is to be kept."""
-        keeps_all = self._directory.info.archive_discarded
-        return keeps_all and all(not self._runs[run].recorded.rows for run in runs)
+        return self._directory.info.archive_discarded and not any(self._runs[run].recorded.rows for run in runs)
 
     def take(self, outcome: RunOutcome, activity: Activity) -> None:
         """Take a whole run, and write those that were taken if it is time to."""
         if self._unannounced:
             self._announce()
-        self._whole.append((self._runs[outcome.run], outcome))
-        n_scores = sum(len(one.recorded.scores) for _, one in self._whole if one.recorded is not None)
-        if n_scores > _WHOLE_SCORES or perf_counter() - self._last_flush > _FLUSH_SECONDS:
-            self._write_whole(activity)
+        self._whole.add(self._runs[outcome.run], outcome)
+        self._pace.something_ended = True
+        if self._whole.is_much or self._pace.due():
+            with self._pace.writing(self._store):
+                self._write_whole(activity)
 
     def _write_whole(self, activity: Activity) -> None:
-        if not self._whole:
-            return
-        whole, self._whole = self._whole, []
-        write_whole(self._directory, whole, activity)
-        self._last_flush = perf_counter()
-        _leave([self._runs.pop(outcome.run) for _, outcome in whole])
+        written = self._whole.write(self._directory, activity)
+        _leave([self._runs.pop(run) for run in written])
 
     def decide(self, iteration: Iteration) -> None:
         """Take note of an iteration: who was killed. At extinction the slots keep what they have."""
@@ -215,17 +197,9 @@ class RunJournal:
             run.kill(iteration.killed)
         run.log_weight = iteration.log_weight
 
-    # --- writing ------------------------------------------------------------------------------------------------
-
     def due(self) -> Due:
-        """Say what should be written; flushes of what has ended take a small share of the time."""
-        now = perf_counter()
-        if now - self._last_checkpoint > self._checkpoint_interval:
-            return Due.CHECKPOINT
-        wait = max(_FLUSH_SECONDS, self._flush_cost / _FLUSH_SHARE)
-        if not self._something_ended or now - self._last_flush <= wait:
-            return Due.NOTHING
-        return Due.FLUSH if self._is_reproducible else Due.CHECKPOINT
+        """Say what should be written."""
+        return self._pace.due()
 
     def write(
         self, splittings: Mapping[int, Splitting], points: Iterable[Point], activity: Activity, *, closing: bool
@@ -237,34 +211,27 @@ class RunJournal:
         StoreError, SQLAlchemyError
             If something cannot be written: then nothing more may be.
         """
-        self._write_whole(activity)
-        if closing and not self._is_reproducible and not points:
-            return
-        start, synced = perf_counter(), _seconds_synced(self._store)
         where = {point.key: point for point in points}
-        file, runs_in_file = write_segments(self._directory, self._runs, where)
-        for number, splitting in splittings.items():
-            run = self._runs.get(number)
-            if run is not None and (run.changed or run.killed):
-                in_file = file if number in runs_in_file else None
-                commit(self._directory, run, splitting, in_file, activity, closing=closing)
-            if splitting.finished:
-                self._finished.add(number)
-        now, synced = perf_counter(), _seconds_synced(self._store) - synced
-        self._last_flush, self._flush_cost, self._something_ended = now, now - start - synced, False
-        if where:
-            self._last_checkpoint = now
+        with self._pace.writing(self._store, is_checkpoint=bool(where)):
+            self._write_whole(activity)
+            if closing and not self._is_reproducible and not where:
+                return
+            file, runs_in_file = write_segments(self._directory, self._runs, where)
+            for number, splitting in splittings.items():
+                run = self._runs.get(number)
+                if run is not None and (run.changed or run.killed):
+                    in_file = file if number in runs_in_file else None
+                    commit(self._directory, run, splitting, in_file, activity, closing=closing)
+                if splitting.finished:
+                    self._finished.add(number)
 
     def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
         """Say that this driver is alive, and how its runs go, if it is time to."""
         if not self._claims.is_heartbeat_due():
             return
         for number, run in self._runs.items():
-            if number not in splittings:
-                record(run.ledger, lambda: None)
-                continue
-            status = RunStatus.of(splittings[number], activity).to_json()
-            record(run.ledger, partial(run.ledger.put_info, "progress", status))
+            status = RunStatus.of(splittings[number], activity).to_json() if number in splittings else None
+            record(run.ledger, partial(run.ledger.put_info, "progress", status) if status else lambda: None)
 
     def close(self) -> None:
         """Leave the runs to others. What has not been written is forgotten; so is a new study that was not begun."""
@@ -290,7 +257,3 @@ def _leave(runs: Collection[PendingRun]) -> None:
     for run in runs:
         run.leave()
     release(run.ledger for run in runs)
-
-
-def _seconds_synced(store: StateKeeper | None) -> float:
-    return 0.0 if store is None else store.seconds_synced

@@ -16,23 +16,45 @@ from pytams.storage.pending import iteration_weight
 from pytams.storage.status import RunStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytams.core.compact import RunOutcome
     from pytams.core.ports import Activity
     from pytams.storage.directory import RunDirectory
     from pytams.storage.pending import PendingRun
 
+_MANY_SCORES = 2**21
+"""16 MB."""
 
-def write_whole(directory: RunDirectory, runs: Sequence[tuple[PendingRun, RunOutcome]], activity: Activity) -> None:
-    """Write runs that are finished, and of which nothing has been written."""
-    settings = directory.info.settings
-    parts = [_columns(outcome) for _, outcome in runs]
-    file, sha256 = directory.segment_files.write(Columns.joined(parts), settings.step_size)
-    first_row = 0
-    for (pending, outcome), part in zip(runs, parts, strict=True):
-        _commit(directory, pending, outcome, (file, sha256, first_row), activity)
-        first_row += len(part.keys)
+
+class Taken:
+    """Whole runs that are finished, and of which nothing has been written."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[PendingRun, RunOutcome]] = []
+        self._n_scores = 0
+
+    def add(self, run: PendingRun, outcome: RunOutcome) -> None:
+        """Take one."""
+        assert outcome.recorded is not None
+        self._runs.append((run, outcome))
+        self._n_scores += len(outcome.recorded.scores)
+
+    @property
+    def is_much(self) -> bool:
+        """Whether they take much memory."""
+        return self._n_scores > _MANY_SCORES
+
+    def write(self, directory: RunDirectory, activity: Activity) -> list[int]:
+        """Write them, and list their numbers."""
+        runs, self._runs, self._n_scores = self._runs, [], 0
+        if not runs:
+            return []
+        parts = [_columns(outcome) for _, outcome in runs]
+        file, sha256 = directory.segment_files.write(Columns.joined(parts), directory.info.settings.step_size)
+        first_row = 0
+        for (run, outcome), part in zip(runs, parts, strict=True):
+            _commit(directory, run, outcome, (file, sha256, first_row), activity)
+            first_row += len(part.keys)
+        return [outcome.run for _, outcome in runs]
 
 
 def _columns(outcome: RunOutcome) -> Columns:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
-from dataclasses import replace
+import math
 from functools import partial
-from time import perf_counter, sleep
+from time import sleep
 from typing import TYPE_CHECKING
 
-from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
 from pytams.core.compact import RunOutcome
 from pytams.core.driver import Driver, lowest_level
-from pytams.core.ports import MakesWholeRuns, NoEngine, TakesWholeRuns, caveat_of
+from pytams.core.nothing import NoEngine
 from pytams.core.selection import Variant
-from pytams.core.verification import check_partings, have_parted, start_check
-from pytams.engine.replay import Replay
-from pytams.models.learned.model import taught_by
+from pytams.core.verification import check_partings, start_check
+from pytams.tams.outcome import listed, result_of
+from pytams.tams.whole import WholeRuns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
+    from pytams.analysis.result import Result
     from pytams.core.driver import Event
     from pytams.core.observers import Observers
     from pytams.core.ports import Engine, Journal
@@ -56,7 +55,7 @@ class Study:
         *,
         verify: bool,
     ) -> None:
-        self.settings = settings
+        self.settings, self.target_score = settings, settings.target_score
         self.runs: list[int] = []
         """Numbers of the runs that are driven here."""
         self._problem, self._asked = problem, runs
@@ -69,7 +68,7 @@ class Study:
             journal.close()
             raise
         self._awaited: Mapping[int, str] = {}
-        self._whole, self._verified = dict[int, RunOutcome](), list[int]()
+        self._verified = list[int]()
         self._is_plain = type(variant) is Variant and not observers
         self._driver = Driver(
             settings,
@@ -80,14 +79,13 @@ class Study:
             start_check(problem),
             partial(check_partings, settings=settings) if verify else None,
         )
+        self._whole = WholeRuns(self._driver, self._engine, journal, settings, verify=verify)
         self.runs += self._claimed
-
-    # --- how it goes --------------------------------------------------------------------------------------------
 
     @property
     def n_finished(self) -> int:
         """Runs whose estimate is known."""
-        return len(self._driver.finished) + len(self._whole)
+        return len(self._driver.finished) + len(self._whole.finished)
 
     @property
     def note(self) -> str:
@@ -105,11 +103,6 @@ class Study:
         return self._driver.activity.steps_per_second
 
     @property
-    def target_score(self) -> float:
-        """The score to reach."""
-        return self.settings.target_score
-
-    @property
     def splittings(self) -> dict[int, Splitting]:
         """The state machine of each run that was begun, by number: to look at. Whole runs have none: `finish`."""
         return self._driver.splittings
@@ -118,7 +111,7 @@ class Study:
     def progress(self) -> float:
         """How far the levels have risen from each run's first to the target: 0 to 1, the mean over runs."""
         going = sum(splitting.progress for splitting in self._driver.splittings.values())
-        return (going + len(self._whole)) / max(1, len(self.runs))
+        return (going + len(self._whole.finished)) / max(1, len(self.runs))
 
     @property
     def n_running(self) -> int:
@@ -128,9 +121,9 @@ class Study:
     @property
     def lowest_level(self) -> float:
         """Level that every unfinished run has passed, -inf if one has none yet; the target once all are finished."""
-        return self.target_score if self._whole else lowest_level(self.splittings.values(), self.target_score)
-
-    # --- going on -----------------------------------------------------------------------------------------------
+        if self._whole.finished and len(self._whole.finished) == len(self.runs):
+            return self.target_score
+        return -math.inf if self._claimed else lowest_level(self.splittings.values(), self.target_score)
 
     def __iter__(self) -> Iterator[Study]:
         return self._go_on(by_runs=False)
@@ -143,7 +136,7 @@ class Study:
         return self._go_on(by_runs=self._is_plain)
 
     def finish(self) -> None:
-        """Go on to the end: see `by_runs`."""
+        """Go on to the end, as `by_runs`."""
         for _ in self.by_runs():
             pass
 
@@ -156,42 +149,22 @@ class Study:
                 if self._claimed:
                     self._begin()
             elif awaited := self._journal.awaited(self._asked):
-                yield from self._wait(awaited)
+                if awaited != self._awaited:
+                    _logger.warning("waiting for %s", listed(awaited))
+                self._awaited = awaited
+                yield self
+                sleep(_WAIT_SECONDS)
             else:
                 return
 
     def _make_whole(self) -> Iterator[Study]:
         """Make whole runs of those that are claimed, as far as it goes; the rest stays claimed."""
-        engine, journal = self._engine, self._journal
-        if not (isinstance(engine, MakesWholeRuns) and isinstance(journal, TakesWholeRuns)):
-            return
-        if not journal.are_new(self._claimed):
-            return
-        self._claim_more()
-        try:
-            with closing(engine.whole_runs(self.settings, list(self._claimed))) as outcomes:
-                yield from self._taken(journal, self._driver.timed.each(outcomes))
-        finally:
-            self._driver.record()
-
-    def _taken(self, journal: TakesWholeRuns, outcomes: Iterable[RunOutcome | None]) -> Iterator[Study]:
-        """Take whole runs, once it is plain that the seed has an effect; the study is yielded meanwhile."""
-        n, held, since = len(self._claimed), list[RunOutcome](), perf_counter()
-        may_be_taken = not self._verify
-        for outcome in outcomes:
-            if outcome is not None:
-                held.append(outcome)
-                since = perf_counter()
-                partings = (one.partings for one in held)
-                may_be_taken = may_be_taken or have_parted(partings, are_all=len(held) == n)
-            if may_be_taken and held:
-                self._driver.take(held, journal)
-                self._whole |= {one.run: replace(one, recorded=None) for one in held}
-                self._claimed = [run for run in self._claimed if run not in self._whole]
-                held = []
-            yield self
-            if perf_counter() - since > journal.patience:
-                return
+        if self._whole.can_be(self._claimed):
+            self._claim_more()
+            claimed = list(self._claimed)
+            for _ in self._whole.make(claimed):
+                self._claimed = [run for run in claimed if run not in self._whole.finished]
+                yield self
 
     def _check_model(self) -> None:
         store, known, self._verified = self._problem.store, self._verified, self._claimed
@@ -210,15 +183,6 @@ class Study:
         self._claimed = [*self._claimed, *more]
         self.runs += more
 
-    def _wait(self, awaited: Mapping[int, str]) -> Iterator[Study]:
-        """Wait a little for runs that others drive."""
-        if awaited != self._awaited:
-            runs = ", ".join(f"run {run} (driven by {who})" for run, who in awaited.items())
-            _logger.warning("waiting for %s", runs)
-            self._awaited = awaited
-        yield self
-        sleep(_WAIT_SECONDS)
-
     def _advance(self) -> Iterator[Study]:
         while not self._driver.is_done:
             self._tell(self._driver.advance())
@@ -235,24 +199,13 @@ class Study:
         machines, target = self._driver.splittings, self.target_score
         self._observers.tell(events, lambda run: RunResult.of(RunOutcome.of(machines[run]), target))
 
-    # --- what comes of it ---------------------------------------------------------------------------------------
-
     def result(self) -> Result:
         """Sum up the finished runs of the study, those that others have driven too; RuntimeError if there is none."""
         finished, n_unfinished = self._outcome()
         if not finished:
             raise RuntimeError("no run is finished: iterate the study first")
-        return Result(
-            model=self._problem.model.name,
-            settings=self.settings,
-            seed=self._problem.seed,
-            runs=tuple(RunResult.of(outcome, self.target_score) for _, outcome in sorted(finished.items())),
-            n_unfinished=n_unfinished,
-            wall_time=self._driver.wall_time,
-            source=Replay(replace(self._problem, every=1)),
-            caveat=caveat_of(self._problem.model),
-            taught_by=taught_by(self._problem.model),
-        )
+        outcomes = [finished[run] for run in sorted(finished)]
+        return result_of(self._problem, self.settings, outcomes, n_unfinished, self._driver.activity.wall_time)
 
     @property
     def unfinished_elsewhere(self) -> Mapping[int, str]:
@@ -264,13 +217,16 @@ class Study:
         elsewhere = self._journal.elsewhere()
         machines = {run: self._driver.splittings[run] for run in self._driver.finished} | dict(elsewhere.finished)
         n_unfinished = len(self.runs) - self.n_finished + len(elsewhere.unfinished)
-        return self._whole | {run: RunOutcome.of(machine) for run, machine in machines.items()}, n_unfinished
+        return self._whole.finished | {run: RunOutcome.of(machine) for run, machine in machines.items()}, n_unfinished
 
-    def close(self) -> None:
-        """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays."""
-        self._close(can_checkpoint=True)
+    def close(self, *, can_checkpoint: bool = True) -> None:
+        """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays.
 
-    def _close(self, *, can_checkpoint: bool) -> None:
+        Parameters
+        ----------
+        can_checkpoint
+            Whether running segments are recorded, too: not if the study was left in the middle of a step.
+        """
         self._tell(self._driver.close(can_checkpoint=can_checkpoint))
 
     def __enter__(self) -> Self:
@@ -279,4 +235,4 @@ class Study:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._close(can_checkpoint=kind is None)
+        self.close(can_checkpoint=kind is None)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import SettingsError
+from pytams.core.nothing import NoJournal
 from pytams.core.observers import Observers
-from pytams.core.ports import NoJournal
 from pytams.core.segments import Problem
 from pytams.core.selection import checked_variant
 from pytams.core.settings import RunArguments, Settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from heapq import heappop, heappush
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ import numpy as np
 
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, Progress, SegmentKey, Trace
-from pytams.core.states import state_columns
 from pytams.core.streams import chunk_length, member_word
 from pytams.models.plain.checked import CheckedMember
 from pytams.models.sde.layout import Layout
@@ -111,7 +109,7 @@ class Compiled:
 
     def whole_runs(self, settings: Settings, runs: Sequence[int]) -> Generator[RunOutcome | None]:
         """Make whole runs: see `pytams.models.sde.whole`."""
-        from pytams.models.sde.runs import Begun, LeftToBlocksError, whole_runs  # noqa: PLC0415 - compiled, or loaded
+        from pytams.models.sde.runs import Begun, LeftToBlocksError, whole_runs, with_states  # noqa: PLC0415 - compiled
 
         if self._problem.sparse_freq:  # other states are stored than those at records
             return
@@ -127,21 +125,14 @@ class Compiled:
         self._in_loop = [Point(SegmentKey(run, 0, 0), 0, 0, -math.inf, None) for run in runs]
         try:
             for outcome in whole_runs(loop, problem, settings, self._parameters, self._chunk, begin, runs, threads):
-                yield None if outcome is None else self._counted(outcome)
+                self.n_steps += 0 if outcome is None else outcome.n_steps
+                yield None if outcome is None else with_states(outcome, self._layout)
         except LeftToBlocksError:
             pass
         except Exception as error:
             _logger.warning("whole runs of %s could not be made, so blocks are: %r", self._name, error)
         finally:
             self._in_loop = []
-
-    def _counted(self, outcome: RunOutcome) -> RunOutcome:
-        """Make states of the rows that the loop has written."""
-        self.n_steps += outcome.n_steps
-        if outcome.recorded is None:
-            return outcome
-        states = state_columns(self._layout.states(outcome.recorded.states[""]))
-        return replace(outcome, recorded=replace(outcome.recorded, states=states))
 
     def checkpoint(self) -> tuple[list[Progress], list[Point]]:
         """Tell where every segment is now."""

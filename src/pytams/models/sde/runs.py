@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pytams.core.compact import Finals, Iterations, RunOutcome, RunRecords
 from pytams.core.partings import Pairs, Partings
+from pytams.core.states import state_columns
 from pytams.models.sde.ensemble import BRANCH, GENERATION, NEVER, NOT_SAID, ROOT, STEP, Log
 from pytams.models.sde.whole import Rules, whole
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytams.core.segments import Problem
     from pytams.core.settings import Settings
+    from pytams.models.sde.layout import Layout
 
 _NO_CAP = 2**62
 _AHEAD, _FAR_AHEAD = 2, 16
@@ -133,6 +136,14 @@ def _recorded(log: Log) -> RunRecords:
         maxima=log.maxima[:n],
         bounds=log.bounds[:n],
     )
+
+
+def with_states(outcome: RunOutcome, layout: Layout) -> RunOutcome:
+    """Make states of the rows that the loop has written."""
+    if outcome.recorded is None:
+        return outcome
+    states = state_columns(layout.states(outcome.recorded.states[""]))
+    return replace(outcome, recorded=replace(outcome.recorded, states=states))
 
 
 def _log_weights(n_killed: NDArray[np.int64], n: int) -> NDArray[np.float64]:
