@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import subprocess
 import sys
+import types
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from pytams.cli.config import Config
 distributed = pytest.importorskip("distributed")
 import psutil  # noqa: E402 - comes with Dask
 
-from pytams.engine.clusters import connect  # noqa: E402 - needs Dask
+from pytams.engine.clusters import _slurm_cluster, connect  # noqa: E402 - needs Dask
 from pytams.engine.dask import OnDask  # noqa: E402 - likewise
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own, at its shutdown
@@ -80,7 +83,11 @@ def test_certificates_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_slurm_jobs_get_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobqueue = pytest.importorskip("dask_jobqueue")
+    if find_spec("dask_jobqueue") is None:
+        pytest.skip("dask_jobqueue is not here")
+    before = signal.getsignal(signal.SIGINT)
+    jobqueue = types.SimpleNamespace(SLURMCluster=_slurm_cluster())
+    assert signal.getsignal(signal.SIGINT) is before
     made: list[Any] = []
 
     monkeypatch.setattr(jobqueue.SLURMCluster, "adapt", lambda cluster, **options: made.append(cluster))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +65,19 @@ def connect(
             options = {"host": "127.0.0.1"} | options
         cluster: Any = LocalCluster(**{"n_workers": n_workers, **_LOCAL, **options})
     else:
-        from dask_jobqueue import SLURMCluster  # noqa: PLC0415 - only on a Slurm machine
-
-        cluster = SLURMCluster(**options)
+        cluster = _slurm_cluster()(**options)
         cluster.adapt(minimum=n_workers if minimum is None else minimum, maximum=n_workers)
     return Client(cluster)
+
+
+def _slurm_cluster() -> Any:
+    """Import it; it takes SIGINT for itself, and then nothing that is interrupted would clean up."""
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster  # noqa: PLC0415 - only on a Slurm machine
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)
+    return SLURMCluster
 
 
 def _tls(security: bool | dict[str, str]) -> Security | None:

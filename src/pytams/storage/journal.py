@@ -238,10 +238,8 @@ class RunJournal:
         if self._directory.is_new and not self._has_begun:
             self._is_removed = self._directory.remove({number: run.ledger for number, run in self._runs.items()})
             self._runs = {} if self._is_removed else self._runs
-        if self._has_begun:
-            _leave(self._runs.values())
-        else:
-            release(run.ledger for run in self._runs.values())
+        leave = _leave if self._has_begun else _release
+        leave(self._runs.values())
         self._runs.clear()
         self._directory.segment_files.close()
 
@@ -256,4 +254,8 @@ def _leave(runs: Collection[PendingRun]) -> None:
     """Leave runs to others."""
     for run in runs:
         run.leave()
+    _release(runs)
+
+
+def _release(runs: Collection[PendingRun]) -> None:
     release(run.ledger for run in runs)
