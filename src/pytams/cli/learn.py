@@ -202,5 +202,4 @@ def gain_in(lessons: Lessons, study: pytams.Result | None, url: str | None) -> G
 
 
 def _is_finished(saved: SavedStudy) -> bool:
-    finished = [splitting for splitting in saved.splittings.values() if splitting.finished]
-    return len(finished) == saved.directory.info.n_runs
+    return saved.n_finished == saved.directory.info.n_runs

@@ -228,8 +228,7 @@ def show(
     if lessons.are_there:
         from pytams.cli.learn import gain_in  # noqa: PLC0415 - takes SciPy
 
-        finished = saved is not None and any(splitting.finished for splitting in saved.splittings.values())
-        gain = gain_in(lessons, saved.result if saved is not None and finished else None, url)
+        gain = gain_in(lessons, saved.result if saved is not None and saved.n_finished else None, url)
     if as_json:
         plain = {"directory": str(directory)} if saved is None else saved.to_dict()
         say(json.dumps(plain | ({} if gain is None else {"learning": gain.to_dict()}), allow_nan=False))

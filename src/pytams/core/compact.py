@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
 import numpy as np
 
@@ -43,8 +43,15 @@ _ITERATION = np.dtype([("end", "u4"), ("log_weight", "f8"), ("highest", "f8")]) 
 _FINAL = np.dtype([("branch", "u4"), ("maximum", "f8"), ("last_step", "i4"), ("root", "u4"), ("generation", "u4")])
 
 
+def _of_any_width(kind: np.dtype[Any], name: str) -> tuple[np.dtype[Any], ...]:
+    return kind, np.dtype([(key, "i8" if key == name else kind[key]) for key in kind.names or ()])
+
+
 class _Compact(Sequence[Kind], Generic[Kind]):
     """A sequence of which only arrays are kept."""
+
+    kinds: ClassVar[tuple[tuple[np.dtype[Any], ...], ...]]
+    """What each array may be of."""
 
     def __init__(self, run: int, *arrays: NDArray[Any]) -> None:
         self._run, self._arrays = run, arrays
@@ -79,6 +86,11 @@ class _Compact(Sequence[Kind], Generic[Kind]):
         return f"{type(self).__name__}({list(self)!r})"
 
     @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All that is kept, but for the run's number: from them and it, another one is made."""
+        return self._arrays
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of the arrays."""
         return sum(array.nbytes for array in self._arrays)
@@ -86,6 +98,8 @@ class _Compact(Sequence[Kind], Generic[Kind]):
 
 class Iterations(_Compact[Iteration]):
     """The splitting iterations of a finished run."""
+
+    kinds = _of_any_width(_ITERATION, "end"), _of_any_width(_BRANCHING, "step"), (np.dtype(np.float64),)
 
     @classmethod
     def of(cls, run: int, iterations: Sequence[Iteration]) -> Self:
@@ -231,6 +245,8 @@ def _rows(iteration: Iteration) -> Iterable[tuple[Any, ...]]:
 class Finals(_Compact[Final]):
     """The final ensemble of a run, by slot."""
 
+    kinds = (_of_any_width(_FINAL, "last_step"),)
+
     @classmethod
     def of(cls, run: int, finals: Iterable[Final]) -> Self:
         """Keep these, in the order of their slots."""
@@ -285,6 +301,33 @@ class RunOutcome:
     """What is to be stored; None if that is nothing, or was stored as it went."""
 
     @classmethod
+    def of_parts(
+        cls,
+        run: int,
+        target: float,
+        n_steps: int,
+        iterations: Iterations,
+        members: Finals,
+        partings: Partings,
+        recorded: RunRecords | None = None,
+    ) -> Self:
+        """Sum up what became of a run."""
+        log_weights = iterations.log_weights[-1:]
+        log_weight = log_weights[0] if log_weights else 0.0
+        reached = np.count_nonzero(members.arrays[0]["maximum"] >= target)
+        return cls(
+            run=run,
+            log_weight=log_weight,
+            n_reached=int(reached) if log_weight > -math.inf else 0,
+            n_branchings=len(iterations.arrays[1]),
+            n_steps=n_steps,
+            iterations=iterations,
+            members=members,
+            partings=partings,
+            recorded=recorded,
+        )
+
+    @classmethod
     def of(cls, splitting: Splitting) -> Self:
         """Sum up a state machine that is finished."""
         run, members = splitting.run, splitting.members
@@ -304,7 +347,6 @@ class RunOutcome:
 
 def _wide(kind: np.dtype[Any], name: str, values: Sequence[int] | NDArray[Any]) -> np.dtype[Any]:
     """Give a field room for these values."""
+    narrow, wide = _of_any_width(kind, name)
     limits = np.iinfo(kind[name])
-    if not len(values) or (limits.min <= np.min(values) and np.max(values) <= limits.max):
-        return kind
-    return np.dtype([(key, "i8" if key == name else kind[key]) for key in kind.names or ()])
+    return narrow if not len(values) or (limits.min <= np.min(values) and np.max(values) <= limits.max) else wide

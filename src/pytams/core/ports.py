@@ -185,7 +185,7 @@ class Activity(NamedTuple):
 class Elsewhere(NamedTuple):
     """Runs of a study that are not driven here, by number."""
 
-    finished: Mapping[int, Splitting]
+    finished: Mapping[int, RunOutcome]
     unfinished: Mapping[int, str]
     """And who drives them, or what is wrong with them."""
 

@@ -203,6 +203,12 @@ class RunLedger(DrivenLedger):
                 )
 
     @repeated
+    def contents(self) -> list[list[tuple[Any, ...]]]:
+        """Every row about the run, as it is in the tables: trajectories, iterations, files and states."""
+        with self._database.view() as connection:
+            return [list(map(tuple, connection.execute(statements.ROWS[table]).all())) for table in _TABLES]
+
+    @repeated
     def trajectories(self) -> list[TrajectoryRow]:
         """Every active trajectory, in slot order."""
         with self._database.read() as connection:
@@ -221,6 +227,9 @@ class RunLedger(DrivenLedger):
         """Every splitting row, as it is in the table."""
         with self._database.read() as connection:
             return [row._asdict() for row in connection.execute(statements.ROWS[SplittingIterations]).all()]
+
+
+_TABLES = (Trajectory, ArchivedTrajectory, DiscardedTrajectory, SplittingIterations, SegmentFile, StoredState)
 
 
 def splitting_columns(row: IterationRow) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytams.core.compact import RunOutcome
 from pytams.core.ports import Elsewhere
 from pytams.storage.decided import decided
 from pytams.storage.recorded import DAMAGED, Recorded
+from pytams.storage.seals import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,12 +61,19 @@ class Others:
     def elsewhere(self) -> Elsewhere:
         """Find what became of them."""
         unfinished = {run: f"driven by {who or 'nobody'}" for run, who in self._unfinished().items()}
-        info = self._directory.info
-        recorded = {run: Recorded.read(ledger, run, info) for run, ledger in self._ledgers() if run not in unfinished}
+        info, finished, recorded = self._directory.info, dict[int, RunOutcome](), dict[int, Recorded]()
+        for run, ledger in self._ledgers():
+            if run in unfinished:
+                continue
+            if (outcome := sealed(ledger, run, info)) is not None:
+                finished[run] = outcome
+            else:
+                recorded[run] = Recorded.read(ledger, run, info)
         splittings = decided(self._directory, self._variant, recorded)
         self._directory.segment_files.close()
         damaged = {run: DAMAGED for run, splitting in splittings.items() if not splitting.finished}
-        finished = {run: splitting for run, splitting in splittings.items() if splitting.finished}
+        ends = ((run, splitting) for run, splitting in splittings.items() if splitting.finished)
+        finished |= {run: RunOutcome.of(splitting) for run, splitting in ends}
         return Elsewhere(finished, unfinished | damaged)
 
     def witnesses(self) -> list[Witness]:

@@ -28,7 +28,8 @@ from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
 from pytams.storage.lessons import read_score
-from pytams.storage.recorded import DAMAGED, Recorded
+from pytams.storage.recorded import DAMAGED, Recorded, wall_time_of
+from pytams.storage.seals import sealed
 from pytams.storage.state_keeper import StateKeeper, keeper_of
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pytams.core.ports import Steppable
     from pytams.core.segments import Start
     from pytams.core.selection import Variant
-    from pytams.core.splitting import Splitting
+    from pytams.core.splitting import Iteration, Splitting
     from pytams.core.states import State
     from pytams.sqldb.owner import Owner
     from pytams.storage.history import History
@@ -77,23 +78,45 @@ class SavedStudy:
     ) -> None:
         self.directory = RunDirectory(Path(path), database_url)
         self.directory.check_runs()
+        info, self._variant = self.directory.info, checked_variant(variant)
+        check_variant(self.directory.path, info, self._variant)
         self._recorded: dict[int, Recorded] = {}
         self._owners: dict[int, Owner | None] = {}
-        info, variant = self.directory.info, checked_variant(variant)
-        check_variant(self.directory.path, info, variant)
+        self._outcomes: dict[int, RunOutcome] = {}  # of finished runs
+        wall_times, files = [0.0], set[tuple[str, str]]()
         for run in self.directory.begun():
             with self.directory.ledger(run, read_only=True) as ledger:
-                self._recorded[run], self._owners[run] = Recorded.read(ledger, run, info), ledger.driver()
-        begun = {run: recorded for run, recorded in self._recorded.items() if recorded.rows}
-        self.splittings: dict[int, Splitting] = decided(self.directory, variant, begun)
-        """The state of each run of which something is recorded."""
+                self._owners[run] = ledger.driver()
+                outcome = sealed(ledger, run, info)
+                if outcome is None:
+                    self._recorded[run] = Recorded.read(ledger, run, info)
+                    wall_times.append(self._recorded[run].wall_time)
+                else:
+                    self._outcomes[run] = outcome
+                    wall_times.append(wall_time_of(ledger))
+                    files.update(ledger.files().items())
+        for name, sha256 in sorted(files):
+            self.directory.segment_files.check(name, sha256)
+        self._wall_time = max(wall_times)
+        self._decided = self._decide()
         finished = [run for run, recorded in self._recorded.items() if recorded.is_finished]
-        self.damaged = [run for run in finished if run not in begun or not self.splittings[run].finished]
+        self.damaged = [run for run in finished if run not in self._decided or not self._decided[run].finished]
         """Runs that were finished, and of which something is missing."""
+        ends = ((run, splitting) for run, splitting in self._decided.items() if splitting.finished)
+        self._outcomes |= {run: RunOutcome.of(splitting) for run, splitting in ends}
         self._store = self._keeper(store)
-        self._starts: dict[SegmentKey, Start] = {}
-        for run, splitting in self.splittings.items():
-            self._starts |= all_starts(run, len(splitting.members), splitting.iterations)
+        self._starts: dict[int, dict[SegmentKey, Start]] = {}
+
+    def _decide(self) -> dict[int, Splitting]:
+        begun = {run: recorded for run, recorded in sorted(self._recorded.items()) if recorded.rows}
+        return decided(self.directory, self._variant, begun)
+
+    @cached_property
+    def splittings(self) -> dict[int, Splitting]:
+        """The state of each run of which something is recorded, by number: to look at."""
+        for run in self._outcomes:
+            self._records_of(run)
+        return self._decide()
 
     def _keeper(self, store: str | Path | None) -> StateKeeper | None:
         """Find the states that are in files of their own; None if it is not said where they are."""
@@ -102,23 +125,35 @@ class SavedStudy:
             return None if info.states_are == "elsewhere" else keeper_of(self.directory.path, info)
         return keeper_of(self.directory.path, info, replace(info.states, store=store))
 
+    def _records_of(self, run: int) -> Recorded:
+        """Read what is recorded of a run, unless it is known."""
+        if run not in self._recorded:
+            with self.directory.ledger(run, read_only=True) as ledger:
+                self._recorded[run] = Recorded.read(ledger, run, self.directory.info)
+        return self._recorded[run]
+
     def _history(self, start: Start) -> History | None:
-        return self._recorded[start.key.run].history(start, self.directory.segment_files)
+        return self._records_of(start.key.run).history(start, self.directory.segment_files)
+
+    @property
+    def n_finished(self) -> int:
+        """Runs that are finished."""
+        return len(self._outcomes)
 
     @cached_property
     def result(self) -> Result:
         """The result of the finished runs; RunDirectoryError if none is."""
-        finished = [splitting for splitting in self.splittings.values() if splitting.finished]
-        if not finished:
+        outcomes = [self._outcomes[run] for run in sorted(self._outcomes)]
+        if not outcomes:
             raise RunDirectoryError(f"{self.directory.path}: no run is finished yet")
         info = self.directory.info
         return Result(
             model=info.model.name,
             settings=info.settings,
             seed=info.seed,
-            runs=tuple(RunResult.of(RunOutcome.of(splitting), splitting.target) for splitting in finished),
-            n_unfinished=info.n_runs - len(finished),
-            wall_time=max((recorded.wall_time for recorded in self._recorded.values()), default=0.0),
+            runs=tuple(RunResult.of(outcome, info.settings.target_score) for outcome in outcomes),
+            n_unfinished=info.n_runs - len(outcomes),
+            wall_time=self._wall_time,
             caveat=info.model.caveat,
             taught_by=info.model.teachers,
             source=self,
@@ -127,26 +162,31 @@ class SavedStudy:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, for JSON: the result, if a run is finished, and how far each run is."""
         info = self.directory.info
-        finished = any(splitting.finished for splitting in self.splittings.values())
         return {
             "directory": str(self.directory.path),
             "model": info.model.name,
             "seed": info.seed,
             "created": info.created,
             "versions": info.versions,
-            "result": self.result.to_dict() if finished else None,
-            "runs": [self._run_to_dict(run) for run in self._recorded],
+            "result": self.result.to_dict() if self._outcomes else None,
+            "runs": [self._run_to_dict(run) for run in self._owners],
         }
 
     def _run_to_dict(self, run: int) -> dict[str, Any]:
-        splitting, owner = self.splittings.get(run), self._owners[run]  # None: nothing is recorded yet
+        owner, iterations, n_branchings = self._owners[run], 0, 0
+        level = -math.inf
+        if (outcome := self._outcomes.get(run)) is not None:
+            iterations, n_branchings = len(outcome.iterations), outcome.n_branchings
+            level = (outcome.iterations.levels or [level])[-1]
+        elif (splitting := self._decided.get(run)) is not None:  # else nothing is recorded yet
+            iterations, n_branchings, level = len(splitting.iterations), splitting.n_branchings, splitting.level
         return {
             "run": run,
-            "finished": splitting is not None and splitting.finished,
+            "finished": outcome is not None,
             "damaged": run in self.damaged,
-            "level": splitting.level if splitting is not None and math.isfinite(splitting.level) else None,
-            "n_iterations": 0 if splitting is None else len(splitting.iterations),
-            "n_branchings": 0 if splitting is None else splitting.n_branchings,
+            "level": level if math.isfinite(level) else None,
+            "n_iterations": iterations,
+            "n_branchings": n_branchings,
             "driver": None if owner is None else owner.label,
         }
 
@@ -156,7 +196,7 @@ class SavedStudy:
         return [("run directory", str(self.directory.path)), *self.directory.info.provenance]
 
     def __str__(self) -> str:
-        info, runs = self.directory.info, list(map(self._run_to_dict, self._recorded))
+        info, runs = self.directory.info, list(map(self._run_to_dict, self._owners))
         n_finished = sum(run["finished"] for run in runs)
         begun = printable(info.created)
         lines = [f"{self.directory.path}: {n_finished} of {info.n_runs} runs finished, begun {begun}"]
@@ -169,13 +209,11 @@ class SavedStudy:
 
     def trajectories(self, run: int) -> list[SavedTrajectory]:
         """Get the ensemble of a run, by slot."""
-        members = self._splitting(run).members
-        return [self.trajectory(run, slot, member.start.key.branch) for slot, member in enumerate(members)]
+        return [self.trajectory(run, slot, branch) for slot, branch in enumerate(self._branches(run))]
 
     def discarded(self, run: int) -> list[SavedTrajectory]:
         """Get the trajectories that a run has killed, in order."""
-        iterations = self._splitting(run).iterations
-        return [self.trajectory(*key) for iteration in iterations for key in iteration.killed]
+        return [self.trajectory(*key) for iteration in self._iterations(run) for key in iteration.killed]
 
     def trajectory(self, run: int, slot: int, branch: int | None = None) -> SavedTrajectory:
         """One trajectory: the last one of a slot, or an earlier branch.
@@ -186,13 +224,27 @@ class SavedStudy:
             If there was no such trajectory.
         """
         if branch is None:
-            branch = self._splitting(run).members[slot].start.key.branch
-        return self._found(chain(self._starts, SegmentKey(run, slot, branch)))
+            branch = self._branches(run)[slot]
+        if run not in self._starts:
+            n = self.directory.info.settings.n_trajectories
+            self._starts[run] = all_starts(run, n, self._iterations(run))
+        return self._found(chain(self._starts[run], SegmentKey(run, slot, branch)))
 
-    def _splitting(self, run: int) -> Splitting:
-        if run not in self.splittings:
+    def _iterations(self, run: int) -> Sequence[Iteration]:
+        return self._of(run).iterations
+
+    def _branches(self, run: int) -> list[int]:
+        """List the branch of each member of the ensemble."""
+        found = self._of(run)
+        if isinstance(found, RunOutcome):
+            return [final.key.branch for final in found.members]
+        return [member.start.key.branch for member in found.members]
+
+    def _of(self, run: int) -> RunOutcome | Splitting:
+        found = self._outcomes.get(run) or self._decided.get(run)
+        if found is None:
             raise KeyError(f"{self.directory.path} has no run {run}")
-        return self.splittings[run]
+        return found
 
     def _found(self, links: Iterable[Link]) -> SavedTrajectory:
         """Find on disk what there is of a trajectory."""

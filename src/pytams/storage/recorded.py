@@ -78,15 +78,9 @@ class Recorded:
             If it is not what was written, or is of another run.
         """
         recorded = cls(ledger_name=ledger.name(), info=info)
-        wall_time = ledger.get_info("wall_time")
-        if wall_time is None:
+        if ledger.get_info("wall_time") is None:
             return recorded
-        try:
-            recorded.wall_time = float(wall_time)
-        except ValueError:
-            recorded.wall_time = math.nan
-        if not 0.0 <= recorded.wall_time < math.inf:
-            raise RunDirectoryError(f"{ledger.name()}: its wall time is not what was written: {wall_time!r}")
+        recorded.wall_time = wall_time_of(ledger)
         recorded.finished_under = ledger.get_info("finished")
         for row in ledger.trajectories():
             recorded._add(run, row.metadata, row.traj_file, row.status)
@@ -232,3 +226,15 @@ class Recorded:
                     f"{self.ledger_name}: {name} of run {start.key.run}, slot {start.key.slot} is {value!r}, but its "
                     f"metadata says otherwise: {REPAIR}"
                 )
+
+
+def wall_time_of(ledger: RunLedger) -> float:
+    """Read how long a run that was begun has taken, in seconds; RunDirectoryError if that is not said."""
+    text = ledger.get_info("wall_time") or ""
+    try:
+        wall_time = float(text)
+    except ValueError:
+        wall_time = math.nan
+    if not 0.0 <= wall_time < math.inf:
+        raise RunDirectoryError(f"{ledger.name()}: its wall time is not what was written: {text!r}")
+    return wall_time

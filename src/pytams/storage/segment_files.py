@@ -90,6 +90,16 @@ class SegmentFiles:
         file = partial(self._open, name.file, sha256)
         return file().piece(name.row, file)
 
+    def check(self, name: str, sha256: str) -> None:
+        """Make sure that a file is there, and the one that was written, without reading it any further.
+
+        Raises
+        ------
+        StoreError
+            If it is not.
+        """
+        checked_path(self._folder.resolve(), name, sha256)
+
     def is_whole(self, name: str, sha256: str) -> bool:
         """Whether a file is there, and the one that was written.
 
@@ -114,30 +124,42 @@ class SegmentFiles:
         self._open.cache_clear()
 
 
+def checked_path(folder: Path, name: str, sha256: str) -> Path:
+    """Find a segment file of a run directory that is there, and the one that was written.
+
+    Raises
+    ------
+    StoreError
+        If it is outside the run directory, missing, or another one.
+    """
+    if not re.fullmatch(rf"{SegmentFiles.subfolder}/[\w.-]+\.nc", name, re.ASCII):
+        raise DamagedFileError(
+            f"{printable(name)}: a ledger may not point outside its run directory {folder}, nor at anything "
+            f"in it but {SegmentFiles.subfolder}/*.nc"
+        )
+    path = folder / name
+    problem = why_not(path, folder)
+    if problem is not None:
+        raise StoreError(f"{path} {problem}: nothing is read from it")
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise DamagedFileError(f"{path} cannot be read: {error.strerror}; {REPAIR}") from error
+    except OSError as error:  # it may be whole
+        raise StoreError(f"{path} cannot be read: {error.strerror}; see that it may be, and try again") from error
+    if found != sha256:
+        raise DamagedFileError(
+            f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]}); {REPAIR}"
+        )
+    return path
+
+
 class _File:
     """A segment file, checked, and open for reading."""
 
     def __init__(self, folder: Path, name: str, sha256: str) -> None:
-        if not re.fullmatch(rf"{SegmentFiles.subfolder}/[\w.-]+\.nc", name, re.ASCII):
-            raise DamagedFileError(
-                f"{printable(name)}: a ledger may not point outside its run directory {folder}, nor at anything "
-                f"in it but {SegmentFiles.subfolder}/*.nc"
-            )
-        path = folder / name
-        problem = why_not(path, folder)
-        if problem is not None:
-            raise StoreError(f"{path} {problem}: nothing is read from it")
-        try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError as error:
-            raise DamagedFileError(f"{path} cannot be read: {error.strerror}; {REPAIR}") from error
-        except OSError as error:  # it may be whole
-            raise StoreError(f"{path} cannot be read: {error.strerror}; see that it may be, and try again") from error
-        if found != sha256:
-            raise DamagedFileError(
-                f"{path} is damaged: it is not what was written (SHA-256 {found[:12]}, not {sha256[:12]}); {REPAIR}"
-            )
+        path = checked_path(folder, name, sha256)
         self._path = path
         try:
             self._read(h5netcdf.File(open_plain(path), "r", decode_vlen_strings=False))

@@ -13,6 +13,7 @@ from pytams.storage.claims import record
 from pytams.storage.columns import Columns
 from pytams.storage.metadata import MetadataText, weight_text
 from pytams.storage.pending import iteration_weight
+from pytams.storage.seals import seal
 from pytams.storage.status import RunStatus
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _commit(
         ledger.put_info("wall_time", repr(activity.wall_time))
         ledger.put_info("progress", status.to_json())
         ledger.put_info("finished", info.cap)
+        seal(ledger, outcome)
 
     record(ledger, write)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytams.core.compact import RunOutcome
 from pytams.core.errors import RunDirectoryError
 from pytams.sqldb.runledger import TrajectoryRow
 from pytams.storage.claims import record
@@ -11,6 +12,7 @@ from pytams.storage.columns import Columns
 from pytams.storage.decided import compare_decisions
 from pytams.storage.metadata import MetadataText
 from pytams.storage.pending import iteration_rows
+from pytams.storage.seals import seal
 from pytams.storage.segment_files import PieceName
 from pytams.storage.status import RunStatus
 
@@ -98,6 +100,7 @@ def commit(
         ledger.put_info("progress", RunStatus.of(splitting, activity).to_json())
         if splitting.finished:
             ledger.put_info("finished", directory.info.cap)
+            seal(ledger, RunOutcome.of(splitting))
 
     record(ledger, write)
     if references is not None:

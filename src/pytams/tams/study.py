@@ -215,9 +215,9 @@ class Study:
     def _outcome(self) -> tuple[dict[int, RunOutcome], int]:
         """Find the finished runs of the study, by number, and how many are not finished."""
         elsewhere = self._journal.elsewhere()
-        machines = {run: self._driver.splittings[run] for run in self._driver.finished} | dict(elsewhere.finished)
+        here = {run: RunOutcome.of(self._driver.splittings[run]) for run in self._driver.finished}
         n_unfinished = len(self.runs) - self.n_finished + len(elsewhere.unfinished)
-        return self._whole.finished | {run: RunOutcome.of(machine) for run, machine in machines.items()}, n_unfinished
+        return {**here, **self._whole.finished, **elsewhere.finished}, n_unfinished
 
     def close(self, *, can_checkpoint: bool = True) -> None:
         """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays.

@@ -110,20 +110,16 @@ def _outcome(run: int, settings: Settings, told: Any) -> RunOutcome:
     if n_steps < 0:
         raise LeftToBlocksError
     log_weights = _log_weights(np.diff(ends, prepend=0), settings.n_trajectories)
-    log_weight = log_weights.item(-1) if len(log_weights) else 0.0
-    n_reached = int(np.count_nonzero(maxima >= settings.target_score)) if log_weight > -math.inf else 0
-    return RunOutcome(
-        run=run,
-        log_weight=log_weight,
-        n_reached=n_reached,
-        n_branchings=len(keys),
-        n_steps=n_steps,
-        iterations=Iterations.of_columns(run, (ends, log_weights, highest), keys, scores),
-        members=Finals.of_columns(
+    return RunOutcome.of_parts(
+        run,
+        settings.target_score,
+        n_steps,
+        Iterations.of_columns(run, (ends, log_weights, highest), keys, scores),
+        Finals.of_columns(
             run, members[:, BRANCH], maxima, members[:, STEP], members[:, ROOT], members[:, GENERATION]
         ),
-        partings=_partings(*counted),
-        recorded=_recorded(Log(*log)) if log[0] else None,
+        _partings(*counted),
+        _recorded(Log(*log)) if log[0] else None,
     )
 
 
