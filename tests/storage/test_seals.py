@@ -10,7 +10,7 @@ import pytest
 
 import pytams
 from exact import DoubleWell2DSingle
-from pytams.storage import reader, seals
+from pytams.storage import saved_runs, seals
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 
@@ -38,7 +38,7 @@ def n_decided(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.extend(recorded)
         return decide(directory, variant, recorded)
 
-    monkeypatch.setattr(reader, "decided", noted)
+    monkeypatch.setattr(saved_runs, "decided", noted)
     return found
 
 
@@ -64,7 +64,7 @@ def change(path: Path, key: str, value: str | None, *, is_sealed: bool = False) 
     with RunDirectory(path).ledger(1) as ledger, ledger.transaction():
         ledger.put_info(key, value or "")
         if is_sealed:
-            ledger.put_info("seal", seals._digest(ledger))  # noqa: SLF001 - as somebody who means harm
+            ledger.put_info("seal", seals._digest(ledger, 1))  # noqa: SLF001 - as somebody who means harm
 
 
 @pytest.mark.parametrize("key", ["seal", "outcome"])

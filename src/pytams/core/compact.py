@@ -331,18 +331,10 @@ class RunOutcome:
     def of(cls, splitting: Splitting) -> Self:
         """Sum up a state machine that is finished."""
         run, members = splitting.run, splitting.members
-        return cls(
-            run=run,
-            log_weight=splitting.log_weight,
-            n_reached=splitting.n_reached,
-            n_branchings=splitting.n_branchings,
-            n_steps=splitting.n_steps,
-            iterations=Iterations.of(run, splitting.iterations),
-            members=Finals.of(
-                run, (Final(one.start.key, one.maximum, one.step, one.root, one.generation) for one in members)
-            ),
-            partings=splitting.companions.partings,
-        )
+        finals = (Final(one.start.key, one.maximum, one.step, one.root, one.generation) for one in members)
+        iterations = Iterations.of(run, splitting.iterations)
+        partings = splitting.companions.partings
+        return cls.of_parts(run, splitting.target, splitting.n_steps, iterations, Finals.of(run, finals), partings)
 
 
 def _wide(kind: np.dtype[Any], name: str, values: Sequence[int] | NDArray[Any]) -> np.dtype[Any]:

@@ -22,13 +22,13 @@ class DrivenLedger(SQLFile):
             Whether this object is the driver now.
         """
         with self._database.write() as connection:
-            driver = connection.scalar(statements.DRIVER)
-            if driver is None:
+            row = connection.execute(statements.DRIVER).first()
+            if row is None:
                 connection.execute(statements.DRIVE, {"me": self.owner})
                 return True
             values = {"me": self.owner, "seconds": stale_after}
-            if driver == self.owner or self._parsed_owner(driver).is_dead:
-                return connection.execute(statements.TAKE_OVER["dead"], {**values, "old": driver}).rowcount == 1
+            if row.owner == self.owner or self._parsed_owner(row.owner).is_dead:
+                return connection.execute(statements.TAKE_OVER["dead"], {**values, "old": row.owner}).rowcount == 1
             return connection.execute(statements.TAKE_OVER["stale"], values).rowcount == 1
 
     @repeated
@@ -54,8 +54,8 @@ class DrivenLedger(SQLFile):
     def driver(self) -> Owner | None:
         """Who drives the run; None if nobody does, or if the driver is known to be dead."""
         with self._database.read() as connection:
-            driver = connection.scalar(statements.DRIVER)
-        owner = None if driver is None else self._parsed_owner(driver)
+            row = connection.execute(statements.DRIVER).first()
+        owner = None if row is None else self._parsed_owner(row.owner)
         return None if owner is None or owner.is_dead else owner
 
     def _parsed_owner(self, text: str) -> Owner:

@@ -24,7 +24,7 @@ from pytams.sqldb.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 
 class TrajectoryRow(NamedTuple):
@@ -86,6 +86,13 @@ class RunLedger(DrivenLedger):
         """Note a segment file."""
         with self._database.write() as connection:
             connection.execute(statements.ADD[SegmentFile], {"name": name, "sha256": sha256})
+
+    @repeated
+    def forget_files(self, names: Collection[str]) -> None:
+        """Forget segment files."""
+        if names:
+            with self._database.write() as connection:
+                connection.execute(statements.FORGET_FILE, [{"its_name": name} for name in names])
 
     @repeated
     def files(self) -> dict[str, str]:
@@ -206,7 +213,9 @@ class RunLedger(DrivenLedger):
     def contents(self) -> list[list[tuple[Any, ...]]]:
         """Every row about the run, as it is in the tables: trajectories, iterations, files and states."""
         with self._database.view() as connection:
-            return [list(map(tuple, connection.execute(statements.ROWS[table]).all())) for table in _TABLES]
+            there = self._database.table_names(connection)  # earlier versions did not have all
+            tables = [table for table in _TABLES if table.__tablename__ in there]
+            return [list(map(tuple, connection.execute(statements.ROWS[table]).all())) for table in tables]
 
     @repeated
     def trajectories(self) -> list[TrajectoryRow]:

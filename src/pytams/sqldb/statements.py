@@ -63,7 +63,8 @@ _ALL = (
     LedgerInfo,
     TrajectoryLock,
 )
-_LOCKS, _ITERATIONS, _STATES, _INFO = map(_table, (TrajectoryLock, SplittingIterations, StoredState, LedgerInfo))
+_LOCKS, _ITERATIONS, _STATES = map(_table, (TrajectoryLock, SplittingIterations, StoredState))
+_INFO, _FILES = _table(LedgerInfo), _table(SegmentFile)
 _TRAJECTORIES, _DRIVER = _table(Trajectory), _table(RunLock)
 _ZERO, _ONE = (literal_column(number, Integer) for number in "01")
 _HERE = _TRAJECTORIES.c.id == bindparam("its_id")
@@ -148,6 +149,7 @@ def iterations(*columns: str, last: bool = False) -> Select[Any]:
 GET_INFO = select(_INFO.c.value).where(_INFO.c.key == bindparam("its_key"))
 UPDATE_INFO = update(_INFO).where(_INFO.c.key == bindparam("its_key")).values(value=bindparam("new"))
 DELETE_INFO = delete(_INFO).where(_INFO.c.key == bindparam("its_key"))
+FORGET_FILE = delete(_FILES).where(_FILES.c.name == bindparam("its_name"))
 DROP_STATE = delete(_STATES).where(
     *(_STATES.c[name] == bindparam(f"its_{name}") for name in ("slot", "branch", "step"))
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +12,6 @@ import numpy as np
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
-from pytams.core.compact import RunOutcome
 from pytams.core.errors import RunDirectoryError
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
 from pytams.core.selection import checked_variant
@@ -24,12 +22,11 @@ from pytams.models.learned.model import improved
 from pytams.models.loading import make_model
 from pytams.models.program.stored import REFERENCE, made_again
 from pytams.storage.agreement import check_variant
-from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
 from pytams.storage.lessons import read_score
-from pytams.storage.recorded import DAMAGED, Recorded, wall_time_of
-from pytams.storage.seals import sealed
+from pytams.storage.recorded import DAMAGED
+from pytams.storage.saved_runs import SavedRuns
 from pytams.storage.state_keeper import StateKeeper, keeper_of
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
 
@@ -40,9 +37,8 @@ if TYPE_CHECKING:
     from pytams.core.ports import Steppable
     from pytams.core.segments import Start
     from pytams.core.selection import Variant
-    from pytams.core.splitting import Iteration, Splitting
+    from pytams.core.splitting import Splitting
     from pytams.core.states import State
-    from pytams.sqldb.owner import Owner
     from pytams.storage.history import History
     from pytams.storage.manifest import StudyInfo
 
@@ -78,45 +74,20 @@ class SavedStudy:
     ) -> None:
         self.directory = RunDirectory(Path(path), database_url)
         self.directory.check_runs()
-        info, self._variant = self.directory.info, checked_variant(variant)
-        check_variant(self.directory.path, info, self._variant)
-        self._recorded: dict[int, Recorded] = {}
-        self._owners: dict[int, Owner | None] = {}
-        self._outcomes: dict[int, RunOutcome] = {}  # of finished runs
-        wall_times, files = [0.0], set[tuple[str, str]]()
-        for run in self.directory.begun():
-            with self.directory.ledger(run, read_only=True) as ledger:
-                self._owners[run] = ledger.driver()
-                outcome = sealed(ledger, run, info)
-                if outcome is None:
-                    self._recorded[run] = Recorded.read(ledger, run, info)
-                    wall_times.append(self._recorded[run].wall_time)
-                else:
-                    self._outcomes[run] = outcome
-                    wall_times.append(wall_time_of(ledger))
-                    files.update(ledger.files().items())
-        for name, sha256 in sorted(files):
-            self.directory.segment_files.check(name, sha256)
-        self._wall_time = max(wall_times)
-        self._decided = self._decide()
-        finished = [run for run, recorded in self._recorded.items() if recorded.is_finished]
-        self.damaged = [run for run in finished if run not in self._decided or not self._decided[run].finished]
-        """Runs that were finished, and of which something is missing."""
-        ends = ((run, splitting) for run, splitting in self._decided.items() if splitting.finished)
-        self._outcomes |= {run: RunOutcome.of(splitting) for run, splitting in ends}
+        check_variant(self.directory.path, self.directory.info, checked_variant(variant))
+        self._runs = SavedRuns(self.directory, checked_variant(variant))
         self._store = self._keeper(store)
         self._starts: dict[int, dict[SegmentKey, Start]] = {}
 
-    def _decide(self) -> dict[int, Splitting]:
-        begun = {run: recorded for run, recorded in sorted(self._recorded.items()) if recorded.rows}
-        return decided(self.directory, self._variant, begun)
-
-    @cached_property
+    @property
     def splittings(self) -> dict[int, Splitting]:
         """The state of each run of which something is recorded, by number: to look at."""
-        for run in self._outcomes:
-            self._records_of(run)
-        return self._decide()
+        return self._runs.splittings
+
+    @property
+    def damaged(self) -> list[int]:
+        """Runs that were finished, and of which something is missing."""
+        return self._runs.damaged
 
     def _keeper(self, store: str | Path | None) -> StateKeeper | None:
         """Find the states that are in files of their own; None if it is not said where they are."""
@@ -125,25 +96,18 @@ class SavedStudy:
             return None if info.states_are == "elsewhere" else keeper_of(self.directory.path, info)
         return keeper_of(self.directory.path, info, replace(info.states, store=store))
 
-    def _records_of(self, run: int) -> Recorded:
-        """Read what is recorded of a run, unless it is known."""
-        if run not in self._recorded:
-            with self.directory.ledger(run, read_only=True) as ledger:
-                self._recorded[run] = Recorded.read(ledger, run, self.directory.info)
-        return self._recorded[run]
-
     def _history(self, start: Start) -> History | None:
-        return self._records_of(start.key.run).history(start, self.directory.segment_files)
+        return self._runs.records(start.key.run).history(start, self.directory.segment_files)
 
     @property
     def n_finished(self) -> int:
         """Runs that are finished."""
-        return len(self._outcomes)
+        return len(self._runs.outcomes)
 
     @cached_property
     def result(self) -> Result:
         """The result of the finished runs; RunDirectoryError if none is."""
-        outcomes = [self._outcomes[run] for run in sorted(self._outcomes)]
+        outcomes = [outcome for _, outcome in sorted(self._runs.outcomes.items())]
         if not outcomes:
             raise RunDirectoryError(f"{self.directory.path}: no run is finished yet")
         info = self.directory.info
@@ -153,7 +117,7 @@ class SavedStudy:
             seed=info.seed,
             runs=tuple(RunResult.of(outcome, info.settings.target_score) for outcome in outcomes),
             n_unfinished=info.n_runs - len(outcomes),
-            wall_time=self._wall_time,
+            wall_time=self._runs.wall_time,
             caveat=info.model.caveat,
             taught_by=info.model.teachers,
             source=self,
@@ -168,26 +132,8 @@ class SavedStudy:
             "seed": info.seed,
             "created": info.created,
             "versions": info.versions,
-            "result": self.result.to_dict() if self._outcomes else None,
-            "runs": [self._run_to_dict(run) for run in self._owners],
-        }
-
-    def _run_to_dict(self, run: int) -> dict[str, Any]:
-        owner, iterations, n_branchings = self._owners[run], 0, 0
-        level = -math.inf
-        if (outcome := self._outcomes.get(run)) is not None:
-            iterations, n_branchings = len(outcome.iterations), outcome.n_branchings
-            level = (outcome.iterations.levels or [level])[-1]
-        elif (splitting := self._decided.get(run)) is not None:  # else nothing is recorded yet
-            iterations, n_branchings, level = len(splitting.iterations), splitting.n_branchings, splitting.level
-        return {
-            "run": run,
-            "finished": outcome is not None,
-            "damaged": run in self.damaged,
-            "level": level if math.isfinite(level) else None,
-            "n_iterations": iterations,
-            "n_branchings": n_branchings,
-            "driver": None if owner is None else owner.label,
+            "result": self.result.to_dict() if self.n_finished else None,
+            "runs": self._runs.to_dicts(),
         }
 
     @property
@@ -196,7 +142,7 @@ class SavedStudy:
         return [("run directory", str(self.directory.path)), *self.directory.info.provenance]
 
     def __str__(self) -> str:
-        info, runs = self.directory.info, list(map(self._run_to_dict, self._owners))
+        info, runs = self.directory.info, self._runs.to_dicts()
         n_finished = sum(run["finished"] for run in runs)
         begun = printable(info.created)
         lines = [f"{self.directory.path}: {n_finished} of {info.n_runs} runs finished, begun {begun}"]
@@ -209,11 +155,11 @@ class SavedStudy:
 
     def trajectories(self, run: int) -> list[SavedTrajectory]:
         """Get the ensemble of a run, by slot."""
-        return [self.trajectory(run, slot, branch) for slot, branch in enumerate(self._branches(run))]
+        return [self.trajectory(run, slot, branch) for slot, branch in enumerate(self._runs.branches(run))]
 
     def discarded(self, run: int) -> list[SavedTrajectory]:
         """Get the trajectories that a run has killed, in order."""
-        return [self.trajectory(*key) for iteration in self._iterations(run) for key in iteration.killed]
+        return [self.trajectory(*key) for iteration in self._runs.iterations(run) for key in iteration.killed]
 
     def trajectory(self, run: int, slot: int, branch: int | None = None) -> SavedTrajectory:
         """One trajectory: the last one of a slot, or an earlier branch.
@@ -224,27 +170,11 @@ class SavedStudy:
             If there was no such trajectory.
         """
         if branch is None:
-            branch = self._branches(run)[slot]
+            branch = self._runs.branches(run)[slot]
         if run not in self._starts:
             n = self.directory.info.settings.n_trajectories
-            self._starts[run] = all_starts(run, n, self._iterations(run))
+            self._starts[run] = all_starts(run, n, self._runs.iterations(run))
         return self._found(chain(self._starts[run], SegmentKey(run, slot, branch)))
-
-    def _iterations(self, run: int) -> Sequence[Iteration]:
-        return self._of(run).iterations
-
-    def _branches(self, run: int) -> list[int]:
-        """List the branch of each member of the ensemble."""
-        found = self._of(run)
-        if isinstance(found, RunOutcome):
-            return [final.key.branch for final in found.members]
-        return [member.start.key.branch for member in found.members]
-
-    def _of(self, run: int) -> RunOutcome | Splitting:
-        found = self._outcomes.get(run) or self._decided.get(run)
-        if found is None:
-            raise KeyError(f"{self.directory.path} has no run {run}")
-        return found
 
     def _found(self, links: Iterable[Link]) -> SavedTrajectory:
         """Find on disk what there is of a trajectory."""

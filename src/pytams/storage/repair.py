@@ -131,7 +131,16 @@ def _forget_damaged(directory: RunDirectory, run: int, ledger: RunLedger) -> int
     n_forgotten += _forget_without_states(directory, run, ledger)
     if n_forgotten:  # what is said of those without a file of their own may follow from these
         ledger.forget(is_empty, lambda slot: blank_metadata(run, slot))
+    with suppress(ValueError):  # it could not be forgotten: the whole ledger will be
+        ledger.forget_files(sha256.keys() - _pointed_at(ledger))
     return n_forgotten
+
+
+def _pointed_at(ledger: RunLedger) -> set[str]:
+    """Find the segment files that trajectories are in."""
+    rows = [row.metadata for row in ledger.trajectories()] + ledger.discarded()
+    rows += [metadata for _, metadata in ledger.archived_trajectories()]
+    return {piece.file for metadata in rows for piece in segment_of(metadata)[1]}
 
 
 def _forget_without_states(directory: RunDirectory, run: int, ledger: RunLedger) -> int:

@@ -32,13 +32,13 @@ _Kept = TypeVar("_Kept", Iterations, Finals)
 def seal(ledger: RunLedger, outcome: RunOutcome) -> None:
     """Note what a finished run came to, and seal its ledger: the last thing in the transaction that ends it."""
     ledger.put_info(_OUTCOME, _written(outcome))
-    ledger.put_info(_SEAL, _digest(ledger))
+    ledger.put_info(_SEAL, _digest(ledger, outcome.run))
 
 
 def sealed(ledger: RunLedger, run: int, info: StudyInfo) -> RunOutcome | None:
     """Read what a run came to; None if it is not finished, has no seal, or one that does not fit."""
     text = ledger.get_info(_OUTCOME)
-    if text is None or ledger.get_info("finished") != info.cap or ledger.get_info(_SEAL) != _digest(ledger):
+    if text is None or ledger.get_info("finished") != info.cap or ledger.get_info(_SEAL) != _digest(ledger, run):
         return None
     try:
         return _read(text, run, info.settings)
@@ -46,10 +46,10 @@ def sealed(ledger: RunLedger, run: int, info: StudyInfo) -> RunOutcome | None:
         return None
 
 
-def _digest(ledger: RunLedger) -> str:
-    """Hash all that a ledger says, but for what changes while nothing happens."""
-    kept = [_OUTCOME, "study", "finished"]
-    return hashlib.sha256(repr((ledger.contents(), [ledger.get_info(key) for key in kept])).encode()).hexdigest()
+def _digest(ledger: RunLedger, run: int) -> str:
+    """Hash all that the ledger of a run says, but for what changes while nothing happens."""
+    said = [ledger.get_info(key) for key in (_OUTCOME, "study", "finished")]
+    return hashlib.sha256(repr((run, said, ledger.contents())).encode()).hexdigest()
 
 
 def _written(outcome: RunOutcome) -> str:

@@ -1,0 +1,123 @@
+"""The runs of a run directory, as they are on disk."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pytams.core.compact import RunOutcome
+from pytams.storage.decided import decided
+from pytams.storage.recorded import Recorded, wall_time_of
+from pytams.storage.seals import sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytams.core.selection import Variant
+    from pytams.core.splitting import Iteration, Splitting
+    from pytams.sqldb.owner import Owner
+    from pytams.sqldb.runledger import RunLedger
+    from pytams.storage.directory import RunDirectory
+
+
+class SavedRuns:
+    """What there is of the runs of a study: finished ones are read, others decided from their trajectories.
+
+    Parameters
+    ----------
+    directory, variant
+        Of the study.
+
+    Raises
+    ------
+    RunDirectoryError, StoreError, LedgerError
+        If something is damaged.
+    """
+
+    def __init__(self, directory: RunDirectory, variant: Variant) -> None:
+        self._directory, self._variant = directory, variant
+        self._owners: dict[int, Owner | None] = {}
+        self._recorded: dict[int, Recorded] = {}
+        self.outcomes: dict[int, RunOutcome] = {}
+        """Of finished runs, by number."""
+        self.wall_time = 0.0
+        """Seconds that the longest session spent."""
+        files: set[tuple[str, str]] = set()
+        for run in directory.begun():
+            with directory.ledger(run, read_only=True) as ledger:
+                self._owners[run] = ledger.driver()
+                files |= self._read(run, ledger)
+        for name, sha256 in sorted(files):
+            directory.segment_files.check(name, sha256)
+        self._decided = self._decide()
+        finished = [run for run, recorded in self._recorded.items() if recorded.is_finished]
+        self.damaged = [run for run in finished if run not in self._decided or not self._decided[run].finished]
+        """Runs that were finished, and of which something is missing."""
+        ends = ((run, splitting) for run, splitting in self._decided.items() if splitting.finished)
+        self.outcomes |= {run: RunOutcome.of(splitting) for run, splitting in ends}
+
+    def _read(self, run: int, ledger: RunLedger) -> set[tuple[str, str]]:
+        """Read what a ledger says, and find the segment files that are to be looked at: names and hashes."""
+        outcome = sealed(ledger, run, self._directory.info)
+        if outcome is None:
+            self._recorded[run] = Recorded.read(ledger, run, self._directory.info)
+            self.wall_time = max(self.wall_time, self._recorded[run].wall_time)
+            return set()  # those that it is decided from will be
+        self.outcomes[run] = outcome
+        self.wall_time = max(self.wall_time, wall_time_of(ledger))
+        return set(ledger.files().items())
+
+    def _decide(self) -> dict[int, Splitting]:
+        begun = {run: recorded for run, recorded in sorted(self._recorded.items()) if recorded.rows}
+        return decided(self._directory, self._variant, begun)
+
+    @cached_property
+    def splittings(self) -> dict[int, Splitting]:
+        """The state of each run of which something is recorded, by number: to look at."""
+        for run in self.outcomes:
+            self.records(run)
+        return self._decide()
+
+    def records(self, run: int) -> Recorded:
+        """Read what is recorded of a run, unless it is known."""
+        if run not in self._recorded:
+            with self._directory.ledger(run, read_only=True) as ledger:
+                self._recorded[run] = Recorded.read(ledger, run, self._directory.info)
+        return self._recorded[run]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Say how far each run is: plain numbers and text, for JSON."""
+        return list(map(self._to_dict, self._owners))
+
+    def _to_dict(self, run: int) -> dict[str, Any]:
+        owner, levels, n_branchings = self._owners[run], [], 0
+        if (outcome := self.outcomes.get(run)) is not None:
+            levels, n_branchings = outcome.iterations.levels, outcome.n_branchings
+        elif (splitting := self._decided.get(run)) is not None:  # else nothing is recorded yet
+            levels, n_branchings = [one.level for one in splitting.iterations], splitting.n_branchings
+        return {
+            "run": run,
+            "finished": outcome is not None,
+            "damaged": run in self.damaged,
+            "level": levels[-1] if levels else None,
+            "n_iterations": len(levels),
+            "n_branchings": n_branchings,
+            "driver": None if owner is None else owner.label,
+        }
+
+    def iterations(self, run: int) -> Sequence[Iteration]:
+        """Get the iterations of a run; KeyError if nothing of it is there."""
+        return self._of(run).iterations
+
+    def branches(self, run: int) -> list[int]:
+        """List the branch of each member of the ensemble."""
+        found = self._of(run)
+        if isinstance(found, RunOutcome):
+            return [final.key.branch for final in found.members]
+        return [member.start.key.branch for member in found.members]
+
+    def _of(self, run: int) -> RunOutcome | Splitting:
+        found = self.outcomes.get(run) or self._decided.get(run)
+        if found is None:
+            raise KeyError(f"{self._directory.path} has no run {run}")
+        return found
