@@ -71,7 +71,10 @@ def are_references(states: Sequence[State | None] | NDArray[Any]) -> bool:
     """Whether states that somebody has here are in a store, as far as they are stored: all are, or none is."""
     if not isinstance(states, list):
         return False
-    return isinstance(next((state for state in states if state is not None), None), Reference)
+    for state in states:
+        if state is not None:
+            return isinstance(state, Reference)
+    return False
 
 
 class StateStore(Protocol):

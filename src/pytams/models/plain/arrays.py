@@ -43,6 +43,13 @@ class Arrays:
         assert self._noise is not None
         return self._noise
 
+    def noise_now(self, n: int) -> NDArray[Any]:
+        """Take what each of the first n members is at of its chunk."""
+        capacity, chunk, *shape = self.noise.shape
+        rows: NDArray[Any] = self.noise.reshape(capacity * chunk, *shape)
+        taken: NDArray[Any] = rows.take(self.index[:n] * chunk + self.position[:n], axis=0)
+        return taken
+
     @property
     def states(self) -> State:
         """The state of each: arrays with a leading axis of length `capacity`."""
@@ -64,6 +71,8 @@ class Arrays:
         """Copy the states of members: each is put away, unless they are tiny."""
         if self._are_tiny:
             rows = rows_of(self.states, numbers)
+            if isinstance(rows, np.ndarray) and rows.ndim > 1:
+                return list(rows)
             return [row_of(rows, k) for k in range(len(numbers))]
         states = [put_away(i) for i in numbers.tolist()]
         self._are_tiny = not isinstance(states[0], Reference) and n_bytes(states[0]) <= TINY

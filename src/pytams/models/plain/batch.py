@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytams.models.answers import Where
     from pytams.models.plain.functions import Functions
 
+_BLOCK_LENGTH = 2 * BLOCK_LENGTH
+"""Members that end are reported at once, and the others are many."""
 MAX_MEMBERS = 4096
 """Members in one batch at most; the rest wait. Bounds the memory that noise takes."""
 MAX_BYTES = 2**28
@@ -72,7 +74,7 @@ class Batch:
 
     def advance(self, block_length: int | None) -> list[Progress]:
         """Advance by at most `block_length` steps, until a member ends."""
-        block_length = block_length or BLOCK_LENGTH
+        block_length = block_length or _BLOCK_LENGTH
         if self._problem.traced and self._arrays.traced.shape[1] <= block_length:
             self._arrays.traced = np.empty((self._arrays.capacity, block_length + 1))
         blocks = self._admit()
@@ -150,7 +152,7 @@ class Batch:
     def _leave(self, ended: NDArray[np.bool_]) -> list[Progress]:
         """Report the ended members and close the ranks."""
         blocks = []
-        for i in np.flatnonzero(ended)[::-1].tolist():
+        for i in ended.nonzero()[0][::-1].tolist():
             blocks.append(self._report(i, ended=True))
             row = self._members.pop()
             last = len(self._members)
@@ -179,7 +181,7 @@ class Batch:
                 self._refill(i)
             self._count_to_refill()
         every = slice(n)
-        noise = self._arrays.noise[self._arrays.index[:n], self._arrays.position[:n]]
+        noise = self._arrays.noise_now(n)
         states = rows_of(self._arrays.states, every)
         after = self._model.step_batch(states, noise, self._arrays.steps[:n], self._where)
         put_rows(self._arrays.states, every, after)
@@ -195,7 +197,7 @@ class Batch:
         steps = self._arrays.steps[: len(self._members)][index]
         numbers = self._arrays.index[: len(self._members)][index]
         scores = self._model.score_batch(states, steps, lambda i: self._where(int(numbers[i])))
-        risen = np.flatnonzero(scores > self._arrays.best[numbers])
+        risen = (scores > self._arrays.best[index]).nonzero()[0]
         if risen.size:
             self._keep_records(numbers[risen], scores[risen])
         if self._problem.traced:
