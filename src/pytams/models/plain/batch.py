@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pytams.models.answers import Where
     from pytams.models.plain.functions import Functions
 
-_BLOCK_LENGTH = 2 * BLOCK_LENGTH
-"""Members that end are reported at once, and the others are many."""
 MAX_MEMBERS = 4096
 """Members in one batch at most; the rest wait. Bounds the memory that noise takes."""
 MAX_BYTES = 2**28
@@ -74,7 +72,7 @@ class Batch:
 
     def advance(self, block_length: int | None) -> list[Progress]:
         """Advance by at most `block_length` steps, until a member ends."""
-        block_length = block_length or _BLOCK_LENGTH
+        block_length = block_length or BLOCK_LENGTH
         if self._problem.traced and self._arrays.traced.shape[1] <= block_length:
             self._arrays.traced = np.empty((self._arrays.capacity, block_length + 1))
         blocks = self._admit()
