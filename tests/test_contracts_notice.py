@@ -13,6 +13,7 @@ import pytest
 BROKEN = Path(__file__).parent / "broken"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "port", ["engines", "ledgers", "sources", "steppers", pytest.param("journals", marks=pytest.mark.slow)]
 )

@@ -168,6 +168,7 @@ def test_public_modules_are_imported_in_every_way(code: str) -> None:
     assert (done.stdout, done.stderr) == ("levels\n", "")
 
 
+@pytest.mark.slow
 def test_all_names_without_extras() -> None:
     code = (
         "import sys; sys.modules |= dict.fromkeys(['matplotlib', 'jinja2', 'numba', 'distributed', 'xarray'])\n"

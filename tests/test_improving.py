@@ -37,6 +37,7 @@ def work(variance: float | None, steps: float = 100.0, log_p: float | None = -9.
     return Work(n_runs=4, n_trajectories=100, log_probability=log_p, relative_variance=variance, steps=steps)
 
 
+@pytest.mark.slow
 def test_it_learns_checks_and_says_what_it_gained() -> None:
     tams = pytams.TAMS(Promising(), **SMALL)
     found = improve(tams, seed=5, rounds=1)
@@ -58,6 +59,7 @@ def test_it_learns_checks_and_says_what_it_gained() -> None:
     assert from_pilot.tams.run(1, seed=5).runs == result.runs[:1]
 
 
+@pytest.mark.slow
 def test_a_check_ends_when_the_score_is_nearly_ideal() -> None:
     found = improve(pytams.TAMS(Promising(), **SMALL), seed=6, rounds=1)
     assert [work.n_runs for work in found.gain.works] == [4, 4]
@@ -80,6 +82,7 @@ def _slower(run: Any) -> Any:
     return replace(run, n_steps=10 * run.n_steps)
 
 
+@pytest.mark.slow
 def test_a_score_without_gain_is_not_used() -> None:
     tams = pytams.TAMS(Promising(), **SMALL)
     found = improve(tams, rounds=1, where=_Useless(1))
@@ -100,6 +103,7 @@ class _Lucky(Rounds):
         return replace(result, runs=tuple(replace(run, n_steps=run.n_steps // 10) for run in result.runs))
 
 
+@pytest.mark.slow
 def test_a_pilot_that_looks_better_than_it_is_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what its first runs have taught stays as it was."""
     monkeypatch.setattr("pytams.tams.improving._NEARLY_IDEAL", 0.0)
@@ -125,6 +129,7 @@ def pilot_of(epsilon: float, path: Path) -> SavedStudy:
     return pytams.load(path)
 
 
+@pytest.mark.slow
 def test_what_a_pilot_may_not_be(tmp_path: Path) -> None:
     tams = pytams.TAMS(Promising(), **SMALL)
     pilot = tams.run(1, seed=1)

@@ -47,6 +47,7 @@ def relative_variance(result: pytams.Result) -> float:
     return float(np.var(np.array(result.estimates) / EXACT, ddof=1))
 
 
+@pytest.mark.slow
 def test_it_scatters_less_and_is_unbiased() -> None:
     _, score = learned()
     result = tams(promising(double_well_2d())).with_score(score).run(32, seed=2)
@@ -70,6 +71,7 @@ def test_close_to_the_ideal_variance_over_five_pilots() -> None:
     assert relative_variance(hers) * hers.n_steps / 300 / np.mean(works) > 1.7
 
 
+@pytest.mark.slow
 def test_the_same_bits_compiled_or_not_and_with_any_engine() -> None:
     """With a score without exp, which libraries round differently."""
 
@@ -112,6 +114,7 @@ def test_one_member_or_many_scalar_or_not() -> None:
     assert compiled.with_score(taught).run(1, seed=2).runs == plain.with_score(taught).run(1, seed=2).runs
 
 
+@pytest.mark.slow
 def test_from_a_run_directory_and_to_one(tmp_path: Path) -> None:
     """A study goes on with the score that it began with, and with no other."""
     model: Any = promising(double_well_2d())
@@ -259,6 +262,7 @@ def test_what_nothing_can_be_learned_from(model: Any, error: Any, message: str) 
         pytams.learn_score(pilot)
 
 
+@pytest.mark.slow
 def test_levels_end_at_the_estimate() -> None:
     """Also where no score is above the target: else all that is below would be one level beside the last step."""
     _, score = learned()
@@ -288,6 +292,7 @@ def test_a_better_study_teaches_again() -> None:
     assert pilot.n_unfinished == 0
 
 
+@pytest.mark.slow
 def test_other_runs_of_the_pilots_seed_may_be_used() -> None:
     _, score = learned()
     small = tams(promising(double_well_2d()), n_trajectories=20, end_time=1.0)
@@ -362,6 +367,7 @@ def test_features_of_an_equation_and_as_an_argument() -> None:
         tams(sde(compiled=False), **small).with_score(dataclasses.replace(said, features=None))
 
 
+@pytest.mark.slow
 def test_functions_that_only_the_compiled_loop_can_call() -> None:
     """They say `if`, and so take one state at a time: score and features, with a hit in the pilot and without."""
 
@@ -431,6 +437,7 @@ def test_the_event_is_hers_whatever_the_size_of_the_target(target: float) -> Non
     assert min(ends) >= 0.5 - 1e-7
 
 
+@pytest.mark.slow
 def test_a_score_that_is_no_number_is_an_error_as_before() -> None:
     class Holey(Promising):
         def score(self, state: Any, t: Any) -> Any:

@@ -63,6 +63,7 @@ def test_features_are_stored_with_the_scores(tmp_path: Path) -> None:
     assert pytams.TAMS(WellByStep(), **SMALL).run(1, seed=1).runs == result.runs  # it changes nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Told, pytest.param(ToldByBranch, marks=pytest.mark.slow)])
 def test_learned_from_memory_or_disk_the_same_bits_anywhere(kind: Any, tmp_path: Path) -> None:
     tams = pytams.TAMS(kind(), **SMALL)
@@ -87,6 +88,7 @@ def test_learned_from_memory_or_disk_the_same_bits_anywhere(kind: Any, tmp_path:
     assert tams.with_score(again).run(1, seed=3).n_unfinished == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_computed_again_to_learn_from_a_directory(tmp_path: Path) -> None:
     tams = pytams.TAMS(Counting(str(tmp_path / "steps")), **SMALL)
     tams.run(2, seed=1, out=tmp_path / "pilot", verify=False)

@@ -63,6 +63,7 @@ def test_model_must_be_a_model() -> None:
             pytams.TAMS(wrong, **GOOD)  # type: ignore[arg-type] # that is the point
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [2, [2], (2.0,), (-1,), None])
 def test_noise_shape_must_be_a_shape(shape: Any) -> None:
     model = type("NoShape", (Walk,), {"noise_shape": shape})()

@@ -108,6 +108,7 @@ def conditional_on_reaching(target: int, n_steps: int) -> tuple[float, float]:
     return float(time), float(at_0 / by_time[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "n_discard"), [(10, 1), (40, 10)])
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_expectations_over_reactive_trajectories(n: int, n_discard: int, seed: int) -> None:

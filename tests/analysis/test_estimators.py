@@ -36,6 +36,7 @@ def well(end_time: float, n: int, n_discard: int) -> pytams.TAMS:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_discard", [pytest.param(1, marks=pytest.mark.slow), 10])
 def test_every_level_is_estimated_without_bias(n_discard: int) -> None:
     curve = walk(n_discard=n_discard).run(600, seed=2).exceedance([0.5, 1, 2.5, 3, 4, 5])
@@ -68,6 +69,7 @@ def test_at_the_target_it_is_the_estimate() -> None:
     assert below == [run.estimate for run in result.runs]
 
 
+@pytest.mark.slow
 def test_return_times() -> None:
     result = well(10, 40, 4).run(16, seed=1)
     curve = result.return_times([0.5, 0.9])
@@ -109,6 +111,7 @@ def test_numbers_for_planning() -> None:
         walk(15, max_branchings=0).run(2, seed=1).runs_for(0.1)
 
 
+@pytest.mark.slow
 def test_health_has_a_word_a_reason_and_an_advice() -> None:
     assert well(10, 100, 5).run(8, seed=1).health.word == "good"
     collapsed = pytams.TAMS(

@@ -94,6 +94,7 @@ def test_every_picture_looks_as_it_was_approved(
     check(APPROVED / f"{kind}-{number}.txt", described_figure(figure))
 
 
+@pytest.mark.slow
 def test_pictures_of_very_small_probabilities_look_as_they_were_approved() -> None:
     tams = pytams.TAMS(Climb(), end_time=6000, step_size=1, target_score=1500, n_trajectories=8, n_discard=2)
     result = tams.run(2, seed=1)
@@ -107,6 +108,7 @@ def test_pictures_of_very_small_probabilities_look_as_they_were_approved() -> No
         check(APPROVED / f"{kind}-small.txt", described_figure(figure))
 
 
+@pytest.mark.slow
 def test_the_overview_looks_as_it_was_approved(result: pytams.Result) -> None:
     figure = plot.overview(result, 0.5)
     figure.draw_without_rendering()

@@ -44,6 +44,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "scheme"),
     [
@@ -81,6 +82,7 @@ def test_report_in_a_browser(directory: Path, tmp_path: Path, browser: Browser, 
     page.close()
 
 
+@pytest.mark.slow
 def test_a_report_says_where_it_is_from(directory: Path, tmp_path: Path) -> None:
     with pytams.load(directory) as saved:
         write_report(saved.result, tmp_path / "report.html", provenance=saved.provenance)
@@ -89,6 +91,7 @@ def test_a_report_says_where_it_is_from(directory: Path, tmp_path: Path) -> None
         assert re.search(rf"<t[hd][^>]*>{name}</t[hd]>", text), name
 
 
+@pytest.mark.slow
 def test_report_is_escaped(directory: Path, tmp_path: Path) -> None:
     moved = tmp_path / "<img src=x onerror=alert(1)>.tams"
     shutil.copytree(directory, moved)
@@ -100,6 +103,7 @@ def test_report_is_escaped(directory: Path, tmp_path: Path) -> None:
     assert "reference" not in text
 
 
+@pytest.mark.slow
 def test_the_notebook_shows_the_same_summary(directory: Path, tmp_path: Path) -> None:
     with pytams.load(directory) as saved:
         write_report(saved.result, tmp_path / "report.html", provenance=saved.provenance)
@@ -125,6 +129,7 @@ def test_pictures_as_files(directory: Path, tmp_path: Path, kind: str) -> None:
     assert len(drawn.findall(".//{*}path")) > 20
 
 
+@pytest.mark.slow
 def test_on_a_dark_page_nothing_is_dark(directory: Path, tmp_path: Path) -> None:
     with pytams.load(directory) as saved:
         write_report(saved.result, tmp_path / "report.html", reference=5.5e-4)
@@ -146,6 +151,7 @@ def test_without_the_extra(missing: str) -> None:
     assert done.stderr.rstrip().endswith("pip install pytams[plot]")
 
 
+@pytest.mark.slow
 def test_bad_input(directory: Path, tmp_path: Path) -> None:
     with pytams.load(directory) as saved:
         with pytest.raises(pytams.SettingsError, match="no kind of picture"):

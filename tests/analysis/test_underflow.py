@@ -74,6 +74,7 @@ def exact_relative_variance(run: RunResult) -> Fraction:
     return 1 - factor / (n * (n - 1)) * pairs / estimate**2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [-3, -161, -165, -320])
 def test_estimates_and_errors_are_those_of_exact_arithmetic(power: int) -> None:
     result = climb(power).run(3, seed=2)
@@ -144,6 +145,7 @@ def test_errors_do_not_depend_on_the_size(n_runs: int, power: int) -> None:
     assert deep.expectation(lambda e: e.end_time) == pytest.approx(plain.reaching_time, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_saving_of_what_plain_monte_carlo_never_finds(below_floats: pytams.Result) -> None:
     result = below_floats
     trajectories = -result.log_probability - 2 * math.log(result.relative_error)  # 1 / (p e^2)
@@ -203,6 +205,7 @@ def coordinates(ax: Any) -> Any:
     return line.get_xdata(), line.get_ydata()
 
 
+@pytest.mark.slow
 def test_pictures(below_floats: pytams.Result) -> None:
     result = below_floats
     ax = plot.exceedance(result)
@@ -238,6 +241,7 @@ def test_pictures(below_floats: pytams.Result) -> None:
     assert {round(value, 6) for value in found} == {round(weight / logs.LOG_10, 6) for weight in weights}
 
 
+@pytest.mark.slow
 def test_report(below_floats: pytams.Result, tmp_path: Path) -> None:
     write_report(below_floats, tmp_path / "report.html", reference=5e-324)
     text = (tmp_path / "report.html").read_text()
@@ -253,6 +257,7 @@ def weight_texts(path: Path) -> list[str]:
         return [row[0] for row in database.execute("SELECT weight FROM splitting_iterations ORDER BY id")]
 
 
+@pytest.mark.slow
 def test_a_run_directory(tmp_path: Path) -> None:
     """Ledger, metadata and the driver's note have the weights, whatever their size."""
     path = tmp_path / "climb.tams"

@@ -146,6 +146,7 @@ class Well(Well):
 """
 
 
+@pytest.mark.slow
 def test_states_in_folders(tmp_path: Path) -> None:
     done = check(tmp_path, FOLDERS)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -170,12 +171,14 @@ def test_what_is_wrong_is_found(tmp_path: Path, wrong: str) -> None:
     assert message in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_generator_that_is_loaded_after_it_was_seeded_is_found(tmp_path: Path) -> None:
     done = check(tmp_path, WELL + BRANCHING)
     assert done.returncode == 1
     assert "NO   two branches from one state part: the seed has no effect" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_model_that_ends_its_process(tmp_path: Path) -> None:
     done = check(tmp_path, f"{WELL}\nclass Well(Well):\n    def score(self):\n        os._exit(3)\n")
     assert done.returncode == 1
@@ -185,6 +188,7 @@ def test_a_model_that_ends_its_process(tmp_path: Path) -> None:
 ENDS = f"{WELL}\nclass Well(Well):\n    def ended(self, t):\n        return t > 0.095\n"
 
 
+@pytest.mark.slow
 def test_a_trajectory_that_ends_too_soon(tmp_path: Path) -> None:
     done = check(tmp_path, ENDS, "--steps", "30")
     assert done.returncode == 2

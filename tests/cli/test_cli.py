@@ -115,6 +115,7 @@ def test_new_program_then_run(tmp_path: Path) -> None:
     assert "is there already, and nothing is overwritten" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("runner", ["inprocess", "launch"])
 def test_stopped_while_it_is_verified(runner: str, number: signal.Signals, tmp_path: Path) -> None:
@@ -157,6 +158,7 @@ def test_examples_and_json(tmp_path: Path, example: str) -> None:
     assert (result["n_runs"], result["seed"], result["settings"]["n_trajectories"]) == (2, 1, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -186,6 +188,7 @@ def test_one_clear_message(slow: Path, arguments: list[str], code: int, message:
         assert "Traceback" in command(*arguments, "--debug", cwd=slow.parent).stderr
 
 
+@pytest.mark.slow
 def test_interrupt(slow: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "pytams", "run", str(slow)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -233,6 +236,7 @@ def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals)
     assert "8 of 8 runs finished" in command("show", "my run", cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_interrupt_ends_the_workers_too(slow: Path) -> None:
     arguments = ["--set", "runner.type=process", "--set", "runner.nworkers=3", "--out", "out"]
     process = subprocess.Popen(
@@ -296,6 +300,7 @@ def test_drivers_share_a_study(tmp_path: Path) -> None:
     assert result["n_steps"] == expected["n_steps"]
 
 
+@pytest.mark.slow
 def test_walltime(slow: Path) -> None:
     done = command("run", slow, "--set", "tams.walltime=0.5", "--out", "out", cwd=slow.parent)
     assert (done.returncode, done.stdout) == (0, "")
@@ -333,6 +338,7 @@ def test_progress_on_a_terminal(slow: Path) -> None:
     assert b"steps/s" in shown
 
 
+@pytest.mark.slow
 def test_log_file(slow: Path) -> None:
     settings = ["trajectory.end_time=1", "tams.logfile=run.log", "tams.loglevel=INFO"]
     done = command("run", slow, *(word for setting in settings for word in ("--set", setting)), cwd=slow.parent)
@@ -350,6 +356,7 @@ def small_study(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_pictures_and_report(tmp_path: Path) -> None:
     small_study(tmp_path)
     done = command("plot", "dw.tams", cwd=tmp_path)
@@ -382,6 +389,7 @@ def test_one_picture(tmp_path: Path) -> None:
         assert message in done.stderr
 
 
+@pytest.mark.slow
 def test_runs_of_others_are_said_together(tmp_path: Path) -> None:
     """One line, however many there are."""
     (tmp_path / "slow.py").write_text(SLOW_MODEL.replace("time.sleep(0.01)", ""))

@@ -99,6 +99,7 @@ def runs_in(path: Path) -> Any:
         return saved.result.runs
 
 
+@pytest.mark.slow
 def test_all_in_one_directory(folder: Path, call: Any) -> None:
     code, out, err = call("run", "in.toml", "--out", "one.tams")
     assert code == 0, err
@@ -137,6 +138,7 @@ def test_all_in_one_directory(folder: Path, call: Any) -> None:
     assert "The score that was learned, over the two features" in (folder / "moved.html").read_text()
 
 
+@pytest.mark.slow
 def test_show_says_as_much_as_the_study_did_where_nothing_is_learned(folder: Path, call: Any) -> None:
     """The score of this process is nearly the best there is."""
     (folder / "well.py").write_text(NEARLY_IDEAL)
@@ -147,6 +149,7 @@ def test_show_says_as_much_as_the_study_did_where_nothing_is_learned(folder: Pat
     assert call("show", "one.tams")[1].splitlines()[-3:] == out.splitlines()[-3:]
 
 
+@pytest.mark.slow
 def test_improve_a_study(folder: Path, call: Any) -> None:
     assert call("run", "in.toml", "--out", "pilot.tams", "--set", "score.learn=false")[0] == 0
     code, _, err = call("plot", "pilot.tams", "--kind", "score")
@@ -250,6 +253,7 @@ def test_while_it_is_being_learned(folder: Path, call: Any) -> None:
     assert "round 1 *     4" in out
 
 
+@pytest.mark.slow
 def test_a_plan_that_was_changed_is_refused(folder: Path, call: Any) -> None:
     assert call("run", "in.toml", "--out", "one.tams")[0] == 0
     plan = folder / "one.tams" / "learning" / "plan.json"

@@ -73,6 +73,7 @@ def noisy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_a_model_prints_is_no_result(noisy: Path) -> None:
     workers = ["--set", "runner.type=process", "--set", "runner.nworkers=2"]
     done = command("run", "models/input.toml", "--runs", "2", "--json", *workers, cwd=noisy)
@@ -83,6 +84,7 @@ def test_what_a_model_prints_is_no_result(noisy: Path) -> None:
             assert f"{way} in {place}" in done.stderr
 
 
+@pytest.mark.slow
 def test_where_a_model_goes_nothing_follows(noisy: Path) -> None:
     logged = ["--set", "tams.logfile=run.log", "--set", "tams.loglevel=INFO"]
     done = command("run", "models/input.toml", "--out", "dw.tams", "--runs", "2", "--json", *logged, cwd=noisy)
@@ -134,6 +136,7 @@ class Leaves(Noisy):
 """
 
 
+@pytest.mark.slow
 def test_a_model_that_leaves_is_an_error_that_says_where(noisy: Path) -> None:
     (noisy / "models" / "leaves.py").write_text(LEAVES)
     for where, code, message in [
@@ -147,6 +150,7 @@ def test_a_model_that_leaves_is_an_error_that_says_where(noisy: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_a_model_prints_goes_nowhere_if_all_is_closed(noisy: Path) -> None:
     """And not into the file that got the number of standard output."""
     arguments = [sys.executable, "-m", "pytams", "run", "models/input.toml", "--out", "dw.tams"]
@@ -157,6 +161,7 @@ def test_what_a_model_prints_goes_nowhere_if_all_is_closed(noisy: Path) -> None:
     assert not any(b"in step" in path.read_bytes() for path in files)
 
 
+@pytest.mark.slow
 def test_an_output_that_nobody_reads(noisy: Path) -> None:
     """A closed pipe is left quietly; a full disk is said."""
     for arguments in (["run", "models/input.toml", "--out", "dw.tams", "--json"], ["show", "dw.tams", "--json"]):
@@ -191,6 +196,7 @@ class Still(pytams.Model):
 """
 
 
+@pytest.mark.slow
 def test_a_seed_without_effect_is_an_error_and_the_way_out_is_a_setting(tmp_path: Path) -> None:
     (tmp_path / "still.py").write_text(STILL)
     settings = INPUT.replace("noisy.py:Noisy", "still.py:Still").replace("ntrajectories = 6", "ntrajectories = 12")

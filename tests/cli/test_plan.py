@@ -66,6 +66,7 @@ class Sleepy(DoubleWell2DSingle):
         return super().step(state, noise, t, dt)
 
 
+@pytest.mark.slow
 def test_steps_and_errors_are_about_what_they_turn_out_to_be() -> None:
     def run(n: int, n_discard: int, n_runs: int, seed: int) -> pytams.Result:
         tams = pytams.TAMS(double_well_2d(), n_trajectories=n, n_discard=n_discard, **SETTINGS)
@@ -97,6 +98,7 @@ def test_the_wall_time_is_within_a_factor_of_two() -> None:
         assert 0.5 < told.seconds / real < 2.0
 
 
+@pytest.mark.slow
 def test_more_workers_are_quicker_and_a_smaller_error_takes_longer() -> None:
     pilot = pytams.TAMS(double_well_2d(), n_trajectories=50, n_discard=5, **SETTINGS).run(8, seed=1)
     known = Experience.of(pilot, step_seconds=0.01, n_bytes=1e6)
@@ -121,6 +123,7 @@ def plan(*settings: str, pilot: Path | None = None, error: float = 0.1, as_json:
     return plan_study(Config.load(Path("in.toml"), settings), 64, pilot, error, None, as_json=as_json)
 
 
+@pytest.mark.slow
 def test_from_a_short_pilot_or_a_directory(folder: Path) -> None:
     lines = plan().splitlines()
     assert lines[0].startswith("P is about 0.0")
@@ -147,6 +150,7 @@ def test_from_a_short_pilot_or_a_directory(folder: Path) -> None:
     assert found[0]["seconds"] == pytest.approx(min(one["seconds"] for one in found), rel=0.2)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_planned(folder: Path) -> None:
     for how, said in (
         ({"error": 0.0}, "--error: 0 is no relative error"),
@@ -171,6 +175,7 @@ def test_what_cannot_be_planned(folder: Path) -> None:
         plan("trajectory.targetscore=-2.0")
 
 
+@pytest.mark.slow
 def test_a_program_and_large_ensembles(folder: Path) -> None:
     write_program(Path("code"))
     subprocess.run(["make", "-C", "code"], check=True, capture_output=True)

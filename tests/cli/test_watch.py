@@ -78,6 +78,7 @@ def driver(tmp_path: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_until_it_ends(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     watcher = start("watch", "run.tams", "--interval", "0.2", cwd=tmp_path)
     stdout, stderr = watcher.communicate(timeout=60)
@@ -93,6 +94,7 @@ def test_until_it_ends(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     assert result.splitlines()[1] in stdout  # the probability
 
 
+@pytest.mark.slow
 def test_on_a_terminal(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     ours, theirs = pty.openpty()
     watcher = start("watch", "run.tams", "--interval", "0.2", cwd=tmp_path, stdout=theirs, stderr=subprocess.DEVNULL)
@@ -110,6 +112,7 @@ def test_on_a_terminal(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
         assert word in shown
 
 
+@pytest.mark.slow
 def test_of_a_killed_driver(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     study = WatchedStudy(tmp_path / "run.tams")
     deadline = time.monotonic() + 60
@@ -153,6 +156,7 @@ def test_a_study_is_extended_while_it_is_watched(tmp_path: Path) -> None:
     assert (len(study.runs), study.n_finished) == (4, 4)
 
 
+@pytest.mark.slow
 def test_of_ledgers_on_postgresql(tmp_path: Path, postgres: str) -> None:
     """A run that nobody has claimed has no ledger yet."""
     tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=6, n_trajectories=20)

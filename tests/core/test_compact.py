@@ -55,6 +55,7 @@ def iterations(draw: Any) -> list[Iteration]:
     return made
 
 
+@pytest.mark.slow
 @given(iterations())
 def test_iterations_are_what_they_were(given: list[Iteration]) -> None:
     kept = Iterations.of(7, given)

@@ -44,6 +44,7 @@ def walk(variant: pytams.Variant | None = None) -> pytams.TAMS:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [Systematic(), EvenLevels()], ids=lambda variant: variant.name)
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_another_rule_is_unbiased(variant: pytams.Variant, seed: int) -> None:

@@ -70,6 +70,7 @@ def beginnings(n_steps: int, n_runs: int = 1) -> list[list[Beginning]]:
     return [[beginning_of(run, 0, n_steps)] for run in range(n_runs)]
 
 
+@pytest.mark.slow
 def test_what_takes_longer_than_the_timeout_as_it_has_many_steps_does_not_hang() -> None:
     problem = problem_of(Slow())
     lists = beginnings(50)
@@ -78,6 +79,7 @@ def test_what_takes_longer_than_the_timeout_as_it_has_many_steps_does_not_hang()
     assert time.monotonic() - start > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "known"), [(0, 0), (5, 1), (20, 8)])
 def test_what_hangs_is_named_after_three_tries(at: int, known: int, caplog: pytest.LogCaptureFixture) -> None:
     two = [beginning_of(3, slot, 30) for slot in (0, 1)]
@@ -91,6 +93,7 @@ def test_what_hangs_is_named_after_three_tries(at: int, known: int, caplog: pyte
     assert sum(record.getMessage().startswith(names) for record in caplog.records) == 3
 
 
+@pytest.mark.slow
 def test_of_many_the_one_that_hangs_is_named() -> None:
     """With one worker, and with several."""
     problem = problem_of(OneHangs())

@@ -62,6 +62,7 @@ def run(model: pytams.Model, n_runs: int = 2, **more: Any) -> tuple[Any, ...]:
     return pytams.TAMS(model, **SETTINGS).run(n_runs, seed=4, **more).runs
 
 
+@pytest.mark.slow
 def test_dask_gives_the_same_bits_and_a_client_stays_open(client: Any, tmp_path: Path) -> None:
     engine = partial(OnDask, connect=client, seconds=0.05)
     expected = run(DoubleWell2DSingle())
@@ -70,6 +71,7 @@ def test_dask_gives_the_same_bits_and_a_client_stays_open(client: Any, tmp_path:
     assert client.status == "running"
 
 
+@pytest.mark.slow
 def test_batches_on_dask(client: Any) -> None:
     assert run(DoubleWell2D(), engine=partial(OnDask, connect=client, batch=4, seconds=0.02)) == run(DoubleWell2D())
 
@@ -89,12 +91,14 @@ def test_learned_scores_on_dask(client: Any) -> None:
         assert tams.run(1, seed=2, engine=partial(OnDask, connect=client, seconds=0.05)).runs == expected
 
 
+@pytest.mark.slow
 def test_an_address_will_do(client: Any) -> None:
     engine = partial(OnDask, connect=partial(connect, "local", address=client.scheduler.address), seconds=0.1)
     assert run(DoubleWell2DSingle(), engine=engine) == run(DoubleWell2DSingle())
     assert client.status == "running"
 
 
+@pytest.mark.slow
 def test_states_stay_on_the_workers(client: Any) -> None:
     """If they are large; small ones go along."""
 
@@ -127,6 +131,7 @@ def test_states_stay_on_the_workers(client: Any) -> None:
     assert seen > 100
 
 
+@pytest.mark.slow
 def test_small_states_go_along_and_cheap_segments_go_together(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     engines, sent = [], []
     submit = DaskWorkers.submit
@@ -181,6 +186,7 @@ def until(is_so: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_run_is_interrupted_and_resumed_on_other_workers(client: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytams.TAMS(DoubleWell2DSingle(), **SETTINGS).study(
@@ -205,6 +211,7 @@ def test_a_worker_that_takes_long_to_start_again_is_not_given_up() -> None:
         cluster.close()
 
 
+@pytest.mark.slow
 def test_a_model_that_always_raises_stops_the_run(client: Any) -> None:
     class Broken(DoubleWell2DSingle):
         def step(self, state: Any, noise: Any, t: Any, dt: float) -> Any:

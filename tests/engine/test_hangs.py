@@ -72,6 +72,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_a_block_that_takes_long_is_said_aloud_once(caplog: pytest.LogCaptureFixture) -> None:
     n_threads = threading.active_count()
@@ -90,6 +91,7 @@ def test_a_block_that_takes_long_is_said_aloud_once(caplog: pytest.LogCaptureFix
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_a_hang_in_the_first_block_of_all_is_said_with_its_step(caplog: pytest.LogCaptureFixture) -> None:
     """Beginnings are computed again before anything else: twice, with a copy of the model, then in earnest."""
@@ -132,6 +134,7 @@ class OneIsBad(DoubleWell2DSingle):
         return super().score(state[:2], t)
 
 
+@pytest.mark.slow
 def test_what_hangs_is_ended_three_times_and_named(caplog: pytest.LogCaptureFixture) -> None:
     model = OneIsBad(7, partial(time.sleep, 1000))
     start = time.monotonic()
@@ -143,18 +146,21 @@ def test_what_hangs_is_ended_three_times_and_named(caplog: pytest.LogCaptureFixt
     assert len(said) == 3
 
 
+@pytest.mark.slow
 def test_what_ends_its_process_is_named() -> None:
     model = OneIsBad(7, partial(os._exit, 0))
     with pytest.raises(WorkersLostError, match=r"(?s)^run 0, slot 7, from step \d+ on: its worker ended, 3 times"):
         run(model, n_runs=1, engine=partial(Processes, n_workers=2, seconds=0.05))
 
 
+@pytest.mark.slow
 def test_what_exits_on_a_worker_is_a_model_error() -> None:
     model = OneIsBad(7, partial(sys.exit, 3))
     with pytest.raises(pytams.ModelError, match=r"^OneIsBad.step raised SystemExit at run 0, slot 7, step 50 .*: 3"):
         run(model, n_runs=1, engine=partial(Processes, n_workers=2, seconds=0.05))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_on_an_executor_of_the_users_own(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody can end its tasks: what takes long is said, and named if there is a timeout."""

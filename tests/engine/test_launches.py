@@ -25,6 +25,7 @@ cp "$1" "$2"; echo 0.5
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("allocated", "ranks", "slots", "wanted"), [("8", 2, None, 4), ("8", 16, None, 1), ("1", 1, 3, 3)]
 )

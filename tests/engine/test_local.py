@@ -102,6 +102,7 @@ def test_vectorised_or_one_by_one(pair: tuple[pytams.Model, pytams.Model]) -> No
     assert run(pair[0]) == run(pair[1])
 
 
+@pytest.mark.slow
 def test_runs_together_or_each_alone() -> None:
     together = run(DoubleWell2D(), n_runs=8)
     alone = [run(DoubleWell2D(), n_runs=1, first_run=r)[0] for r in range(8)]
@@ -138,6 +139,7 @@ def test_a_batch_with_little_room_gives_the_same_blocks() -> None:
     assert ends(100) == ends(4) == ends(1)
 
 
+@pytest.mark.slow
 def test_noise_longer_than_a_chunk() -> None:
     """Segments of more steps than one chunk of noise, for a model whose chunk is short."""
 

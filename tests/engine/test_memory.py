@@ -42,6 +42,7 @@ class FieldSingle(Field):
     vectorized = False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Field(), FieldSingle()], ids=["vectorised", "one by one"])
 def test_large_states_are_held_at_records_above_the_level_only(model: pytams.Model) -> None:
     tams = pytams.TAMS(model, end_time=100, step_size=1, target_score=4.0, n_trajectories=16)

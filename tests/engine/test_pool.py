@@ -61,18 +61,21 @@ class Troubled(DoubleWell2DSingle):
         time.sleep(1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_workers", [1, 2, 8])
 def test_processes_give_the_same_bits(n_workers: int) -> None:
     engine = partial(Processes, n_workers=n_workers, seconds=0.02)
     assert run(DoubleWell2DSingle(), engine=engine) == run(DoubleWell2DSingle())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [DoubleWell2D(), double_well_2d()], ids=["vectorised", "compiled"])
 @pytest.mark.parametrize("batch", [1, 5])
 def test_batches_give_the_same_bits(model: pytams.Model, batch: int) -> None:
     assert run(model, engine=partial(Processes, n_workers=2, batch=batch, seconds=0.01)) == run(model)
 
 
+@pytest.mark.slow
 def test_any_executor_will_do() -> None:
     loky = pytest.importorskip("loky")
     for executor in (ThreadPoolExecutor(3), loky.get_reusable_executor(max_workers=2)):
@@ -94,6 +97,7 @@ def test_lost_tasks_are_done_again(tmp_path: Path, trouble: str, caplog: pytest.
     assert message in caplog.text
 
 
+@pytest.mark.slow
 def test_a_model_that_always_raises_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
     class Broken(DoubleWell2DSingle):
         broken = True
@@ -118,6 +122,7 @@ def test_a_model_that_always_raises_stops_the_run_and_loses_nothing(tmp_path: Pa
         assert resumed.result().runs == run(DoubleWell2DSingle())
 
 
+@pytest.mark.slow
 def test_random_workers_are_killed(tmp_path: Path) -> None:
     check_kills(tmp_path, n_kills=2)
 
@@ -176,6 +181,7 @@ LOST_AT_START = """
 """
 
 
+@pytest.mark.slow
 def test_workers_are_lost_while_they_are_started(tmp_path: Path) -> None:
     script, troubles = tmp_path / "driver.py", tmp_path / "troubles"
     script.write_text(textwrap.dedent(LOST_AT_START.format(tests=str(Path(__file__).parents[1]))))

@@ -42,6 +42,7 @@ def test_barriers_stragglers_and_losses_cost_time(case: tuple[int, int, int]) ->
     assert lost[3] == plain[3]
 
 
+@pytest.mark.slow
 def test_a_driver_feeds_so_many_workers() -> None:
     """It hears of a task each 20 ms, so more than five workers with tasks of 0.1 s wait for it."""
     case = (200, 20, 8)

@@ -299,6 +299,7 @@ def equation(name: str, wrong: Any, **options: Any) -> SDE:
     return SDE(**functions, initial=0.0, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "wrong"), WRONG[:4])  # to compile one takes a second
 def test_a_compiled_equation_of_no_numbers(name: str, wrong: Any) -> None:
     with pytest.raises(pytams.ModelError, match=f"SDE.* {name}|SDE.{name} returned .* at run 0, slot 0, step 0"):
@@ -312,6 +313,7 @@ def test_a_vectorised_equation_of_no_numbers(name: str, wrong: Any) -> None:
         run(equation(name, wrong, compiled=False))
 
 
+@pytest.mark.slow
 def test_an_equation_that_raises_inside_the_loop() -> None:
     def score(x: Any, t: Any, p: Any) -> Any:
         if t > 0.095:

@@ -114,6 +114,7 @@ def test_the_double_well_has_its_exact_value(number: int) -> None:
     assert result.standard_error < 0.4 * DOUBLE_WELL_2D[10]
 
 
+@pytest.mark.slow
 def test_the_same_bits_with_either_way_to_save_and_any_engine(tmp_path: Path) -> None:
     expected = pytams.TAMS(make(state=["position"]), **BRIEF).run(2, 4).runs
     assert expected[0].iterations
@@ -126,6 +127,7 @@ def test_the_same_bits_with_either_way_to_save_and_any_engine(tmp_path: Path) ->
     assert tams.run(2, 4, out=tmp_path / "out").runs == expected
 
 
+@pytest.mark.slow
 def test_a_configuration_and_a_model_that_is_perturbed(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("0.4")
     wide = pytams.TAMS(make(str(tmp_path / "config"), state=["position"]), **BRIEF).run(4, 4)

@@ -208,6 +208,7 @@ def test_another_value(n: int) -> None:
     assert "0x" not in text(one)
 
 
+@pytest.mark.slow
 def test_the_same_values_in_another_process() -> None:
     code = "from test_changed import *\nfor one, other in VALUES: print(text(one), text(other))"
     texts = printed(code)

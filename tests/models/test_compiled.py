@@ -150,6 +150,7 @@ def test_estimates_are_exact() -> None:
     assert abs(result.probability - DOUBLE_WELL_2D[10]) < 4 * result.standard_error
 
 
+@pytest.mark.slow
 def test_more_records_than_a_call_has_room_for() -> None:
     """A score that rises at every step fills the room for records many times over."""
 
@@ -165,6 +166,7 @@ def test_more_records_than_a_call_has_room_for() -> None:
     assert tams(True).run(2, seed=1).runs == tams(False).run(2, seed=1).runs
 
 
+@pytest.mark.slow
 def test_noise_of_many_components_has_short_chunks() -> None:
     """Functions of a small array may return one."""
     d = 64
@@ -183,6 +185,7 @@ def test_noise_of_many_components_has_short_chunks() -> None:
     assert run(model(), n_runs=1) == run(model(compiled=False), n_runs=1)
 
 
+@pytest.mark.slow
 def test_functions_of_different_models_have_different_names() -> None:
     """Numba tells them apart by name and a count of the process: a loop from disk brings the count of another."""
 
@@ -198,6 +201,7 @@ def test_functions_of_different_models_have_different_names() -> None:
     assert len(set.union(*found)) == 9
 
 
+@pytest.mark.slow
 def test_a_score_that_is_no_number_is_named() -> None:
     def blows_up(x: Any, t: Any, p: Any) -> Any:
         return 1.0 / (t - t) if t > 0.5 else x
@@ -207,6 +211,7 @@ def test_a_score_that_is_no_number_is_named() -> None:
         pytams.TAMS(model, end_time=1, step_size=0.01, target_score=99, n_trajectories=3).run(1, seed=1)
 
 
+@pytest.mark.slow
 def test_what_numba_cannot_compile_is_named() -> None:
     def unknown(x: Any, t: Any, p: Any) -> Any:
         return np.median(str(x))  # type: ignore[call-overload] # the point

@@ -92,6 +92,7 @@ def test_all_of_a_channel_that_is_seldom_taken_is_learned_from() -> None:
     assert counts.min() > 0.5 * counts.max()
 
 
+@pytest.mark.slow
 def test_a_chain_is_learned() -> None:
     """Beside its transfer operator on a grid."""
     rng = np.random.default_rng(1)

@@ -210,6 +210,7 @@ def test_its_hooks_are_called_where_a_branch_starts(tmp_path: Path) -> None:
     assert model._n_branched == model._n_restored > 0  # noqa: SLF001 - names that such a class has
 
 
+@pytest.mark.slow
 def test_the_global_generators_of_the_user_stay_as_they_are(tmp_path: Path) -> None:
     model = written(tmp_path, ORNSTEIN_UHLENBECK_GLOBAL, "OrnsteinUhlenbeck", level=1.5)
     tams = pytams.TAMS(model, **(BRIEF | {"target_score": 99.0}))
@@ -246,6 +247,7 @@ def test_its_name_is_the_one_that_it_says(double_well: Any) -> None:
     assert pytams.TAMS(double_well, **BRIEF).run(1, seed=3).model == "the double well"
 
 
+@pytest.mark.slow
 def test_from_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text(IMPORT + DOUBLE_WELL)
     (tmp_path / "input.toml").write_text(

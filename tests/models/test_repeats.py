@@ -147,6 +147,7 @@ def health_shown(path: Path) -> Any:
     return json.loads(shown.stdout)["result"]["health"]
 
 
+@pytest.mark.slow
 def test_what_was_recorded_stays(tmp_path: Path) -> None:
     path = tmp_path / "out"
     tams = pytams.TAMS(StillFromAnywhere(), **LORENZ)
@@ -241,6 +242,7 @@ STUDIES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_noise_that_is_small_rare_or_whole_numbers_is_no_error(name: str) -> None:
     make, settings = STUDIES[name]
@@ -264,6 +266,7 @@ def test_a_few_repetitions_are_counted() -> None:
 LONG: dict[str, Any] = {"end_time": 60.0, "step_size": 0.02, "target_score": 19.5, "n_trajectories": 10}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Lorenz, LorenzAtBranches])
 def test_a_perturbation_that_is_too_small_is_said(make: Any) -> None:
     tams = pytams.TAMS(make(1e-14), **LONG, max_branchings=20)
@@ -273,6 +276,7 @@ def test_a_perturbation_that_is_too_small_is_said(make: Any) -> None:
     assert ("branches part", "never (median)") in health.rows
 
 
+@pytest.mark.slow
 def test_how_long_branches_follow_their_parents_is_said() -> None:
     health = pytams.TAMS(LorenzAtBranches(1e-3), **LONG, max_branchings=60).run(1, seed=4).health
     assert 6.0 < health.parting_time < 60.0
@@ -283,6 +287,7 @@ def test_how_long_branches_follow_their_parents_is_said() -> None:
     assert text in str(health)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [Lorenz, LorenzAtBranches])
 def test_one_that_is_large_enough_is_not(make: Any) -> None:
     health = pytams.TAMS(make(0.1), **LONG, max_branchings=60).run(1, seed=4).health
@@ -295,6 +300,7 @@ def test_one_that_is_large_enough_is_not(make: Any) -> None:
 CAVEAT = "perturbed only where a segment starts: no Markov chain, the estimate is an approximation"
 
 
+@pytest.mark.slow
 def test_an_approximation_is_said_in_memory_and_on_disk(tmp_path: Path) -> None:
     tams = pytams.TAMS(LorenzAtBranches(), **LORENZ)
     result = tams.run(2, seed=4)

@@ -43,6 +43,7 @@ def test_the_double_well_has_its_exact_value(make: Any, seed: int) -> None:
     assert result.standard_error < 0.3 * DOUBLE_WELL_2D[10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_an_event_and_an_end_of_its_own(seed: int) -> None:
     tams = pytams.TAMS(Walker(), end_time=50, step_size=1, target_score=4.5, n_trajectories=20, n_discard=3)
@@ -96,6 +97,7 @@ def test_the_same_bits_on_dask(make: Any, processes: bool) -> None:
         assert run(make(), engine=partial(OnDask, connect=client, seconds=0.01)) == run(make())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [WellByStep, WellByBranch])
 def test_a_study_that_is_left_and_resumed_is_the_same(make: Any, tmp_path: Path) -> None:
     tams = pytams.TAMS(make(), **WELL)
@@ -175,6 +177,7 @@ class Noted(WellByStep):
         (self.folder / self.place.scratch.name).write_text("closed")
 
 
+@pytest.mark.slow
 def test_workers_close_what_they_have_opened(tmp_path: Path) -> None:
     run(Noted(tmp_path), engine=partial(Processes, n_workers=2, seconds=0.01))
     notes = {path.name: path.read_text() for path in tmp_path.iterdir()}
@@ -373,6 +376,7 @@ class Pops(WellByStep):
         super().__init__(params.pop("epsilon"))
 
 
+@pytest.mark.slow
 def test_workers_get_what_the_constructor_was_given() -> None:
     expected = run(WellByStep(0.2))
     assert run(Pops({"epsilon": 0.2}), engine=partial(Processes, n_workers=2, seconds=0.01)) == expected
@@ -394,6 +398,7 @@ def test_two_studies_of_one_object_in_turn(make: Any, seed: int) -> None:
         assert [first.result().runs, second.result().runs] == expected
 
 
+@pytest.mark.slow
 def test_one_object_in_several_threads() -> None:
     model = Counted()
     tams = pytams.TAMS(model, **(WELL | {"end_time": 0.2}))
@@ -424,6 +429,7 @@ class FailsToOpen(WellByStep):
         self.x += self.drift * dt
 
 
+@pytest.mark.slow
 def test_what_failed_to_open_is_opened_again(tmp_path: Path) -> None:
     (tmp_path / "never").mkdir()
     expected = run(FailsToOpen(tmp_path / "never", -1))
@@ -527,6 +533,7 @@ class Odd(WellByStep):
         self.rng, self.numbers = np.random.default_rng(), (i for i in range(3))
 
 
+@pytest.mark.slow
 def test_a_simulator_may_hold_what_it_likes() -> None:
     model = Odd()
     assert run(model) == run(WellByStep())

@@ -68,6 +68,7 @@ def tams(model: Any, sigmas: float = 3.0, **more: Any) -> pytams.TAMS:
     return pytams.TAMS(model, target_score=sigmas * SIGMA, **{**settings, **more})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sigmas", [2.0, 4.0])
 def test_a_start_has_the_law_that_it_is_to_have(sigmas: float) -> None:
     """With a model that stays where it is, the event is a start: P = P(z >= sigmas)."""
@@ -76,6 +77,7 @@ def test_a_start_has_the_law_that_it_is_to_have(sigmas: float) -> None:
     assert result.relative_error < 0.25
 
 
+@pytest.mark.slow
 def test_times_begin_before_0_and_nothing_is_the_event_there() -> None:
     result = tams(Stationary(), 2.0, n_trajectories=40).run(4, seed=1)
     ensemble = result.ensemble(states=True)
@@ -106,6 +108,7 @@ def test_a_state_may_have_a_part_called_x() -> None:
     assert tams(Called(), n_trajectories=20, end_time=0.1).run(1, seed=1).n_unfinished == 0
 
 
+@pytest.mark.slow
 def test_the_same_bits_one_by_one_in_processes_and_resumed(tmp_path: Path) -> None:
     small = {"n_trajectories": 20, "end_time": 0.5}
     runs = tams(Stationary(), **small).run(2, seed=1).runs
@@ -161,6 +164,7 @@ def test_an_equation_from_its_stationary_law() -> None:
     assert tams(row(compiled=False), **small).run(1, seed=1).runs == runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [scalar, row, plane])
 def test_compiled_the_same_bits(model: Any, tmp_path: Path) -> None:
     """In whole runs, in blocks that end before 0 and after, on threads, and on disk; states, too."""
@@ -180,6 +184,7 @@ def test_compiled_the_same_bits(model: Any, tmp_path: Path) -> None:
         assert saved.result.runs == expected.runs
 
 
+@pytest.mark.slow
 def test_a_score_is_learned_of_an_equation() -> None:
     found = []
     for compiled in (True, False):
@@ -192,6 +197,7 @@ def test_a_score_is_learned_of_an_equation() -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_score_is_learned_of_it() -> None:
     hers = tams(Stationary(), 4.0, end_time=1.0, n_trajectories=50)
     pilot = hers.run(2, seed=1)

@@ -153,18 +153,21 @@ class TestLearnedScore(LearnedContract):
         return improved(DoubleWell2D(), learned(), SETTINGS)
 
 
+@pytest.mark.slow
 class TestLearnedScoreOneByOne(LearnedContract):
     @pytest.fixture
     def model(self) -> Steppable:
         return improved(DoubleWell2DSingle(), learned(), SETTINGS)
 
 
+@pytest.mark.slow
 class TestLearnedScoreCompiled(LearnedContract):
     @pytest.fixture
     def model(self) -> Steppable:
         return improved(double_well_2d(), learned(), SETTINGS)
 
 
+@pytest.mark.slow
 class TestLearnedScoreOfASimulator(LearnedContract):
     @pytest.fixture
     def model(self) -> Steppable:

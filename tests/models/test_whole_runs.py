@@ -118,6 +118,7 @@ def double_well(**changes: Any) -> pytams.TAMS:
     )
 
 
+@pytest.mark.slow
 def test_long_segments_with_records_at_every_step() -> None:
     """Records of one segment fill the room for all, many times over; l is nearly N."""
 
@@ -134,6 +135,7 @@ def test_long_segments_with_records_at_every_step() -> None:
     assert tams.run(2, seed=1).runs == blocks(tams, 2, 1).runs
 
 
+@pytest.mark.slow
 def test_many_members_and_few() -> None:
     for n, n_discard in ((500, 1), (500, 50), (2, 1)):
         tams = double_well(n_trajectories=n, n_discard=n_discard, end_time=2.0, target_score=-0.2)
@@ -215,6 +217,7 @@ def test_a_start_that_is_drawn_but_always_the_same_may_not_be_the_event() -> Non
         tams.run(2, seed=1)
 
 
+@pytest.mark.slow
 def test_a_score_that_is_true_or_false_is_refused_in_our_words() -> None:
     model = SDE(drift, diffusion, lambda x, t, p: x[0] > 0.5, initial=(-1.0, 0.0), pull=0.5, sigma=0.4)
     with pytest.raises(pytams.ModelError, match="a score must be a real number"):
@@ -261,6 +264,7 @@ def test_engines_of_ones_own_are_not_passed_by() -> None:
     assert Counting.n_calls > 0
 
 
+@pytest.mark.slow
 def test_what_takes_long_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr("pytams.engine.watchdog.LEAST_SECONDS", 0.2)
     monkeypatch.setattr("pytams.engine.watchdog.LOOK_SECONDS", 0.05)

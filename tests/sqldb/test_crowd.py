@@ -96,10 +96,12 @@ def test_every_trajectory_is_granted_once(location: str) -> None:
     check_claims(location, n=60, rounds=2)
 
 
+@pytest.mark.slow
 def test_no_row_is_lost(location: str) -> None:
     check_work(location, seconds=1.0)
 
 
+@pytest.mark.slow
 def test_killed_writers_lose_nothing(location: str) -> None:
     check_kills(location, times=4)
 
@@ -119,6 +121,7 @@ def test_killed_writers_lose_nothing_for_long(location: str) -> None:
     check_kills(location, times=50)
 
 
+@pytest.mark.slow
 def test_a_polling_reader_does_not_disturb(location: str) -> None:
     """Half-second polls, as a watching user makes them, beside a writer."""
     counts: list[int] = []

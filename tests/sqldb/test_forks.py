@@ -235,6 +235,7 @@ def check_forks(tmp_path: Path, location: str, seeds: range, n: int) -> None:
         assert len(written) > n * forking.PER_PROCESS // 2
 
 
+@pytest.mark.slow
 def test_forks_in_all_orders(tmp_path: Path, location: str) -> None:
     check_forks(tmp_path, location, range(1), 5)
 

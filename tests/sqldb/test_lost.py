@@ -222,6 +222,7 @@ def test_what_cannot_be_looked_up_is_not_known(
         assert files(ledger) == ["a"]
 
 
+@pytest.mark.slow
 def test_nobody_elses_commit_is_taken_for_ours(network: Proxy, location: str) -> None:
     """Other threads and objects write between the lost commit and the look-up."""
     with SQLFile(through(network, location)) as ledger, SQLFile(location) as other:
@@ -269,6 +270,7 @@ def test_sessions_are_killed_all_the_time_for_long(location: str) -> None:
     check_kills(location, 300)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_restarted_is_waited_for(
     own_server: Server, stoppable: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -285,6 +287,7 @@ def test_a_server_that_is_restarted_is_waited_for(
         assert "is out of reach: trying again for 120 s" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_is_named(
     own_server: Server, stoppable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,6 +314,7 @@ def test_a_server_that_stays_away_is_named(
 SETTINGS: dict[str, Any] = {"end_time": 20, "step_size": 1, "target_score": 5, "n_trajectories": 10}
 
 
+@pytest.mark.slow
 def test_a_study_survives_a_restart(own_server: Server, tmp_path: Path) -> None:
     tams = pytams.TAMS(Walk(), **SETTINGS)
     storage = pytams.Storage(path=tmp_path / "study", database_url=own_server.url, checkpoint_interval=0.001)
@@ -328,6 +332,7 @@ def test_a_study_survives_a_restart(own_server: Server, tmp_path: Path) -> None:
         assert saved.result.runs == tams.run(2, seed=3).runs
 
 
+@pytest.mark.slow
 def test_a_study_without_its_server_stops_and_is_resumed(
     own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

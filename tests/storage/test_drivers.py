@@ -93,6 +93,7 @@ def test_a_failing_engine_leaves_nothing_behind(tmp_path: Path) -> None:
     assert tams().run(3, out=tmp_path / "run").runs == tams().run(3, seed=1).runs
 
 
+@pytest.mark.slow
 def test_forty_runs_take_four_connections(tmp_path: Path, postgres: str) -> None:
     """Of a server with its default settings, which has 100 of them."""
     name = f"pytams-{uuid.uuid4().hex[:8]}"

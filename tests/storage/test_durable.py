@@ -122,6 +122,7 @@ def test_the_ledger_tells_the_story(tmp_path: Path) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 def test_extended_by_runs_and_by_branchings(tmp_path: Path) -> None:
     path = tmp_path / "run"
     short = tams(max_branchings=8).run(2, seed=5, out=path)
@@ -135,6 +136,7 @@ def test_extended_by_runs_and_by_branchings(tmp_path: Path) -> None:
         tams().run(2, out=path)
 
 
+@pytest.mark.slow
 def test_moved_and_renamed(tmp_path: Path) -> None:
     some(tmp_path / "here", 30)
     (tmp_path / "elsewhere").mkdir()
@@ -142,6 +144,7 @@ def test_moved_and_renamed(tmp_path: Path) -> None:
     assert tams().run(3, out=tmp_path / "elsewhere" / "there & back").runs == tams().run(3, seed=7).runs
 
 
+@pytest.mark.slow
 def test_discarded_trajectories_need_not_be_archived(tmp_path: Path) -> None:
     some(tmp_path / "run", 60, archive_discarded=False)
     some(tmp_path / "run", 10**9, archive_discarded=False)
@@ -165,6 +168,7 @@ def test_integer_states_and_ties(tmp_path: Path) -> None:
 # --- who drives -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_and_a_dead_one_replaced(tmp_path: Path) -> None:
     with tams().study(2, seed=1, out=tmp_path / "run") as study:
         next(iter(study))
@@ -221,6 +225,7 @@ def check_refused(directory: Path, error: type[Exception], match: str) -> None:
         tams().run(3, out=directory)
 
 
+@pytest.mark.slow
 def test_truncated_flipped_and_missing_files_are_named(directory: Path) -> None:
     file = a_segment_file(directory)
     content = file.read_bytes()
@@ -299,6 +304,7 @@ def test_edited_rows_are_noticed(directory: Path) -> None:
     check_refused(directory, pytams.RunDirectoryError, "weight of splitting iteration 1 is 0.5, but the trajectories")
 
 
+@pytest.mark.slow
 def test_other_settings_models_and_places_are_refused(directory: Path, tmp_path: Path) -> None:
     with pytest.raises(pytams.SettingsError, match=r"step_size: .* was made with 0.01, not 0.02"):
         tams(step_size=0.02).run(3, out=directory)
@@ -318,6 +324,7 @@ def test_other_settings_models_and_places_are_refused(directory: Path, tmp_path:
         tams().run(3, out=tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_reading_runs_no_code_of_the_user(tmp_path: Path) -> None:
     """The model's file explodes when it is imported; reading does not mind."""
     model = tmp_path / "model.py"
@@ -353,6 +360,7 @@ test_durable.some(Path(sys.argv[1]), 10**9, checkpoint_interval=0.02)
 """
 
 
+@pytest.mark.slow
 def test_disk_full_stops_with_a_clear_error_and_resumes(tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk: a write fails in the same places."""
     script = FULL.format(tests=str(Path(__file__).parents[1]))

@@ -50,6 +50,7 @@ def test_it_loads(directory: Path) -> None:
             assert found
 
 
+@pytest.mark.slow
 def test_it_is_shown_and_watched(directory: Path) -> None:
     shown = command("show", directory)
     assert "1 of 3 runs finished" in shown.stdout, shown.stderr
@@ -93,6 +94,7 @@ def test_gone_on_with_in_python_it_says_what_its_model_is_made_of(directory: Pat
     assert content["seed"] == seed
 
 
+@pytest.mark.slow
 def test_other_arguments_are_refused(directory: Path) -> None:
     """What a study was made with is known, also if what its model is made of is not; defaults too."""
     before = (directory / "study.json").read_bytes()
@@ -102,6 +104,7 @@ def test_other_arguments_are_refused(directory: Path) -> None:
     assert (directory / "study.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_from_then_on_it_says_what_its_model_is_made_of(directory: Path) -> None:
     assert command("resume", directory).returncode == 0
     content = json.loads((directory / "study.json").read_text())
@@ -111,6 +114,7 @@ def test_from_then_on_it_says_what_its_model_is_made_of(directory: Path) -> None
     assert command("resume", directory, "--runs", "4").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["made_of", "sources"])
 def test_what_a_model_is_made_of_is_there(directory: Path, name: str) -> None:
     assert command("resume", directory).returncode == 0

@@ -234,6 +234,7 @@ def test_what_a_user_says_wrongly(
     assert command("show", directory, "--url", "postgresql://u:secret@h/d").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_study_on_a_real_server(
     tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
@@ -576,6 +577,7 @@ def trap(directory: Path) -> None:
         (directory / f"{name}.py").write_text(bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "commands", [f"{READING} + load", *(pytest.param(p, marks=pytest.mark.slow) for p in PICTURES)]
 )

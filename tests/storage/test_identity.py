@@ -148,6 +148,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, check=False, capture_output=True, text=True, cwd=folder)
 
 
+@pytest.mark.slow
 def test_an_edited_module_is_named_before_anything_is_executed(walk: Path) -> None:
     first = command(walk, "run", "input.toml", "--out", "out")
     assert first.returncode == 0, first.stderr
@@ -310,6 +311,7 @@ class Hidden(Drifting):
         return super().step(state, noise, t, dt) + np.array([0.0, float(self.path.read_text())])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["in process", "processes"])
 @pytest.mark.parametrize("extend", [False, True])
 def test_what_no_fingerprint_shows_is_found_by_computing_again(tmp_path: Path, engine: str, extend: bool) -> None:

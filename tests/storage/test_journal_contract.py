@@ -41,6 +41,7 @@ class TestRunJournalWithCheckpoints(JournalContract):
         return in_directory(tmp_path / "run", interval=0.05, archive_discarded=False)
 
 
+@pytest.mark.slow
 class TestRunJournalOnPostgres(JournalContract):
     @pytest.fixture
     def open_journal(self, tmp_path: Path, postgres: str) -> OpenJournal:

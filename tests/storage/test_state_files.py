@@ -138,6 +138,7 @@ def test_a_study_goes_on_with_what_is_kept(kind: str, keep: Any, tmp_path: Path)
     assert (states_in(storage.path) == set()) == (keep == "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "engine", "every"),
     [
@@ -159,6 +160,7 @@ def test_fewer_states_and_the_same_bits(kind: str, engine: str, every: int, tmp_
     assert states_in(out) == noted_in(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "keep"), [("bytes", "none"), ("model", "ensemble")])
 def test_a_study_of_few_states_is_resumed(kind: str, keep: Any, tmp_path: Path) -> None:
     storage, states = (
@@ -204,6 +206,7 @@ def test_a_model_that_is_not_reproducible(seed: int, tmp_path: Path) -> None:
     assert abs(result.probability - direct.probability) < 3.5 * error
 
 
+@pytest.mark.slow
 def test_only_what_is_not_reproducible_is_not_verified(tmp_path: Path) -> None:
     with pytest.raises(pytams.ModelError, match="another score"):
         tams(Irreproducible()).run(1, 4)
@@ -212,6 +215,7 @@ def test_only_what_is_not_reproducible_is_not_verified(tmp_path: Path) -> None:
     assert tams(Irreproducible()).run(2, 4, out=tmp_path / "out").n_unfinished == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [InFolders, WellByBranch])
 def test_what_was_read_last_is_nearby(kind: Any, tmp_path: Path) -> None:
     states, local = States(local=tmp_path / "node"), tmp_path / "node"
@@ -247,6 +251,7 @@ def test_what_was_read_last_is_nearby(kind: Any, tmp_path: Path) -> None:
     assert list(local.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_simulators_work_where_they_are_told_to(tmp_path: Path) -> None:
     class Looks(InFolders):
         def open(self, place: Any) -> None:
@@ -325,6 +330,7 @@ def test_killed_and_resumed(every: int, tmp_path: Path) -> None:
     assert states_in(tmp_path / "out") == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", ["ensemble", "all", "none"])
 def test_runs_at_a_time_keep_what_their_ledgers_have(keep: Any, tmp_path: Path) -> None:
     storage = Storage(path=tmp_path / "out", runs_at_once=1)
@@ -333,6 +339,7 @@ def test_runs_at_a_time_keep_what_their_ledgers_have(keep: Any, tmp_path: Path) 
     assert states_in(storage.path) == noted_in(storage.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 7])
 @pytest.mark.parametrize("keep", ["ensemble", "none"])
 def test_a_capped_study_is_extended(keep: Any, every: int, tmp_path: Path) -> None:
@@ -359,12 +366,14 @@ class Ordered(pytams.Model):
         return float(state["x"][0])
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_state_keep_their_order(tmp_path: Path) -> None:
     expected = tams(Ordered()).run(2, 4, states=States(larger_than=10**9)).runs
     assert tams(Ordered()).run(2, 4, states=SMALL).runs == expected
     assert tams(Ordered()).run(2, 4, states=SMALL, out=tmp_path / "out").runs == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [WellByBranch, InStrides, pytest.param(InFolders, marks=pytest.mark.slow)])
 def test_trajectories_are_computed_again(make: Any, tmp_path: Path) -> None:
     states = States(larger_than=0, every=7)
@@ -470,6 +479,7 @@ def test_what_is_no_folder_is_not_saved(saved: str, tmp_path: Path) -> None:
         tams(Saves()).run(1, 4, out=tmp_path / "out", verify=False)
 
 
+@pytest.mark.slow
 def test_less_is_kept_the_less_is_to_be_kept(tmp_path: Path) -> None:
     n_kept = []
     for keep in ("all", "ensemble", "none"):
@@ -497,6 +507,7 @@ def test_a_directory_can_be_moved(tmp_path: Path) -> None:
         assert all(isinstance(state, bytes) for state in saved.trajectory(0, 0).states)
 
 
+@pytest.mark.slow
 def test_states_elsewhere_are_only_where_the_user_says(tmp_path: Path) -> None:
     states, out = States(store=tmp_path / "scratch", larger_than=0), tmp_path / "out"
     expected = tams(WellByStep()).run(3, 4).runs
@@ -581,6 +592,7 @@ def unfinished(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["gone", "flipped", "shorter", "a link"])
 def test_damage_is_named_and_repaired(unfinished: Path, harm: str, tmp_path: Path) -> None:
     expected = tams(WellByBranch()).run(2, 4).runs
@@ -637,6 +649,7 @@ def test_a_disk_that_would_soon_be_full(tmp_path: Path, monkeypatch: pytest.Monk
     assert tams(WellByBranch()).run(2, 4, out=tmp_path / "out").runs == tams(WellByBranch()).run(2, 4).runs
 
 
+@pytest.mark.slow
 def test_a_simulator_may_not_write_to_what_is_hard_linked(tmp_path: Path) -> None:
     expected = tams(WellByStep()).run(2, 4).runs
     linked = States(place="hardlink", store=tmp_path / "store")

@@ -210,6 +210,7 @@ def _drive(path: Path) -> None:
     tams(300).run(100, seed=5, out=path)
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     for delay in (0.3, 0.6):

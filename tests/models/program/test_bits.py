@@ -60,6 +60,7 @@ def test_one_model_however_it_is_written(name: str) -> None:
     assert tams(well(seeding="branch", **BY_SEGMENT[name])).run(2, seed=3).runs == by_segment()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["launches", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 @pytest.mark.parametrize("name", ["C, 7 steps a launch", "C, by pipe"])
 def test_on_every_engine(name: str, engine: str) -> None:
@@ -67,6 +68,7 @@ def test_on_every_engine(name: str, engine: str) -> None:
     assert tams(model).run(2, seed=3, engine=ENGINES[engine]).runs == by_segment()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["blocks of 3", *(pytest.param(name, marks=pytest.mark.slow) for name in REST)])
 @pytest.mark.parametrize("told", BY_STEP.values(), ids=BY_STEP)
 def test_a_seed_for_each_launch(told: dict[str, Any], engine: str) -> None:
@@ -74,6 +76,7 @@ def test_a_seed_for_each_launch(told: dict[str, Any], engine: str) -> None:
     assert tams(well(**told)).run(2, seed=3, engine=ENGINES[engine]).runs == by_step(**told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -100,6 +103,7 @@ def test_whatever_is_stored(told: dict[str, Any], how: dict[str, Any], tmp_path:
         assert len(first.times) == len(first.scores) > 1
 
 
+@pytest.mark.slow
 def test_a_program_that_is_deterministic(tmp_path: Path) -> None:
     """A command perturbs it: it kicks the integer that is the state, before each step or where a segment begins."""
     (tmp_path / "init").write_text("0\n")
@@ -121,6 +125,7 @@ def test_a_program_that_is_deterministic(tmp_path: Path) -> None:
             assert 0.0 < result.probability < 1.0
 
 
+@pytest.mark.slow
 def test_it_says_whether_it_has_ended_or_reached_the_event(tmp_path: Path) -> None:
     """A count: it ends at 8, and the event is that it is 5, though the score would be more later."""
     (tmp_path / "init").write_text("0\n")

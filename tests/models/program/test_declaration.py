@@ -222,6 +222,7 @@ def test_the_score_at_the_start_may_be_unknown(folder: Path) -> None:
         tams(pytams.Program(**told)).run(1, seed=1)
 
 
+@pytest.mark.slow
 def test_a_start_may_be_made_by_a_command(folder: Path) -> None:
     """And is another one for each trajectory."""
     told = {**TOLD, "initial": None, "initial_score": None, "folder": str(folder)}

@@ -202,6 +202,7 @@ def test_what_a_program_leaves_running_is_ended(tmp_path: Path) -> None:
     assert not re.search("sleep 98[67]", running())
 
 
+@pytest.mark.slow
 def test_one_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     hangs = f"trap '' TERM; while :; do sleep 0.05; done {tmp_path}"
     with pytest.raises(pytams.ModelError, match="it has not ended within"):
@@ -230,6 +231,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["inprocess", "process", "launch"])
 def test_a_killed_driver_leaves_nothing_running(engine: str, tmp_path: Path) -> None:
     here = Path(__file__).parent
@@ -277,6 +279,7 @@ def test_a_program_that_is_exchanged_meanwhile_is_noticed(tmp_path: Path) -> Non
             script(tmp_path, f"{COPY} # another")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["dw", "namelist", *(pytest.param(one, marks=pytest.mark.slow) for one in ("forcing", "init.bin"))]
 )
@@ -294,6 +297,7 @@ def test_a_file_that_was_changed_is_refused_by_name(name: str, tmp_path: Path) -
         tams(well(tmp_path, **more)).run(3, out=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_what_is_said_of_it_is_compared_too(tmp_path: Path) -> None:
     tams(well(launch={"ranks": 2})).run(1, seed=1, out=tmp_path / "out")
     tams(well(launch={"ranks": 2, "retries": 7})).run(1, out=tmp_path / "out")
@@ -318,6 +322,7 @@ def with_accidents(accidents: dict[str, int], **more: Any) -> pytams.Program:
     return well(command=command, launch=launch, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "accidents",
     [
@@ -361,6 +366,7 @@ done
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "does",
     [
@@ -425,6 +431,7 @@ def test_logs_of_all_launches(tmp_path: Path) -> None:
     assert (logs / "1.out").read_text() == "0.5\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["launch", "pipe"])
 def test_a_killed_worker_is_replaced_and_leaves_nothing(protocol: str, tmp_path: Path) -> None:
     """The program kills the worker, which is its supervisor's parent, once."""
