@@ -393,6 +393,7 @@ def test_functions_that_only_the_compiled_loop_can_call() -> None:
     assert missed.level < 5.0
 
 
+@pytest.mark.slow
 def test_which_features_matter() -> None:
     _, score = learned()
     assert list(score.importance) == ["x[0]", "x[1]"]
@@ -400,6 +401,7 @@ def test_which_features_matter() -> None:
     assert sum(score.importance.values()) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_another_model_is_said_and_right(caplog: pytest.LogCaptureFixture) -> None:
     _, score = learned()
     assert "was learned from" not in caplog.text
@@ -449,6 +451,7 @@ def test_a_score_that_is_no_number_is_an_error_as_before() -> None:
         tams(Holey(), **small).with_score(score).run(4, seed=2)
 
 
+@pytest.mark.slow
 def test_levels_on_the_way_are_not_hers() -> None:
     _, score = learned()
     result = tams(promising(double_well_2d()), n_trajectories=20, end_time=1.0).with_score(score).run(1, seed=2)

@@ -89,6 +89,7 @@ def test_variance_of_plain_monte_carlo() -> None:
     assert math.isnan(estimators.genealogical_variance(3, factor, [1.0, 0.0, 0.0], [0, 0, 0]))
 
 
+@pytest.mark.slow
 def test_one_run_has_an_error_bar() -> None:
     result = well(10, 100, 5).run(1, seed=1)
     assert 0 < result.standard_error < result.probability
