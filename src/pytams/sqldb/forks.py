@@ -44,11 +44,6 @@ class _Gate:
         with self._changed:
             self._databases.add(database)
 
-    def databases(self) -> list[Database]:
-        """All that there are in this process."""
-        with self._changed:
-            return list(self._databases)
-
     def enter(self, database: Database) -> None:
         """Begin to use a database."""
         me = threading.get_ident()

@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+from weakref import WeakSet, WeakValueDictionary
 
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
@@ -19,7 +20,6 @@ from pytams.sqldb.database import Database, refused
 from pytams.sqldb.direct import DirectConnection, creating
 from pytams.sqldb.errors import DamagedLedgerError, LedgerError
 from pytams.sqldb.failures import BUSY_TIMEOUT
-from pytams.sqldb.forks import gate
 from pytams.sqldb.tables import Base
 from pytams.sqldb.untrusted import check_journal, check_schema
 
@@ -55,6 +55,8 @@ _MAX_IDLE = 4
 _NO_LOG = "its log (`-wal`) is not beside it; if the file was copied without it, the last rows are missing"
 
 _Identity = tuple[int, int]
+_known: WeakValueDictionary[_Identity | None, WeakSet[File]] = WeakValueDictionary()
+"""The objects of this process for each file."""
 _inherited: set[_Identity] = set()
 """Files that were in use when this process was forked."""
 
@@ -156,6 +158,8 @@ class File(_SQLite):
         self._may_have_log = not is_shared and not read_only
         self._is_ready = False
         self._refuse_in_child()
+        self._namesakes = _known.setdefault(self.identity, WeakSet())  # there as long as one of them is
+        self._namesakes.add(self)
         super().__init__(read_only=read_only)
 
     def _look(self, *, read_only: bool) -> bool:
@@ -280,7 +284,7 @@ def _creating() -> list[str]:
 
 
 def _switch_to_log(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error), _unsynced(connection):  # busy: another one has, or will
+    with suppress(sqlite3.Error), _at_once(connection):  # busy: another one has, or will
         connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes the log
 
@@ -289,23 +293,27 @@ def _switch_from_log(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):  # others have the file open
         connection.execute("PRAGMA busy_timeout=0")
         connection.execute("PRAGMA wal_checkpoint").fetchone()  # after that, all is on disk
-        with _unsynced(connection):
-            connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+        with _at_once(connection) as mode:
+            connection.execute(f"PRAGMA journal_mode={mode}").fetchone()
 
 
 @contextmanager
-def _unsynced(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do not wait for the disk, where losing the last commits is allowed: for a change that loses none of the others.
+def _at_once(connection: sqlite3.Connection) -> Iterator[str]:
+    """Change the header of the file without a journal, nor waiting for the disk, if commits need not be waited for.
 
-    Where a log is, SQLite finds it, whatever the file says; and where a file says that it has one, and it has been
+    Tells which journal there is to be. It is a few bytes in one sector, so it is written or not. And either will do:
+    where a log is, SQLite finds it, whatever the header says; and where that says that there is one, which has been
     folded in, nothing is missing.
     """
     [synchronous] = connection.execute("PRAGMA synchronous").fetchone()
     if synchronous != _NORMAL:
-        yield
+        yield "DELETE"
         return
     connection.execute("PRAGMA synchronous=OFF")
-    yield
+    [mode] = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        connection.execute("PRAGMA journal_mode=MEMORY").fetchone()
+    yield "MEMORY"
     connection.execute(f"PRAGMA synchronous={_NORMAL}")
 
 
@@ -320,8 +328,7 @@ def _identity(path: str) -> _Identity | None:
 
 def _log_is_missing(path: Path, log: Path) -> bool:
     """Whether the file says that it has a log, and there is none."""
-    identity = _identity(os.fspath(path))
-    if any(isinstance(file, File) and file.is_open and file.identity == identity for file in gate.databases()):
+    if any(file.is_open for file in _known.get(_identity(os.fspath(path)), ())):
         return False  # and closing a file drops all locks that this process has on it
     for pause in (0.1, 0.0):
         if log.exists():
