@@ -58,6 +58,15 @@ def virtual() -> None:
         found = [workers_for(share, n, n_discard, n_runs) for share in (0.8, 0.5)]
         found.append(workers_for(0.5, n, n_discard, n_runs, barrier=True))
         print(f"{n:>7}{n_discard:>6}{n_runs:>4}{found[0]:>8}{found[1]:>8}{found[2]:>9}", flush=True)
+    numbers = (1, 10, 100, 1000, 10_000, 100_000)
+    print("\nshare of the time that so many workers are busy")
+    print(f"{'N':>7}{'l':>7}{'K':>4}" + "".join(f"{number:>9,}" for number in numbers))
+    for n, n_discard, n_runs in (
+        (100, 10, 64), (1000, 1, 1), (1000, 100, 8), (10_000, 100, 1), (10_000, 1000, 1), (100_000, 10_000, 1),
+    ):  # fmt: skip
+        shares = [efficiency(n, n_discard, n_runs, number) if number <= n * n_runs else 0.0 for number in numbers]
+        cells = "".join(f"{share:>9.2f}" if share else f"{'-':>9}" for share in shares)
+        print(f"{n:>7}{n_discard:>7}{n_runs:>4}{cells}", flush=True)
     print("\nN = 1000, l = 10, K = 1: share of the time that workers are busy")
     print(f"{'workers':>8}{'constant':>10}{'lognormal':>11}{'5 % lost':>10}{'1.5 ms a task':>15}")
     for n_workers in (1, 10, 100, 1000):

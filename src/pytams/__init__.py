@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pytams.storage.reader import SavedStudy
     from pytams.tams.improving import improve
     from pytams.tams.learning import learn_score
+    from pytams.tams.simulate import simulate
     from pytams.tams.study import Study
     from pytams.tams.tams import TAMS
 
@@ -70,6 +71,7 @@ _HOMES = {
     "pytams.storage.options": ["States", "Storage"],
     "pytams.tams.improving": ["improve"],
     "pytams.tams.learning": ["learn_score"],
+    "pytams.tams.simulate": ["simulate"],
     "pytams.tams.study": ["Study"],
     "pytams.tams.tams": ["TAMS"],
 }
@@ -112,6 +114,7 @@ __all__ = [
     "improve",
     "learn_score",
     "load",
+    "simulate",
 ]  # and the modules, of which `plot` needs an extra
 
 

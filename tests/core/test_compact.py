@@ -86,7 +86,7 @@ def test_finals_are_what_they_were(given: list[tuple[int, float, int, int, int]]
     assert list(kept) == finals
     assert kept == tuple(finals)
     assert kept != "finals"
-    assert repr(kept) == f"Finals({finals})"
+    assert repr(kept) == f"<Finals of run 3: {len(finals)}>"
 
 
 def test_a_result_takes_64_bytes_a_branching() -> None:

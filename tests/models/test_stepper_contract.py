@@ -187,7 +187,9 @@ class TestTaskQueue(StepperContract):
             yield
 
     def make_stepper(self, problem: Problem) -> Stepper:
-        return TaskQueue(ExecutorWorkers(problem, self._executor, n_workers=2, seconds=0.001), Runner(batch=2))
+        return TaskQueue(
+            ExecutorWorkers(problem, self._executor, n_workers=2, seconds=0.001), Runner(type="process", batch=2)
+        )
 
 
 def test_vectorised_or_one_by_one_traces() -> None:

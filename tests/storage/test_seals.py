@@ -10,6 +10,7 @@ import pytest
 
 import pytams
 from exact import DoubleWell2DSingle
+from outcomes import in_full
 from pytams.storage import saved_runs, seals
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
@@ -46,7 +47,7 @@ def test_a_sealed_study_is_not_decided_again(path: Path, n_decided: list[int]) -
     expected = tams().run(N_RUNS, seed=1)
     with pytams.load(path) as saved:
         assert not n_decided
-        assert repr(saved.result.runs) == repr(expected.runs)
+        assert in_full(saved.result.runs) == in_full(expected.runs)
         assert saved.n_finished == N_RUNS
         finals = [max(trajectory.scores) for trajectory in saved.trajectories(1)]
         assert finals == [final.maximum for final in expected.runs[1].members]

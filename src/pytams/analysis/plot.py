@@ -11,6 +11,7 @@ import numpy as np
 from pytams.analysis.ensemble import evenly
 from pytams.analysis.logs import LOG_10
 from pytams.core.errors import SettingsError
+from pytams.core.settings import nearest
 
 try:
     import matplotlib.pyplot as plt
@@ -275,7 +276,7 @@ def draw(kind: str, result: Result, ax: Axes | None = None, **options: Any) -> A
         If there is no such picture, or it has no such option.
     """
     if kind not in KINDS:
-        raise SettingsError("kind", f"no picture is called {kind!r}; there are {', '.join(KINDS)}")
+        raise SettingsError("kind", f"no picture is called {kind!r}; {nearest(kind, KINDS, otherwise='there are')}")
     known = inspect.signature(KINDS[kind]).parameters
     for name in options:
         if name not in known:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.analysis import estimators, expectations, summary
+from pytams.analysis import estimators, expectations, summary, tables
 from pytams.analysis.curves import Curve, check_levels, exceedance, return_times
 from pytams.analysis.ensemble import weighted_ensemble
 from pytams.analysis.health import Health, judge_runs
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytams.core.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Result:
     """The outcome of independent runs of TAMS.
 
@@ -207,21 +207,15 @@ class Result:
         """Runs that went extinct."""
         return sum(run.extinct for run in self.runs)
 
-    def compare(self, reference: float) -> str:
-        """Say how far the estimate is from a known probability."""
-        return summary.comparison(self, reference)
-
     @property
     def rows(self) -> list[tuple[str, str]]:
         """Names and values, as people read them."""
         return summary.rows(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text, for JSON: what is not a number is None."""
-        return summary.plain(self)
+    def __repr__(self) -> str:
+        chance = summary.probability(self, ".3e")
+        return f"<Result of {self.model}: probability {chance}, {len(self.runs)} runs, seed {self.seed}>"
 
-    def __str__(self) -> str:
-        return summary.text(self)
-
-    def _repr_html_(self) -> str:
-        return summary.html_table(self)
+    compare = summary.comparison
+    to_dict, to_dataframe, to_xarray = summary.plain, tables.dataframe, tables.dataset
+    __str__, _repr_html_ = summary.text, summary.html_table

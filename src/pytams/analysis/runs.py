@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pytams.analysis import estimators
+from pytams.analysis import estimators, logs
 from pytams.core.partings import Partings
 from pytams.core.splitting import all_starts, log_estimate
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytams.core.segments import Final, SegmentKey, Start
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RunResult:
     """One finished run."""
 
@@ -64,6 +64,10 @@ class RunResult:
             target_score=target_score,
             partings=outcome.partings,
         )
+
+    def __repr__(self) -> str:
+        estimate = logs.text(self.log_estimate, ".3e")
+        return f"<RunResult {self.run}: estimate {estimate}, {len(self.iterations)} iterations, {self.n_steps} steps>"
 
     @property
     def n(self) -> int:

@@ -78,6 +78,7 @@ class Config:
             key: value for key, value in table.get("model", {}).items() if not is_ours(key, table["model"])
         }
         """What the model's constructor gets."""
+        self._sections = {section for section, keys in table.items() if keys}
         if table.get("launch") and self._model is not None and self._model.kind == "class":
             self._wrong.append(SettingsError("[launch]", "this is for programs, [model] type = 'program'"))
         if self._wrong:
@@ -195,6 +196,15 @@ class Config:
     def make_model(self) -> Steppable:
         """Make the model, of its class or of the program, from the other keys of ``[model]``."""
         return made(self._model, self.model_arguments, self._launch, self._folder)
+
+    def without_effect(self, *, has_directory: bool) -> list[str]:
+        """Say which sections were written for nothing."""
+        found = []
+        if "database" in self._sections and not has_directory:
+            found.append("[database] has no effect without --out: nothing is written")
+        if "dask" in self._sections and self.runner.type != "dask":
+            found.append(f"[dask] has no effect: [runner] type is '{self.runner.type}'")
+        return found
 
     @property
     def engine(self) -> Callable[[Problem], Engine]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-from rich.console import Console
-
 from pytams.cli.config import Config
 from pytams.cli.meter import Progress
-from pytams.cli.output import keep_from_models, say_aside, set_up_logging
+from pytams.cli.output import aside, keep_from_models, say_aside, set_up_logging
 from pytams.cli.signals import InterruptError, Stop
 
 if TYPE_CHECKING:
@@ -25,15 +23,35 @@ if TYPE_CHECKING:
     from pytams.tams.tams import TAMS
 
 
+STOPPED, INTERRUPTED = 75, 130
+"""Exit codes: a temporary failure, after which the same command goes on (EX_TEMPFAIL); and Ctrl-C."""
+
+
 class Driven(NamedTuple):
     """What came of it."""
 
     result: pytams.Result
     gain: Gain | None = None
     """By a score that was learned; None if none was."""
+    was_stopped: bool = False
+    """Whether it is to be gone on with."""
 
 
-@dataclass(frozen=True)
+class StoppedError(Exception):
+    """There is no result to show, and why has been said.
+
+    Parameters
+    ----------
+    code
+        That the process exits with.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__("no run is finished yet")
+        self.code = code
+
+
+@dataclass
 class Driving:
     """How this process drives studies.
 
@@ -44,6 +62,8 @@ class Driving:
     settings_file: Path | None
     directory: Path | None
     stop: Stop
+    was_stopped: bool = False
+    """Whether a study has not ended because it was to stop."""
 
     @classmethod
     def begin(cls, config: Config, settings_file: Path | None, directory: Path | None) -> Self:
@@ -56,10 +76,13 @@ class Driving:
     ) -> pytams.Result:
         """Run a study until it ends or is to stop, and say how to go on if it has not ended.
 
-        If one that a score is learned from is to stop, the process ends.
+        Raises
+        ------
+        StoppedError
+            If no run is finished, or a score is being learned, or somebody has pressed Ctrl-C.
         """
         config, stop = self.config, self.stop
-        progress = Progress(Console(stderr=True), shows_prints=config.session.logfile is None)
+        progress = Progress(aside(), shows_prints=config.session.logfile is None)
         verify = config.session.verify
         try:
             with (
@@ -95,10 +118,10 @@ class Driving:
             return study.result()
         except RuntimeError:
             say_aside("no run is finished yet")
-            raise typer.Exit from None
+            raise StoppedError(0) from None
 
     def _say_how_to_go_on(self, study: pytams.Study, *, is_lesson: bool) -> None:
-        """After a stop: print the command that goes on. Exit, unless finished runs can be reported."""
+        """After a stop: print the command that goes on; and raise, unless finished runs can be reported."""
         stop = self.stop
         while_learning = "while the score was learned, " if is_lesson else ""
         text = f"stopped by {stop.reason}, {while_learning}{study.n_finished} of {len(study.runs)} runs finished"
@@ -106,10 +129,9 @@ class Driving:
             command = self._resuming(self.directory)
             text += f"; everything is on disk, go on with:  {shlex.join(command)}"
         say_aside(text)
-        if stop.signal is not None:
-            raise typer.Exit(128 + stop.signal)
-        if is_lesson or not study.n_finished:
-            raise typer.Exit
+        self.was_stopped = True
+        if is_lesson or not study.n_finished or stop.signal is signal.SIGINT:
+            raise StoppedError(INTERRUPTED if stop.signal is signal.SIGINT else STOPPED)
 
     def _resuming(self, directory: Path) -> list[str]:
         """Make the command that goes on: with what is not taken from the directory, but for passwords."""

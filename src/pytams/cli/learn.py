@@ -111,7 +111,7 @@ def _learned(
             result = driving.run(improvement.tams, n_runs, seed, storage)
     except KeyboardInterrupt:
         raise InterruptError from None
-    return Driven(result, improvement.gain.measured_by(result))
+    return Driven(result, improvement.gain.measured_by(result), driving.was_stopped)
 
 
 def improve_study(

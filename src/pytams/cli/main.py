@@ -17,17 +17,20 @@ from rich.console import Console
 
 import pytams
 from pytams.cli.new import write_example, write_program
-from pytams.cli.output import open_standard_files, say, say_aside
+from pytams.cli.output import be_quiet, explained, open_standard_files, say, say_aside
 from pytams.cli.signals import InterruptError
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytams.cli.drive import Driven
 
 app = typer.Typer(
     help="Rare-event probabilities by trajectory-adaptive multilevel splitting.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # to Rich, [tams] is markup
     pretty_exceptions_enable=False,
 )
 
@@ -45,6 +48,7 @@ SettingsFile = Annotated[
 ]
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_ANYWHERE = {"--debug", "--quiet", "-q"}
 
 
 def main() -> None:
@@ -52,8 +56,10 @@ def main() -> None:
     open_standard_files()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    if not {"-q", "--quiet"}.isdisjoint(arguments):
+        be_quiet()
     try:
-        app([argument for argument in arguments if argument != "--debug"], prog_name="pytams")
+        app([argument for argument in arguments if argument not in _ANYWHERE], prog_name="pytams")
     except InterruptError:
         _fail("interrupted", INTERRUPTED, debug=debug)
     except SettingsError as error:
@@ -61,21 +67,13 @@ def main() -> None:
 
         _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
     except Exception as error:
-        _fail(f"{_explained(error)}\n(--debug shows where)", FAILED, debug=debug)
-
-
-def _explained(error: Exception) -> str:
-    if isinstance(error, pytams.PytamsError | ImportError):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {error}"
+        _fail(f"{explained(error)}\n(--debug shows where)", FAILED, debug=debug)
 
 
 def _fail(message: str, code: int, *, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    say_aside(f"pytams: {message}", style="red")
+    say_aside(f"pytams: {message}", style="red", is_error=True)
     sys.exit(code)
 
 
@@ -88,10 +86,13 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show where an error comes from. May stand anywhere.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing but results, warnings and errors. May stand anywhere.")
     ] = False,
 ) -> None:
     """Rare-event probabilities by trajectory-adaptive multilevel splitting."""
@@ -108,14 +109,18 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a run directory, to resume from.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Move what is in DIR aside, to DIR.old1, DIR.old2, ...")
+    ] = False,
 ) -> None:
     """Estimate the probability that a model reaches its target."""
     from pytams.cli.studies import begin  # noqa: PLC0415 - takes NumPy and SQLAlchemy
 
-    driven = begin(input_file, settings or (), runs, seed, out)
-    _print(driven, as_json=as_json)
-    if reference is not None and not as_json:
-        say(f"reference       {driven.result.compare(reference)}")
+    if reference is not None and not 0.0 <= reference <= 1.0:
+        raise SettingsError("--reference", f"{reference} is no probability")
+    _print(
+        lambda: begin(input_file, settings or (), runs, seed, out, overwrite=overwrite), reference, as_json=as_json
+    )
 
 
 @app.command()
@@ -133,7 +138,7 @@ def improve(
     from pytams.cli.learn import improve_study  # noqa: PLC0415 - takes SciPy
 
     how = [f"score.rounds={rounds}"]
-    _print(improve_study(pilot, out, runs, seed, how, settings_file, url), as_json=as_json)
+    _print(lambda: improve_study(pilot, out, runs, seed, how, settings_file, url), as_json=as_json)
 
 
 @app.command()
@@ -152,7 +157,7 @@ def resume(
     """Go on with a study after any interruption, or extend a finished one."""
     from pytams.cli.studies import go_on  # noqa: PLC0415 - takes NumPy and SQLAlchemy
 
-    _print(go_on(directory, runs, settings or (), settings_file, url, force=force), as_json=as_json)
+    _print(lambda: go_on(directory, runs, settings or (), settings_file, url, force=force), as_json=as_json)
 
 
 @app.command()
@@ -170,7 +175,7 @@ def repair(
 
     for line in repair(RunDirectory(directory, url), Variant()) or ["nothing is damaged"]:
         say_aside(line)
-    _print(go_on(directory, None, (), settings_file, url, force=False), as_json=as_json)
+    _print(lambda: go_on(directory, None, (), settings_file, url, force=False), as_json=as_json)
 
 
 @app.command()
@@ -218,6 +223,7 @@ def show(
     directory: Directory,
     url: Url = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the finished runs as CSV, a line each.")] = False,
 ) -> None:
     """Show what a run directory holds, also while the study is going on. Runs no code from it."""
     from pytams.storage.lessons import Lessons  # noqa: PLC0415 - what only run directories need
@@ -225,6 +231,11 @@ def show(
     lessons, gain, saved = Lessons(directory), None, None
     if not lessons.are_there or (directory / "study.json").exists():
         saved = pytams.load(directory, database_url=url)
+    if as_csv:
+        from pytams.analysis.tables import comma_separated  # noqa: PLC0415 - takes NumPy
+
+        say(comma_separated(() if saved is None or not saved.n_finished else saved.result.runs).rstrip())
+        return
     if lessons.are_there:
         from pytams.cli.learn import gain_in  # noqa: PLC0415 - takes SciPy
 
@@ -296,14 +307,26 @@ def report(
     say(f"wrote {write_html(directory, out, reference, url, paths=paths)}")
 
 
-def _print(driven: Driven, *, as_json: bool) -> None:
-    result, gain = driven
+def _print(drive: Callable[[], Driven], reference: float | None = None, *, as_json: bool) -> None:
+    """Drive a study, and print what came of it; exit 0 only if it was not stopped."""
+    from pytams.cli.drive import STOPPED, StoppedError  # noqa: PLC0415 - takes NumPy
+
+    try:
+        result, gain, was_stopped = drive()
+    except StoppedError as stopped:
+        if as_json:
+            say(json.dumps({"finished": False}))
+        raise typer.Exit(stopped.code) from None
     if as_json:
-        say(json.dumps(result.to_dict() | ({} if gain is None else {"learning": gain.to_dict()}), allow_nan=False))
-        return
-    say(str(result))
-    if gain is not None:
-        say(f"\n{gain}")
+        finished = {"finished": not (was_stopped or result.n_unfinished)}
+        plain = finished | result.to_dict() | ({} if gain is None else {"learning": gain.to_dict()})
+        say(json.dumps(plain, allow_nan=False))
+    else:
+        say("\n\n".join(str(part) for part in (result, gain) if part is not None))
+        if reference is not None:
+            say(f"reference       {result.compare(reference)}")
+    if was_stopped:
+        raise typer.Exit(STOPPED)
 
 
 @app.command()

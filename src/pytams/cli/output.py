@@ -82,9 +82,33 @@ _output = Output()
 say, keep_from_models = _output.say, _output.keep_from_models
 
 
-def say_aside(text: str, style: str | None = None) -> None:
+_is_quiet = False
+
+
+def be_quiet() -> None:
+    """Say nothing aside from now on but errors."""
+    global _is_quiet  # noqa: PLW0603 - as long as the process
+    _is_quiet = True
+
+
+def aside(*, is_error: bool = False) -> Console:
+    """Make a console for what is no result: on standard error."""
+    return Console(stderr=True, quiet=_is_quiet and not is_error)
+
+
+def say_aside(text: str, style: str | None = None, *, is_error: bool = False) -> None:
     """Print what is no result, to standard error."""
-    Console(stderr=True).print(printable_lines(text), style=style, markup=False, highlight=False, soft_wrap=True)
+    console = aside(is_error=is_error)
+    console.print(printable_lines(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def explained(error: Exception) -> str:
+    """Say what went wrong, as the message of a command."""
+    if isinstance(error, PytamsError | ImportError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
 
 
 def set_up_logging(level: str, file: str | None) -> int:

@@ -83,7 +83,7 @@ class _Compact(Sequence[Kind], Generic[Kind]):
         return hash((self._run, *(array.tobytes() for array in self._arrays)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self)!r})"
+        return f"<{type(self).__name__} of run {self._run}: {len(self)}>"
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:

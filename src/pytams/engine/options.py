@@ -43,6 +43,11 @@ class Runner(Checked):
             )
         if self.type != "launch" and self.slots is not None:
             raise SettingsError("slots", "this is for ", Name("type"), " = 'launch'")
+        for name in ("n_workers", "batch", "seconds"):
+            if self.type == "inprocess" and getattr(self, name) is not None:
+                raise SettingsError(
+                    name, "this is for workers, and there are none: choose ", Name("type"), " = 'process' or 'dask'"
+                )
         if self.type == "inprocess" and self.timeout is not None:
             raise SettingsError(
                 "timeout",

@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,9 +22,10 @@ from pytams.sqldb.errors import DamagedLedgerError, LedgerError
 from pytams.sqldb.failures import BUSY_TIMEOUT
 from pytams.sqldb.tables import Base
 from pytams.sqldb.untrusted import check_journal, check_schema
+from pytams.sqldb.write_ahead import switch_from_log, switch_to_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 
 _logger = logging.getLogger("pytams.sqldb")
@@ -48,8 +49,6 @@ SHARED_FILE_SYSTEMS = frozenset(
 )
 """File systems on which several machines may see one file, but not each other's shared memory."""
 
-_NORMAL = 1
-"""SQLite's number for commits that may be lost in a power cut, the last ones only."""
 _MAX_IDLE = 4
 """Connections to a file that are kept for the next transaction."""
 _NO_LOG = "its log (`-wal`) is not beside it; if the file was copied without it, the last rows are missing"
@@ -203,7 +202,7 @@ class File(_SQLite):
             raise
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         if self._is_ready:
-            _switch_to_log(connection)
+            switch_to_log(connection)
         return connection
 
     def prepare(self) -> None:
@@ -212,7 +211,7 @@ class File(_SQLite):
             return
         connection = self._connected()
         try:
-            _switch_to_log(connection.raw)
+            switch_to_log(connection.raw)
         finally:
             self._end(connection)
         self._is_ready = True
@@ -265,7 +264,7 @@ class File(_SQLite):
             while True:
                 connection = self._unused.get_nowait()
                 if self._is_ready and not is_replaced and self._unused.empty():
-                    _switch_from_log(connection.raw)
+                    switch_from_log(connection.raw)
                 connection.close()
         if is_replaced:
             self._remove_orphaned_log()
@@ -281,40 +280,6 @@ def _connect(target: str, timeout: float) -> sqlite3.Connection:
 @cache
 def _creating() -> list[str]:
     return creating(Base.metadata)
-
-
-def _switch_to_log(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error), _at_once(connection):  # busy: another one has, or will
-        connection.execute("PRAGMA journal_mode=WAL").fetchone()
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes the log
-
-
-def _switch_from_log(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error):  # others have the file open
-        connection.execute("PRAGMA busy_timeout=0")
-        connection.execute("PRAGMA wal_checkpoint").fetchone()  # after that, all is on disk
-        with _at_once(connection) as mode:
-            connection.execute(f"PRAGMA journal_mode={mode}").fetchone()
-
-
-@contextmanager
-def _at_once(connection: sqlite3.Connection) -> Iterator[str]:
-    """Change the header of the file without a journal, nor waiting for the disk, if commits need not be waited for.
-
-    Tells which journal there is to be. It is a few bytes in one sector, so it is written or not. And either will do:
-    where a log is, SQLite finds it, whatever the header says; and where that says that there is one, which has been
-    folded in, nothing is missing.
-    """
-    [synchronous] = connection.execute("PRAGMA synchronous").fetchone()
-    if synchronous != _NORMAL:
-        yield "DELETE"
-        return
-    connection.execute("PRAGMA synchronous=OFF")
-    [mode] = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        connection.execute("PRAGMA journal_mode=MEMORY").fetchone()
-    yield "MEMORY"
-    connection.execute(f"PRAGMA synchronous={_NORMAL}")
 
 
 def _identity(path: str) -> _Identity | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,13 @@ class SavedStudy:
         """Where it all comes from: names and values."""
         return [("run directory", str(self.directory.path)), *self.directory.info.provenance]
 
+    def __repr__(self) -> str:
+        info = self.directory.info
+        return f"<SavedStudy {self.directory.path}: {self.n_finished} of {info.n_runs} runs finished>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
     def __str__(self) -> str:
         info, runs = self.directory.info, self._runs.to_dicts()
         n_finished = sum(run["finished"] for run in runs)
@@ -169,8 +177,12 @@ class SavedStudy:
         KeyError
             If there was no such trajectory.
         """
-        if branch is None:
-            branch = self._runs.branches(run)[slot]
+        branches = self._runs.branches(run)
+        if not 0 <= slot < len(branches):
+            raise KeyError(f"run {run} has the slots 0 to {len(branches) - 1}, not {slot}")
+        branch = branches[slot] if branch is None else branch
+        if not 0 <= branch <= branches[slot]:
+            raise KeyError(f"slot {slot} of run {run} has the branches 0 to {branches[slot]}, not {branch}")
         if run not in self._starts:
             n = self.directory.info.settings.n_trajectories
             self._starts[run] = all_starts(run, n, self._runs.iterations(run))

@@ -119,5 +119,6 @@ class SavedRuns:
     def _of(self, run: int) -> RunOutcome | Splitting:
         found = self.outcomes.get(run) or self._decided.get(run)
         if found is None:
-            raise KeyError(f"{self._directory.path} has no run {run}")
+            n = len({*self.outcomes, *self._decided})
+            raise KeyError(f"{self._directory.path} has no run {run}: there are {n} of {self._directory.info.n_runs}")
         return found

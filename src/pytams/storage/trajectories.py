@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,7 +54,7 @@ class SavedLink:
         return None if features is None else features[: self.last_step - self.history.first_step + 1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SavedTrajectory:
     """A trajectory: a chain of segments, each simulated once and shared by all who descend from it."""
 
@@ -61,6 +62,12 @@ class SavedTrajectory:
     settings: Settings
     _compute: Callable[[SavedTrajectory, Steppable | None], Sequence[State]] = field(repr=False, compare=False)
     _store: StateStore | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        run, slot, branch = self.key
+        top = max(self.scores, default=math.nan)
+        which = f"run {run}, slot {slot}, branch {branch}"
+        return f"<SavedTrajectory of {which}: {len(self.scores)} scores, at most {top:.4g}>"
 
     @property
     def key(self) -> SegmentKey:

@@ -1,0 +1,109 @@
+"""All numbers of a result, as tables: for pandas, xarray and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytams.analysis.result import Result
+    from pytams.analysis.runs import RunResult
+
+_COLUMNS = "run", "estimate", "log_estimate", "log_weight", "n_reached", "n_branchings", "n_steps", "extinct"
+
+
+def _column(runs: Sequence[RunResult], name: str) -> list[Any]:
+    return [getattr(run, name) for run in runs]
+
+
+def columns(runs: Sequence[RunResult]) -> dict[str, list[Any]]:
+    """List what there is to say of each run, by name; the relative variance is from its genealogy."""
+    found = {name: _column(runs, name) for name in _COLUMNS}
+    found["n_iterations"] = [len(run.iterations) for run in runs]
+    found["relative_variance"] = _column(runs, "relative_variance")
+    return found
+
+
+def dataframe(result: Result) -> Any:
+    """Make a `pandas.DataFrame` of the runs of a result, a row each, by number; ImportError without pandas."""
+    try:
+        import pandas as pd  # type: ignore[import-untyped] # noqa: PLC0415 - comes with an extra, and has no types
+    except ImportError as error:
+        raise ImportError(f"a DataFrame needs pandas: pip install pytams[xarray] ({error})") from error
+    return pd.DataFrame(columns(result.runs)).set_index("run")
+
+
+def comma_separated(runs: Sequence[RunResult]) -> str:
+    """Write runs as CSV, with a line of names; numbers to the last bit."""
+    table, text = columns(runs), io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    return text.getvalue()
+
+
+def dataset(result: Result) -> Any:
+    """Make an `xarray.Dataset` of a result.
+
+    Along ``run``: what `columns` lists. Along ``(run, slot)``: the final ensemble. Along ``iteration`` and
+    ``branching``, run by run: the splitting iterations, and who was killed in them; ``iteration_run`` and
+    ``branching_run`` say of which run, ``branching_iteration`` in which of its iterations.
+
+    Raises
+    ------
+    ImportError
+        Without xarray: ``pip install pytams[xarray]``.
+    """
+    try:
+        import xarray as xr  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError(f"a Dataset needs xarray: pip install pytams[xarray] ({error})") from error
+    runs = result.runs
+    of_runs = columns(runs)
+    numbers = of_runs.pop("run")
+    variables: dict[str, Any] = {name: ("run", column) for name, column in of_runs.items()}
+    finals = np.array([run.members.arrays[0] for run in runs])
+    for name in finals.dtype.names or ():
+        variables[f"final_{name}"] = (("run", "slot"), finals[name])
+    variables |= _iterations(runs)
+    attributes = {
+        "model": result.model,
+        "seed": str(result.seed),  # it may be larger than a NetCDF integer
+        "probability": result.probability,
+        "standard_error": result.standard_error,
+        **{name: value for name, value in result.settings.to_dict().items() if value is not None},
+    }
+    return xr.Dataset(variables, {"run": numbers, "slot": np.arange(finals.shape[1])}, attributes)
+
+
+def _iterations(runs: Sequence[RunResult]) -> dict[str, Any]:
+    """List iterations and branchings of all runs."""
+    n_iterations = [len(run.iterations) for run in runs]
+    n_branchings = [run.n_branchings for run in runs]
+    numbers = [run.run for run in runs]
+    killed = np.concatenate([run.iterations.branchings for run in runs])
+    n_killed = np.array([n for run in runs for n in run.iterations.n_killed], dtype=np.int64)
+    number_in_run = np.concatenate([np.arange(n) for n in n_iterations]) if runs else np.empty(0, np.int64)
+    return {
+        "iteration_run": ("iteration", np.repeat(numbers, n_iterations)),
+        "level": ("iteration", _joined(runs, "levels")),
+        "log_weight_after": ("iteration", _joined(runs, "log_weights")),
+        "highest": ("iteration", _joined(runs, "highest")),
+        "n_killed": ("iteration", n_killed),
+        "branching_run": ("branching", np.repeat(numbers, n_branchings)),
+        "branching_iteration": ("branching", np.repeat(number_in_run, n_killed)),
+        "killed_slot": ("branching", killed["killed"]["slot"]),
+        "killed_branch": ("branching", killed["killed"]["branch"]),
+        "killed_maximum": ("branching", killed["maximum"]),
+        "ancestor_slot": ("branching", killed["ancestor"]["slot"]),
+        "ancestor_branch": ("branching", killed["ancestor"]["branch"]),
+    }
+
+
+def _joined(runs: Sequence[RunResult], name: str) -> Any:
+    return np.array([value for run in runs for value in getattr(run.iterations, name)], dtype=np.float64)

@@ -1,0 +1,92 @@
+"""Tables of a result: pandas, xarray, CSV; and how results are shown in a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pytams
+from exact import DoubleWell2D
+from pytams.analysis.tables import comma_separated
+
+
+def tams() -> pytams.TAMS:
+    return pytams.TAMS(DoubleWell2D(), end_time=2.0, step_size=0.02, target_score=0.3, n_trajectories=8, n_discard=2)
+
+
+@pytest.fixture(scope="module")
+def result() -> pytams.Result:
+    return tams().run(4, seed=1)
+
+
+def test_a_row_a_run(result: pytams.Result) -> None:
+    frame = result.to_dataframe()
+    assert frame.index.tolist() == [0, 1, 2, 3]
+    assert frame.estimate.tolist() == list(result.estimates)
+    assert frame.n_steps.sum() == result.n_steps
+    assert frame.n_iterations.sum() == result.n_iterations
+    read = list(csv.DictReader(io.StringIO(comma_separated(result.runs))))
+    assert [float(row["estimate"]) for row in read] == list(result.estimates)
+    assert [row["extinct"] for row in read] == [str(run.extinct) for run in result.runs]
+
+
+def test_everything_labelled(result: pytams.Result) -> None:
+    found = result.to_xarray()
+    assert found.sizes["run"] == 4
+    assert found.sizes["slot"] == 8
+    for run in result.runs:
+        of_run = found.isel(iteration=(found.iteration_run == run.run).values)
+        assert of_run.level.values.tolist() == run.iterations.levels
+        assert of_run.log_weight_after.values.tolist() == run.iterations.log_weights
+        branchings = found.isel(branching=(found.branching_run == run.run).values)
+        for i, iteration in enumerate(run.iterations):
+            here = branchings.isel(branching=(branchings.branching_iteration == i).values)
+            assert here.killed_slot.values.tolist() == [key.slot for key in iteration.killed]
+            assert here.killed_maximum.values.tolist() == list(iteration.killed_maxima)
+        assert found.final_maximum.sel(run=run.run).values.tolist() == [final.maximum for final in run.members]
+    assert float(found.estimate.mean()) == pytest.approx(result.probability)
+    assert found.attrs["n_trajectories"] == 8
+
+
+def test_a_dataset_can_be_written_and_read(result: pytams.Result, tmp_path: Path) -> None:
+    import xarray as xr  # noqa: PLC0415 - an extra
+
+    result.to_xarray().to_netcdf(tmp_path / "result.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "result.nc", engine="h5netcdf") as read:
+        assert np.array_equal(read.killed_maximum, result.to_xarray().killed_maximum)
+
+
+def test_what_is_missing_is_said(result: pytams.Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    for make in (result.to_dataframe, result.to_xarray):
+        with pytest.raises(ImportError, match=r"pip install pytams\[xarray\]"):
+            make()
+
+
+def test_a_line_each(result: pytams.Result, tmp_path: Path) -> None:
+    tams().run(2, seed=1, out=tmp_path / "run")
+    with pytams.load(tmp_path / "run") as saved:
+        things = [result, result.runs[0], result.runs[0].iterations, saved, saved.trajectory(0, 0)]
+        assert "<pre>" in saved._repr_html_()
+    for thing in things:
+        assert len(repr(thing)) < 200
+        assert "\n" not in repr(thing)
+    assert "4 runs" in repr(result)
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    tams().run(2, seed=1, out=tmp_path / "run")
+    with pytams.load(tmp_path / "run") as saved:
+        for which, text in (
+            ((0, 500), "run 0 has the slots 0 to 7, not 500"),
+            ((9, 0), "has no run 9: there are 2 of 2"),
+            ((0, 0, 77), "slot 0 of run 0 has the branches 0 to .*, not 77"),
+        ):
+            with pytest.raises(KeyError, match=text):
+                saved.trajectory(*which)
