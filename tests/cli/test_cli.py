@@ -379,7 +379,7 @@ def test_one_picture(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, f"wrote {path}\n"), done.stderr
         assert (tmp_path / path).stat().st_size > 1000
     for options, message in [
-        (["--kind", "level"], "pytams: --kind: no picture is called 'level'; there are levels, "),
+        (["--kind", "level"], "pytams: --kind: no picture is called 'level'; did you mean levels?"),
         (["--run", "3"], "pytams: --run: the overview shows the first one: choose a --kind of picture"),
         (["--kind", "levels", "--run", "3"], "pytams: --run: 3 is not among the finished runs"),
         (["--out", "dw.xyz"], "--out: dw.xyz is no kind of picture"),
@@ -402,3 +402,41 @@ def test_runs_of_others_are_said_together(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "1 finished, 0 extinct, 3 unfinished" in done.stdout
     assert f"runs 0 to 2 are not finished: driven by {os.uname().nodename}, process {os.getpid()}" in done.stderr
+
+
+def test_manners(tmp_path: Path) -> None:
+    """Short options, quiet, what is there already, tables, and what has no effect."""
+    command("new", "well", cwd=tmp_path)
+    run = ["run", "well/input.toml", "--runs", "2", "--seed", "1", "--set", "tams.ntrajectories=10"]
+    quiet = command(*run, "--out", "out", "-q", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    refused = command(*run, "--out", "out", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "or --overwrite" in refused.stderr
+    again = command(*run, "--out", "out", "--overwrite", "--json", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "out is out.old1 now" in again.stderr
+    assert json.loads(again.stdout)["finished"]
+    assert (tmp_path / "out.old1" / "study.json").exists()
+    table = command("show", "out", "--csv", cwd=tmp_path)
+    assert table.stdout.splitlines()[0].startswith("run,estimate,log_estimate,")
+    assert len(table.stdout.splitlines()) == 3
+    noted = command(*run, "--set", "database.checkpoint_interval=9", "--set", "dask.minimum=1", cwd=tmp_path)
+    assert "warning: [database] has no effect without --out" in noted.stderr
+    assert "warning: [dask] has no effect: [runner] type is 'inprocess'" in noted.stderr
+    for option, value in (("nworkers", 2), ("batch", 2)):
+        wrong = command(*run, "--set", f"runner.{option}={value}", cwd=tmp_path)
+        assert (wrong.returncode, f"[runner] {option}: this is for workers" in wrong.stderr) == (2, True)
+    assert command(*run, "--reference", "nan", cwd=tmp_path).returncode == 2
+    assert "[tams] nruns" in command("run", "-h", cwd=tmp_path).stdout
+    assert command("-V", cwd=tmp_path).stdout == command("--version", cwd=tmp_path).stdout
+
+
+def test_a_stop_is_no_success(tmp_path: Path) -> None:
+    """The same command goes on: for a queue that submits again."""
+    command("new", "well", cwd=tmp_path)
+    stopped = command("run", "well/input.toml", "--out", "out", "--json", "--set", "tams.walltime=1e-6", cwd=tmp_path)
+    assert stopped.returncode == 75, stopped.stderr
+    assert json.loads(stopped.stdout) == {"finished": False}
+    done = command("resume", "out", "--set", "tams.walltime=", "--json", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["finished"]) == (0, True)

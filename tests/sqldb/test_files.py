@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pytams.sqldb import SQLFile
 from pytams.sqldb import sqlite as sqlite_module
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.opening import open_database
+from pytams.sqldb.runledger import RunLedger
 from pytams.sqldb.sqlite import File
 
 fork = multiprocessing.get_context("fork")
@@ -252,3 +254,45 @@ def test_a_forked_child_uses_connections_of_its_own(path: Path) -> None:
         in_child(child)
         ledger.add_trajectory("parent's", "{}")
         assert [ledger.fetch_trajectory(i) for i in range(3)] == ["parent's", "child's", "parent's"]
+
+
+# --- what is kept for later -------------------------------------------------------------------------------------
+
+
+def test_a_ledger_whose_log_is_refused_is_as_careful(path: Path) -> None:
+    """While somebody else writes it with a rollback journal, it cannot be switched."""
+    SQLFile(str(path)).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ledger = SQLFile(str(path))
+        other.execute("COMMIT")
+    database = ledger._database  # noqa: SLF001 - what it goes on with is meant
+    assert isinstance(database, File)
+    with database.view() as connection:
+        raw = connection.raw  # type: ignore[attr-defined] # SQLite's
+        assert raw.execute("PRAGMA synchronous").fetchone() == (1,)
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    ledger.add_trajectory("file", "{}")
+    ledger.close()
+
+
+def test_what_was_in_use_when_a_ledger_was_closed_is_closed_too(path: Path) -> None:
+    with SQLFile(str(path)) as ledger:
+        with ledger.transaction():
+            ledger.add_trajectory("file", "{}")
+            ledger.close()
+        assert sorted(path.parent.iterdir()) == [path]
+        assert ledger.get_trajectory_count() == 1
+
+
+def test_an_error_while_rows_are_read_leaves_nothing_open(path: Path) -> None:
+    with RunLedger(str(path)) as ledger, RunLedger(str(path)) as other:
+        ledger.add_trajectories([("file", "{}")] * 1000)
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute("UPDATE trajectories SET traj_file = CAST(x'ff' AS TEXT) WHERE id = 2")
+        with pytest.raises(LedgerError) as kept:
+            ledger.trajectories()
+        other.add_trajectory("file", "{}")
+        ledger.add_trajectory("file", "{}")
+        assert ledger.get_trajectory_count() == other.get_trajectory_count() == 1002
+        assert kept.value

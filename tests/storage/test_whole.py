@@ -162,13 +162,49 @@ def test_a_study_is_left_and_gone_on_with(tmp_path: Path, n_before: int) -> None
     assert tams().run(6, out=tmp_path / "run").runs == tams().run(6, seed=1).runs
 
 
+def test_a_study_is_closed_before_its_iterator(tmp_path: Path) -> None:
+    with tams().study(30, seed=1, out=tmp_path / "run") as study:
+        steps = study.by_runs()
+        while study.n_finished < 5:
+            next(steps)
+        n = study.n_finished
+    with pytams.load(tmp_path / "run") as saved:
+        assert saved.n_finished >= n
+    del steps
+    assert tams().run(30, out=tmp_path / "run").runs == tams().run(30, seed=1).runs
+
+
+def test_a_run_that_somebody_leaves_meanwhile_goes_on_with_what_it_has(tmp_path: Path) -> None:
+    posed = tams(target=1.5)
+    frequent = pytams.Storage(path=tmp_path / "run", checkpoint_interval=1e-9)
+    with posed.study(1, seed=1, out=frequent, engine=partial(InProcess, block_length=7)) as study:
+        for _ in study:
+            if study.splittings[0].n_branchings:
+                break
+    other = RunDirectory(tmp_path / "run").ledger(0)
+    assert other.claim(60.0)
+    with posed.study(3, seed=1, out=tmp_path / "run") as study:
+        assert study.runs == [1, 2]
+        other.disclaim()
+        other.close()
+        study.finish()
+        assert list(study.splittings) == [0]
+        assert study.result().runs == posed.run(3, seed=1).runs
+
+
+def test_the_interval_of_checkpoints_makes_no_file_a_run(tmp_path: Path) -> None:
+    out = pytams.Storage(path=tmp_path / "run", checkpoint_interval=0.05)
+    tams(100).run(40, seed=1, out=out)
+    assert len(list((tmp_path / "run" / "segments").glob("*.nc"))) < 20
+
+
 def test_what_takes_too_long_or_too_much_is_made_by_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = tams().run(4, seed=1).runs
     with tams().study(4, seed=1, out=pytams.Storage(path=tmp_path / "long", checkpoint_interval=1e-9)) as study:
         study.finish()
         assert study.splittings  # patience is no longer than the interval
         assert study.result().runs == expected
-    monkeypatch.setattr(whole_runs, "_MOST_SCORES", 100)
+    monkeypatch.setattr(whole_runs, "_MOST_NUMBERS", 100)
     with tams().study(4, seed=1, out=tmp_path / "much") as study:
         study.finish()
         assert len(study.splittings) == 4

@@ -284,6 +284,11 @@ class RunRecords:
     bounds: NDArray[np.int64]
     """Of shape ``(segments, 3)``: how many scores and records there are up to its end; and its last step."""
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of scores and states, which are most of it."""
+        return self.scores.nbytes + sum(part.nbytes for part in self.states.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:

@@ -212,7 +212,7 @@ class Driver:
 
     def record(self) -> None:
         """Record what has ended."""
-        if not self._broken:
+        if not (self._broken or self._closed):
             with self.timed:
                 self._write()
 

@@ -76,7 +76,7 @@ class NoJournal:
     def beat(self, splittings: Mapping[int, Splitting], activity: Activity) -> None:
         """Nobody listens."""
 
-    def are_new(self, runs: Sequence[int]) -> bool:  # noqa: ARG002 - nothing is recorded
+    def is_new(self, run: int) -> bool:  # noqa: ARG002 - nothing is recorded
         """Whole runs will do, unless something was recorded elsewhere."""
         return self._past is None
 

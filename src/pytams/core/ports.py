@@ -154,8 +154,8 @@ class TakesWholeRuns(Protocol):
     patience: float
     """Seconds that one may take: nothing of it is recorded until it is finished."""
 
-    def are_new(self, runs: Sequence[int]) -> bool:
-        """Whether nothing was recorded of runs that were claimed, and whole runs of them will do."""
+    def is_new(self, run: int) -> bool:
+        """Whether nothing was recorded of a run that was claimed, and it may be made whole."""
 
     def take(self, outcome: RunOutcome, activity: Activity) -> None:
         """Record a run that is finished, now or at the latest when the journal is closed."""

@@ -62,22 +62,27 @@ class DirectAnswer:
 
     def all(self) -> list[Any]:
         """Get every row: a named tuple each."""
-        return [self._row(row) for row in self._cursor]
+        try:
+            return [self._row(row) for row in self._cursor]
+        finally:
+            self._cursor.close()
 
     def first(self) -> Any:
         """Get the first row; None if there is none."""
-        row = self._cursor.fetchone()
-        self._cursor.close()  # else it would go on reading
+        try:
+            row = self._cursor.fetchone()
+        finally:
+            self._cursor.close()  # else it would go on reading
         return None if row is None else self._row(row)
 
 
 class DirectConnection:
     """A connection to an SQLite database."""
 
-    __slots__ = ("begin", "commit", "raw")
+    __slots__ = ("begin", "commit", "generation", "raw")
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
-        self.raw = raw
+    def __init__(self, raw: sqlite3.Connection, generation: int = 0) -> None:
+        self.raw, self.generation = raw, generation
         self.begin = raw.execute
         self.commit = raw.commit
 

@@ -108,8 +108,10 @@ class Memory(_SQLite):
             raise NoConnectionError from None
 
     def _give_back(self, connection: DirectConnection) -> None:
-        connection.roll_back()
-        self._unused.put(connection)
+        if self._is_closed:
+            connection.close()
+        elif connection.roll_back():
+            self._unused.put(connection)
 
     def _close(self) -> None:
         self._is_closed = True
@@ -156,6 +158,8 @@ class File(_SQLite):
         self._log_identity: _Identity | None = None
         self._may_have_log = not is_shared and not read_only
         self._is_ready = False
+        self._generation = 0
+        """How often it was closed: what is given back later is closed, too."""
         self._refuse_in_child()
         self._namesakes = _known.setdefault(self.identity, WeakSet())  # there as long as one of them is
         self._namesakes.add(self)
@@ -182,15 +186,17 @@ class File(_SQLite):
         try:
             return self._unused.get_nowait()
         except Empty:
-            return DirectConnection(self._connect())
+            return DirectConnection(self._connect(), self._generation)
 
     def _give_back(self, connection: DirectConnection) -> None:
         if not connection.roll_back():
             return
-        if self._unused.qsize() < _MAX_IDLE:
+        if connection.generation == self._generation and self._unused.qsize() < _MAX_IDLE:
             self._unused.put(connection)
-        else:
-            connection.close()
+            return
+        if self._is_ready and not self.is_open:  # it was closed meanwhile
+            switch_from_log(connection.raw)
+        connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = _connect(self._uri + self._mode, BUSY_TIMEOUT)
@@ -269,6 +275,7 @@ class File(_SQLite):
         if is_replaced:
             self._remove_orphaned_log()
         self._log_identity = None
+        self._generation += 1
         self.is_open = False
 
 

@@ -24,8 +24,11 @@ def switch_from_log(connection: sqlite3.Connection) -> None:
     """Fold the log into the file, and take it away, if nobody else has the file open."""
     with suppress(sqlite3.Error):  # others have the file open
         connection.execute("PRAGMA busy_timeout=0")
-        connection.execute("PRAGMA wal_checkpoint").fetchone()  # after that, all is on disk
-        with _at_once(connection) as mode:
+        is_busy, n_pages, n_folded = connection.execute("PRAGMA wal_checkpoint").fetchone()
+        if is_busy or n_pages != n_folded:
+            connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+            return
+        with _at_once(connection) as mode:  # all is on disk
             connection.execute(f"PRAGMA journal_mode={mode}").fetchone()
 
 
@@ -35,15 +38,23 @@ def _at_once(connection: sqlite3.Connection) -> Iterator[str]:
 
     Tells which journal there is to be. It is a few bytes in one sector, so it is written or not. And either will do:
     where a log is, SQLite finds it, whatever the header says; and where that says that there is one, which has been
-    folded in, nothing is missing.
+    folded in, nothing is missing. Whatever comes of it, the connection is as careful as before.
     """
     [synchronous] = connection.execute("PRAGMA synchronous").fetchone()
     if synchronous != _NORMAL:
         yield "DELETE"
         return
     connection.execute("PRAGMA synchronous=OFF")
+    try:
+        if _mode(connection) != "wal":
+            connection.execute("PRAGMA journal_mode=MEMORY").fetchone()
+        yield "MEMORY"
+    finally:
+        connection.execute(f"PRAGMA synchronous={_NORMAL}")
+        if _mode(connection) != "wal":
+            connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+
+
+def _mode(connection: sqlite3.Connection) -> str:
     [mode] = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        connection.execute("PRAGMA journal_mode=MEMORY").fetchone()
-    yield "MEMORY"
-    connection.execute(f"PRAGMA synchronous={_NORMAL}")
+    return str(mode)

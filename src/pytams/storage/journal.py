@@ -172,9 +172,9 @@ class RunJournal:
         run.changed.add(progress.key.slot)
         self._pace.something_ended |= progress.ended
 
-    def are_new(self, runs: Sequence[int]) -> bool:
-        """Whether nothing was recorded of runs, and all of them is to be kept."""
-        return self._directory.info.archive_discarded and not any(self._runs[run].recorded.rows for run in runs)
+    def is_new(self, run: int) -> bool:
+        """Whether nothing was recorded of a run, and all of it is to be kept."""
+        return self._directory.info.archive_discarded and not self._runs[run].recorded.rows
 
     def take(self, outcome: RunOutcome, activity: Activity) -> None:
         """Take a whole run, and write those that were taken if it is time to."""
@@ -183,7 +183,7 @@ class RunJournal:
         self._whole.add(self._runs[outcome.run], outcome)
         self._pace.something_ended = True
         if self._whole.is_much or self._pace.due():
-            with self._pace.writing(self._store):
+            with self._pace.writing(self._store, is_checkpoint=True):  # nothing else is running
                 self._write_whole(activity)
 
     def _write_whole(self, activity: Activity) -> None:

@@ -61,14 +61,19 @@ class Others:
     def elsewhere(self) -> Elsewhere:
         """Find what became of them."""
         unfinished = {run: f"driven by {who or 'nobody'}" for run, who in self._unfinished().items()}
-        info, finished, recorded = self._directory.info, dict[int, RunOutcome](), dict[int, Recorded]()
+        info, files = self._directory.info, set[tuple[str, str]]()
+        finished: dict[int, RunOutcome] = {}
+        recorded: dict[int, Recorded] = {}
         for run, ledger in self._ledgers():
             if run in unfinished:
                 continue
             if (outcome := sealed(ledger, run, info)) is not None:
                 finished[run] = outcome
+                files.update(ledger.files().items())
             else:
                 recorded[run] = Recorded.read(ledger, run, info)
+        for name, sha256 in sorted(files):
+            self._directory.segment_files.check(name, sha256)
         splittings = decided(self._directory, self._variant, recorded)
         self._directory.segment_files.close()
         damaged = {run: DAMAGED for run, splitting in splittings.items() if not splitting.finished}

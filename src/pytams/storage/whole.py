@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from pytams.storage.directory import RunDirectory
     from pytams.storage.pending import PendingRun
 
-_MANY_SCORES = 2**21
-"""16 MB."""
+_MANY_BYTES = 2**24
 
 
 class Taken:
@@ -31,22 +30,22 @@ class Taken:
 
     def __init__(self) -> None:
         self._runs: list[tuple[PendingRun, RunOutcome]] = []
-        self._n_scores = 0
+        self._n_bytes = 0
 
     def add(self, run: PendingRun, outcome: RunOutcome) -> None:
         """Take one."""
         assert outcome.recorded is not None
         self._runs.append((run, outcome))
-        self._n_scores += len(outcome.recorded.scores)
+        self._n_bytes += outcome.recorded.n_bytes
 
     @property
     def is_much(self) -> bool:
         """Whether they take much memory."""
-        return self._n_scores > _MANY_SCORES
+        return self._n_bytes > _MANY_BYTES
 
     def write(self, directory: RunDirectory, activity: Activity) -> list[int]:
         """Write them, and list their numbers."""
-        runs, self._runs, self._n_scores = self._runs, [], 0
+        runs, self._runs, self._n_bytes = self._runs, [], 0
         if not runs:
             return []
         parts = [_columns(outcome) for _, outcome in runs]

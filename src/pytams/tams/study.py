@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from pytams.tams.outcome import listed, result_of
 from pytams.tams.whole import WholeRuns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -67,8 +68,8 @@ class Study:
         except BaseException:
             journal.close()
             raise
-        self._awaited: Mapping[int, str] = {}
-        self._verified = list[int]()
+        self._verified, self._awaited = list[int](), dict[int, str]()
+        self._making: Generator[None] = (None for _ in ())  # whole runs
         self._is_plain = type(variant) is Variant and not observers
         self._driver = Driver(
             settings,
@@ -129,16 +130,12 @@ class Study:
         return self._go_on(by_runs=False)
 
     def by_runs(self) -> Iterator[Study]:
-        """Go on as by iterating; but an unwatched compiled SDE makes whole runs, if they are short: the same results.
-
-        Then the study itself is yielded after each of them, and now and then.
-        """
+        """Go on as by iterating; but compiled SDEs, if nothing observes them, make whole runs: the same results."""
         return self._go_on(by_runs=self._is_plain)
 
     def finish(self) -> None:
         """Go on to the end, as `by_runs`."""
-        for _ in self.by_runs():
-            pass
+        deque(self.by_runs(), maxlen=0)
 
     def _go_on(self, *, by_runs: bool) -> Iterator[Study]:
         while True:
@@ -159,11 +156,11 @@ class Study:
 
     def _make_whole(self) -> Iterator[Study]:
         """Make whole runs of those that are claimed, as far as it goes; the rest stays claimed."""
-        if self._whole.can_be(self._claimed):
-            self._claim_more()
-            claimed = list(self._claimed)
-            for _ in self._whole.make(claimed):
-                self._claimed = [run for run in claimed if run not in self._whole.finished]
+        self._claim_more()
+        if new := self._whole.new(self._claimed):
+            self._making = self._whole.make(new)
+            for _ in self._making:
+                self._claimed = [run for run in self._claimed if run not in self._whole.finished]
                 yield self
 
     def _check_model(self) -> None:
@@ -227,6 +224,7 @@ class Study:
         can_checkpoint
             Whether running segments are recorded, too: not if the study was left in the middle of a step.
         """
+        self._making.close()
         self._tell(self._driver.close(can_checkpoint=can_checkpoint))
 
     def __enter__(self) -> Self:

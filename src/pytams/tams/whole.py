@@ -11,7 +11,7 @@ from pytams.core.ports import MakesWholeRuns, TakesWholeRuns
 from pytams.core.verification import have_parted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from pytams.core.compact import RunOutcome
     from pytams.core.driver import Driver
@@ -38,13 +38,14 @@ class WholeRuns:
         self.finished: dict[int, RunOutcome] = {}
         """By number."""
 
-    def can_be(self, runs: Sequence[int]) -> bool:
-        """Whether some of these may be made."""
+    def new(self, runs: Sequence[int]) -> list[int]:
+        """Choose those of runs that were claimed that may be made."""
         journal = self._journal
-        can = isinstance(self._engine, MakesWholeRuns) and isinstance(journal, TakesWholeRuns)
-        return can and bool(runs) and journal.are_new(runs)  # type: ignore[attr-defined] # it takes whole runs
+        if not (isinstance(self._engine, MakesWholeRuns) and isinstance(journal, TakesWholeRuns)):
+            return []
+        return [run for run in runs if journal.is_new(run)]
 
-    def make(self, runs: Sequence[int]) -> Iterator[None]:
+    def make(self, runs: Sequence[int]) -> Generator[None]:
         """Make the first of these runs, as many as go: until one takes too long. Nothing is yielded now and then."""
         engine, journal, since = self._engine, self._journal, perf_counter()
         assert isinstance(engine, MakesWholeRuns)

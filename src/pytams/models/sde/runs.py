@@ -30,8 +30,8 @@ _AHEAD, _FAR_AHEAD = 2, 16
 """Runs under way or waiting, for each thread: if they record much, and if not."""
 _SECONDS = 0.2
 """Between signs of life."""
-_MOST_SCORES = 2**24
-"""In a whole run that is recorded: 128 MB."""
+_MOST_NUMBERS = 2**24
+"""In whole runs that are recorded, one on each thread: 128 MB."""
 
 
 class LeftToBlocksError(Exception):
@@ -64,7 +64,7 @@ def whole_runs(
     """
     stop = np.zeros(1, np.bool_)
     cap = int(min(settings.cap, _NO_CAP))
-    most_scores = _MOST_SCORES if problem.traced else 0
+    most_numbers = max(_MOST_NUMBERS // threads, _MOST_NUMBERS // 16) if problem.traced else 0
 
     def make(run: int, begun: Begun) -> Any:
         rules = Rules(
@@ -76,7 +76,7 @@ def whole_runs(
             problem.target_score,
             parameters,
             stop,
-            most_scores,
+            most_numbers,
         )
         return whole(segment, rules, settings.n_discard, cap, *begun)
 
@@ -87,8 +87,8 @@ def whole_runs(
             for run in runs:
                 under_way.append((run, pool.submit(make, run, begin(run))))
                 if len(under_way) >= ahead * threads:
-                    n_scores = yield from _taken(settings, *under_way.popleft())
-                    ahead = min(_FAR_AHEAD, max(_AHEAD, _MOST_SCORES // max(1, n_scores)))
+                    n_bytes = yield from _taken(settings, *under_way.popleft())
+                    ahead = min(_FAR_AHEAD, max(_AHEAD, 8 * _MOST_NUMBERS // max(1, n_bytes)))
             while under_way:
                 yield from _taken(settings, *under_way.popleft())
         finally:
@@ -96,12 +96,12 @@ def whole_runs(
 
 
 def _taken(settings: Settings, run: int, future: Future[Any]) -> Generator[RunOutcome | None, None, int]:
-    """Wait for a run; say how many scores it has recorded."""
+    """Wait for a run; say how many bytes it has recorded."""
     while not wait([future], _SECONDS).done:
         yield None
     outcome = _outcome(run, settings, future.result())
     yield outcome
-    return 0 if outcome.recorded is None else len(outcome.recorded.scores)
+    return 0 if outcome.recorded is None else outcome.recorded.n_bytes
 
 
 def _outcome(run: int, settings: Settings, told: Any) -> RunOutcome:

@@ -65,8 +65,8 @@ class Rules(NamedTuple):
     parameters: Any
     stop: Any
     """Of shape ``(1,)``: true as soon as the run is to be left."""
-    most_scores: Any
-    """Leave it, too, if there are more to record; 0: nothing is recorded."""
+    most_numbers: Any
+    """Leave it, too, if there are more to record, in scores and states; 0: nothing is recorded."""
 
 
 @njit
@@ -78,7 +78,7 @@ def _advance(segment: Any, rules: Any, members: Any, i: int, score: float, x: An
     name, start, top = np.uint64(rules.run << 32 | i), members[i, STEP], score
     outcome = RUNNING
     while outcome == RUNNING:
-        if rules.stop[0] or (log.is_kept and log.n[0] > rules.most_scores):
+        if rules.stop[0] or (log.is_kept and log.n[0] + len(x) * log.n[1] > rules.most_numbers):
             return records, log, top, -1
         step = members[i, STEP]
         room = min(rules.n_steps - step, _RECORDS_AT_ONCE)
@@ -214,7 +214,7 @@ def _whole(segment: Any, rules: Any, n_discard: int, cap: int, states: Any, scor
     members, maxima = np.zeros((n, N_COLUMNS), np.int64), scores.copy()
     room = 16 * n
     records = Records(np.empty(room, np.int64), np.empty(room), np.empty((room, dimension)), np.zeros(1, np.int64))
-    log = new_log(rules.most_scores > 0, room, dimension)
+    log = new_log(rules.most_numbers > 0, room, dimension)
     pairs, starts_after, after = np.zeros((2, 3), np.int64), np.full(n, NOT_SAID), np.empty((n, 1), np.int64)
     ends, highest = np.empty((n, 1), np.int64), np.empty((n, 1))
     keys, scores_there = np.empty((n, 7), np.int64), np.empty((n, 2))
