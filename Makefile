@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-slurm test-simulators mutants check bench validation clean
+.PHONY: demo test test-slow test-slurm test-simulators mutants check bench validation package clean
 
 test test-slow: export OMP_NUM_THREADS = 1 # there are as many workers as cores
 test test-slow: export OPENBLAS_NUM_THREADS = 1
@@ -50,6 +50,17 @@ bench: $(READY)  ## measure; figures in the docs come from here
 validation: $(READY)  ## estimates beside exact values: writes docs/validation.md and validation_learned.md
 	PYTHONPATH=tests:tests/analysis $(BIN)/python benchmarks/validation.py
 	$(BIN)/python benchmarks/validation_learned.py
+
+package:  ## wheel and sdist, each installed in an environment of its own; the demo is run from the wheel
+	rm -rf dist && mkdir dist
+	$(PYTHON) -m venv dist/build
+	dist/build/bin/python -m pip install --quiet build
+	dist/build/bin/python -m build --outdir dist .
+	for made in dist/*.whl dist/*.tar.gz; do \
+	  rm -rf dist/clean && $(PYTHON) -m venv dist/clean && dist/clean/bin/python -m pip install --quiet $$made && \
+	  dist/clean/bin/pytams --version && \
+	  (cd dist && clean/bin/pytams run ../examples/double_well_2d/input.toml --runs 8 --reference 7.596e-3) || exit 1; \
+	done
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -183,3 +184,9 @@ def test_the_ledgers_public_names_are_the_documented_ones() -> None:
 
     documented = ["ArchivedTrajectory", "Base", "SQLFile", "SplittingIterations", "Trajectory", "valid_statuses"]
     assert sorted(sqldb.__all__) == documented
+
+
+def test_the_version_to_cite_is_this_one() -> None:
+    root = Path(__file__).parents[1]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version: {version}\n" in (root / "CITATION.cff").read_text()
