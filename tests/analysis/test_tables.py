@@ -90,3 +90,26 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         ):
             with pytest.raises(KeyError, match=text):
                 saved.trajectory(*which)
+
+
+def test_the_ensemble_at_any_iteration(tmp_path: Path) -> None:
+    """Also while the run is going on, whose chance to get above the level is shown meanwhile."""
+    posed = tams()
+    whole = posed.run(1, seed=1, out=tmp_path / "whole")
+    with pytams.load(tmp_path / "whole") as saved:
+        for k, iteration in enumerate(whole.runs[0].iterations):
+            maxima = [max(trajectory.scores) for trajectory in saved.at(0, k)]
+            assert [maxima[key.slot] for key in iteration.killed] == list(iteration.killed_maxima)
+        last = [max(trajectory.scores) for trajectory in saved.at(0, len(whole.runs[0].iterations))]
+        assert last == [final.maximum for final in whole.runs[0].members]
+        with pytest.raises(KeyError, match=r"run 0 has had \d+ iterations so far, not 999"):
+            saved.at(0, 999)
+    with posed.study(1, seed=1, out=pytams.Storage(path=tmp_path / "part", checkpoint_interval=1e-9)) as study:
+        for _ in study:
+            if study.splittings[0].iterations:
+                break
+    with pytams.load(tmp_path / "part") as saved:
+        assert len(saved.at(0, 1)) == 8
+        [row] = saved.to_dict()["runs"]
+        assert row["log_weight"] == whole.runs[0].iterations[row["n_iterations"] - 1].log_weight
+        assert f"{np.exp(row['log_weight']):.2e}" in str(saved)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.analysis import logs
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
 from pytams.core.errors import RunDirectoryError
@@ -159,11 +160,26 @@ class SavedStudy:
         unfinished = [run for run in runs if not run["finished"]]
         return "\n".join(lines + (_table(unfinished, info.settings.target_score) if unfinished else []))
 
-    # --- trajectories -------------------------------------------------------------------------------------------
-
     def trajectories(self, run: int) -> list[SavedTrajectory]:
         """Get the ensemble of a run, by slot."""
         return [self.trajectory(run, slot, branch) for slot, branch in enumerate(self._runs.branches(run))]
+
+    def at(self, run: int, k: int) -> list[SavedTrajectory]:
+        """Get the ensemble that iteration k of a run began with, by slot; what runs now, as far as it is on disk.
+
+        Raises
+        ------
+        KeyError
+            If there is no such run, or it has not come so far.
+        """
+        iterations = self._runs.iterations(run)
+        if not 0 <= k <= len(iterations):
+            raise KeyError(f"run {run} has had {len(iterations)} iterations so far, not {k}")
+        branches = [0] * self.directory.info.settings.n_trajectories
+        for iteration in iterations[:k]:
+            for start in iteration.starts:
+                branches[start.key.slot] = start.key.branch
+        return [self.trajectory(run, slot, branch) for slot, branch in enumerate(branches)]
 
     def discarded(self, run: int) -> list[SavedTrajectory]:
         """Get the trajectories that a run has killed, in order."""
@@ -215,19 +231,7 @@ class SavedStudy:
         RunDirectoryError
             If there is no reference, or its source has changed.
         """
-        info = self.directory.info
-        source = info.model
-        if source.reference is None:
-            raise RunDirectoryError(f"{printable(source.name)} was made in Python: pass the model")
-        check_sources(self.directory.path, source)
-        if source.reference == REFERENCE:
-            model: Steppable = made_again(source.arguments, info.runner.get("launch", {}), self.directory.path)
-        else:
-            model = make_model(source.reference, source.arguments, Path())
-        if source.taught_by:
-            model = improved(model, read_score(self.directory.path), info.settings)
-        check_model(self.directory.path, source, model, source.reference)
-        return model
+        return _made(self.directory.path, self.directory.info)
 
     def close(self) -> None:
         """Close every file."""
@@ -240,6 +244,21 @@ class SavedStudy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _made(path: Path, info: StudyInfo) -> Steppable:
+    source = info.model
+    if source.reference is None:
+        raise RunDirectoryError(f"{printable(source.name)} was made in Python: pass the model")
+    check_sources(path, source)
+    if source.reference == REFERENCE:
+        model: Steppable = made_again(source.arguments, info.runner.get("launch", {}), path)
+    else:
+        model = make_model(source.reference, source.arguments, Path())
+    if source.taught_by:
+        model = improved(model, read_score(path), info.settings)
+    check_model(path, source, model, source.reference)
+    return model
 
 
 def replayed(trajectories: Sequence[SavedTrajectory], model: Steppable, info: StudyInfo) -> list[Course]:
@@ -265,9 +284,11 @@ def replayed(trajectories: Sequence[SavedTrajectory], model: Steppable, info: St
 
 def _table(runs: Sequence[dict[str, Any]], target: float) -> list[str]:
     """Say how far runs are, a line each."""
-    lines = ["", f"{'run':>5}  {'level':>10} of {target:g}  {'branchings':>10}  driver"]
+    lines = ["", f"{'run':>5}  {'level':>10} of {target:g}  {'P(above it)':>11}  {'branchings':>10}  driver"]
     for run in runs:
         level = "-" if run["level"] is None else f"{run['level']:.4g}"
         driver = DAMAGED if run["damaged"] else run["driver"] or "none: pytams resume goes on with it"
-        lines.append(f"{run['run']:>5}  {level:>10} of {target:g}  {run['n_branchings']:>10}  {driver}")
+        chance = "0" if run["log_weight"] is None else logs.text(run["log_weight"], ".2e")
+        chance = "-" if run["level"] is None else chance
+        lines.append(f"{run['run']:>5}  {level:>10} of {target:g}  {chance:>11}  {run['n_branchings']:>10}  {driver}")
     return lines

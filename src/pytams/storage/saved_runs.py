@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -90,16 +91,18 @@ class SavedRuns:
         return list(map(self._to_dict, self._owners))
 
     def _to_dict(self, run: int) -> dict[str, Any]:
-        owner, levels, n_branchings = self._owners[run], [], 0
+        owner, levels, n_branchings, log_weight = self._owners[run], [], 0, 0.0
         if (outcome := self.outcomes.get(run)) is not None:
-            levels, n_branchings = outcome.iterations.levels, outcome.n_branchings
+            levels, n_branchings, log_weight = outcome.iterations.levels, outcome.n_branchings, outcome.log_weight
         elif (splitting := self._decided.get(run)) is not None:  # else nothing is recorded yet
             levels, n_branchings = [one.level for one in splitting.iterations], splitting.n_branchings
+            log_weight = splitting.log_weight
         return {
             "run": run,
             "finished": outcome is not None,
             "damaged": run in self.damaged,
             "level": levels[-1] if levels else None,
+            "log_weight": log_weight if log_weight > -math.inf else None,  # of getting above the level
             "n_iterations": len(levels),
             "n_branchings": n_branchings,
             "driver": None if owner is None else owner.label,
