@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import pytams
-from exact import DoubleWell2D
+from exact import DoubleWell2D, DoubleWell2DSingle
 from pytams.analysis.tables import comma_separated
+from simulators import WellByBranch
 
 
 def tams() -> pytams.TAMS:
@@ -113,3 +114,20 @@ def test_the_ensemble_at_any_iteration(tmp_path: Path) -> None:
         [row] = saved.to_dict()["runs"]
         assert row["log_weight"] == whole.runs[0].iterations[row["n_iterations"] - 1].log_weight
         assert f"{np.exp(row['log_weight']):.2e}" in str(saved)
+
+
+def test_the_noise_of_a_stored_trajectory(tmp_path: Path) -> None:
+    """It makes each state of the one before, to the bit, across branch points and chunks."""
+    model = DoubleWell2DSingle()
+    posed = pytams.TAMS(model, end_time=6.0, step_size=0.01, target_score=0.5, n_trajectories=6, n_discard=1)
+    posed.run(1, seed=2, out=tmp_path / "run")
+    with pytams.load(tmp_path / "run") as saved:
+        branched = [one for one in saved.trajectories(0) if len(one.links) > 1]
+        assert branched
+        for trajectory in branched:
+            states, noise = np.array(trajectory.replay(model)), trajectory.noise(model)
+            assert noise.shape == (len(states) - 1, 2)
+            for k, x in enumerate(states[:-1]):
+                assert np.array_equal(model.step(x, noise[k], k * 0.01, 0.01), states[k + 1])
+        with pytest.raises(pytams.SettingsError, match="draws its own noise"):
+            saved.trajectory(0, 0).noise(WellByBranch())

@@ -208,7 +208,8 @@ class SavedStudy:
         """Find on disk what there is of a trajectory."""
         found = ((link, self._history(link.start)) for link in links)
         saved = tuple(SavedLink(*link, history) for link, history in found if history is not None)
-        return SavedTrajectory(saved, self.directory.info.settings, self._states_of, self._store)
+        info = self.directory.info
+        return SavedTrajectory(saved, info.settings, info.seed, self._states_of, self.make_model, self._store)
 
     def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
         """Get trajectories, as `Result.ensemble` asks for them."""

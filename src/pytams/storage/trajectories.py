@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.core.errors import SettingsError
 from pytams.core.segments import joined_features
 from pytams.core.states import LazySequence, state_columns
 from pytams.core.stored import Reference
+from pytams.core.streams import Streams, chunk_length
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +62,9 @@ class SavedTrajectory:
 
     links: tuple[SavedLink, ...]
     settings: Settings
+    seed: int
     _compute: Callable[[SavedTrajectory, Steppable | None], Sequence[State]] = field(repr=False, compare=False)
+    _make_model: Callable[[], Steppable] = field(repr=False, compare=False)
     _store: StateStore | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -148,6 +152,34 @@ class SavedTrajectory:
             If the model cannot be had, or does not give the recorded scores.
         """
         return list(self._compute(self, model))
+
+    def noise(self, model: Steppable | None = None) -> NDArray[Any]:
+        """Draw the noise of every step again: of shape ``(steps, *noise_shape)``.
+
+        ``noise[k]`` is what made the state of step k + 1 of that of step k.
+
+        Parameters
+        ----------
+        model
+            As for `replay`.
+
+        Raises
+        ------
+        SettingsError
+            If the model is one that is seeded: a simulator, or a program.
+        """
+        model = model or self._make_model()
+        shape: tuple[int, ...] | None = getattr(model, "noise_shape", None)
+        if shape is None:
+            raise SettingsError("model", f"{model.name} draws its own noise: it only gets seeds")
+        draw = getattr(model, "draw_noise", lambda rng, n: rng.standard_normal((n, *shape)))
+        streams, chunk = Streams(self.seed), chunk_length(shape)
+        parts = [np.empty((0, *shape))]
+        for key, first, last in self.segments:
+            n = last - (first - 1 if first else 0)
+            chunks = (draw(streams.noise(*key, j), chunk) for j in range(-(-n // chunk)))
+            parts.append(np.concatenate([np.empty((0, *shape)), *chunks])[:n])
+        return np.concatenate(parts)
 
     def to_xarray(self) -> Any:
         """Make an `xarray.Dataset`: scores over `time`, stored states over `state_time`.
