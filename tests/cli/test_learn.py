@@ -289,7 +289,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(folder: Path) -> None:
         if not (folder / "killed.tams" / "learning" / "round0" / "study.json").exists():
             shutil.rmtree(folder / "killed.tams", ignore_errors=True)
             subprocess.run([*command, "run", "in.toml", "--out", "killed.tams", "--set", "tams.walltime=0.01"],
-                           cwd=folder, check=True, capture_output=True)  # fmt: skip
+                           cwd=folder, check=False, capture_output=True)  # fmt: skip
     assert process.returncode == 0, err
     assert n_kills > 2
     assert runs_in(folder / "killed.tams") == runs_in(folder / "whole.tams")
