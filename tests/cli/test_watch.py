@@ -87,7 +87,7 @@ def test_until_it_ends(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     assert watcher.returncode == 0, stderr
     lines = [line for line in stdout.splitlines() if "running estimate" in line]
     assert len(lines) > 2
-    assert "2 workers busy" in stdout
+    assert "2 workers busy, as of " in stdout
     assert "steps/s" in lines[-1]
     assert any("lowest level -" not in line for line in lines)
     assert "3 of 3 runs finished" in stdout

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytams.sqldb.owner import Owner
 
 _MOST_ROWS = 20
+_BAR_WIDTH = 60
 
 
 class WatchedRun(NamedTuple):
@@ -132,6 +134,11 @@ class WatchedStudy:
         return math.fsum(status.steps_per_second for status in self._of_each_driver)
 
     @property
+    def age(self) -> float | None:
+        """Seconds since a driver has noted how its runs go, the longest of all drivers; None if nobody drives."""
+        return max((run.silence or 0.0 for run in self.unfinished.values() if run.driver), default=None)
+
+    @property
     def _of_each_driver(self) -> list[RunStatus]:
         """One status of each driver at work: what it says of itself is the same in all of its runs."""
         found = {run.driver.process: run.status for run in self.unfinished.values() if run.driver and run.status}
@@ -162,7 +169,8 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while study.n_finished < len(study.runs):
-                live.update(Group(*_lines(study, meter), _table(study)), refresh=True)
+                bar = ProgressBar(total=1.0, completed=study.progress, width=_BAR_WIDTH)
+                live.update(Group(bar, *_lines(study, meter), _table(study)), refresh=True)
                 sleep(seconds)
                 study.look()
         return
@@ -175,7 +183,8 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
     drivers = {run.driver for run in study.unfinished.values() if run.driver}
     workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
-    return [Text(meter.line()), Text(f"running estimate{estimate_text(*study.log_estimate)}, {workers}")]
+    age = "" if study.age is None else f", as of {study.age:.0f} s ago"
+    return [Text(meter.line()), Text(f"running estimate{estimate_text(*study.log_estimate)}, {workers}{age}")]
 
 
 def estimate_text(log_mean: float, relative_error: float) -> str:
