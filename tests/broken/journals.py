@@ -101,7 +101,7 @@ class KnowsOfNobody(Sound):
 
 class TakesOthersForUnfinished(Sound):
     def elsewhere(self) -> Elsewhere:
-        finished, unfinished = super().elsewhere()
+        finished, unfinished, _ = super().elsewhere()
         return Elsewhere({}, {**unfinished, **dict.fromkeys(finished, "who knows")})
 
 

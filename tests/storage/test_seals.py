@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import pytams
 from exact import DoubleWell2DSingle
 from outcomes import in_full
+from pytams.engine import InProcess
 from pytams.storage import saved_runs, seals
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
@@ -130,3 +132,14 @@ def test_a_run_that_goes_on_is_sealed_again(tmp_path: Path, n_decided: list[int]
 def test_infinite_steps_are_kept() -> None:
     counts: Any = ((1, 3), (float("inf"), 2))
     assert seals._steps(json.loads(json.dumps(seals._counts(counts)))) == counts  # noqa: SLF001 - what is kept of one
+
+
+@pytest.mark.parametrize("block_length", [None, 7])
+def test_the_wall_time_is_that_of_the_result(tmp_path: Path, block_length: int | None) -> None:
+    out, engine = tmp_path / "run", partial(InProcess, block_length=block_length)
+    result = tams().run(N_RUNS, seed=1, out=out, engine=engine)
+    with pytams.load(out) as saved:
+        assert saved.result.wall_time == result.wall_time > 0.0
+    more = tams().run(N_RUNS + 1, out=out, engine=engine)
+    with pytams.load(out) as saved:
+        assert saved.result.wall_time == more.wall_time > result.wall_time

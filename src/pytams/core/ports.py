@@ -188,6 +188,8 @@ class Elsewhere(NamedTuple):
     finished: Mapping[int, RunOutcome]
     unfinished: Mapping[int, str]
     """And who drives them, or what is wrong with them."""
+    wall_time: float | None = None
+    """Seconds that are recorded, of the runs that are driven here, too; None if nothing is."""
 
 
 class Journal(Protocol):

@@ -187,7 +187,8 @@ class RunJournal:
                 self._write_whole(activity)
 
     def _write_whole(self, activity: Activity) -> None:
-        written = self._whole.write(self._directory, activity)
+        if written := self._whole.write(self._directory, activity):
+            self._others.our_wall_time = activity.wall_time
         _leave([self._runs.pop(run) for run in written])
 
     def decide(self, iteration: Iteration) -> None:
@@ -222,6 +223,7 @@ class RunJournal:
                 if run is not None and (run.changed or run.killed):
                     in_file = file if number in runs_in_file else None
                     commit(self._directory, run, splitting, in_file, activity, closing=closing)
+                    self._others.our_wall_time = activity.wall_time
                 if splitting.finished:
                     self._finished.add(number)
 
@@ -238,8 +240,7 @@ class RunJournal:
         if self._directory.is_new and not self._has_begun:
             self._is_removed = self._directory.remove({number: run.ledger for number, run in self._runs.items()})
             self._runs = {} if self._is_removed else self._runs
-        leave = _leave if self._has_begun else _release
-        leave(self._runs.values())
+        (_leave if self._has_begun else _release)(self._runs.values())
         self._runs.clear()
         self._directory.segment_files.close()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytams.core.compact import RunOutcome
 from pytams.core.ports import Elsewhere
 from pytams.storage.decided import decided
-from pytams.storage.recorded import DAMAGED, Recorded
+from pytams.storage.recorded import DAMAGED, Recorded, wall_time_of
 from pytams.storage.seals import sealed
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Others:
 
     def __init__(self, directory: RunDirectory, variant: Variant, claims: Claims) -> None:
         self._directory, self._variant, self._claims = directory, variant, claims
+        self.our_wall_time = 0.0
+        """Seconds that were noted last of runs that are ours."""
 
     def _numbers(self) -> list[int]:
         return [run for run in range(self._directory.n_runs_now()) if run not in self._claims.ours]
@@ -64,9 +66,11 @@ class Others:
         info, files = self._directory.info, set[tuple[str, str]]()
         finished: dict[int, RunOutcome] = {}
         recorded: dict[int, Recorded] = {}
+        wall_times = [self.our_wall_time] if self.our_wall_time else []
         for run, ledger in self._ledgers():
             if run in unfinished:
                 continue
+            wall_times.append(wall_time_of(ledger))
             if (outcome := sealed(ledger, run, info)) is not None:
                 finished[run] = outcome
                 files.update(ledger.files().items())
@@ -79,7 +83,7 @@ class Others:
         damaged = {run: DAMAGED for run, splitting in splittings.items() if not splitting.finished}
         ends = ((run, splitting) for run, splitting in splittings.items() if splitting.finished)
         finished |= {run: RunOutcome.of(splitting) for run, splitting in ends}
-        return Elsewhere(finished, unfinished | damaged)
+        return Elsewhere(finished, unfinished | damaged, max(wall_times, default=None))
 
     def witnesses(self) -> list[Witness]:
         """Take segments of any run that was recorded."""

@@ -198,23 +198,20 @@ class Study:
 
     def result(self) -> Result:
         """Sum up the finished runs of the study, those that others have driven too; RuntimeError if there is none."""
-        finished, n_unfinished = self._outcome()
+        elsewhere = self._journal.elsewhere()
+        here = {run: RunOutcome.of(self._driver.splittings[run]) for run in self._driver.finished}
+        finished = {**here, **self._whole.finished, **elsewhere.finished}
         if not finished:
             raise RuntimeError("no run is finished: iterate the study first")
         outcomes = [finished[run] for run in sorted(finished)]
-        return result_of(self._problem, self.settings, outcomes, n_unfinished, self._driver.activity.wall_time)
+        n_unfinished = len(self.runs) - self.n_finished + len(elsewhere.unfinished)
+        wall_time = elsewhere.wall_time or self._driver.activity.wall_time
+        return result_of(self._problem, self.settings, outcomes, n_unfinished, wall_time)
 
     @property
     def unfinished_elsewhere(self) -> Mapping[int, str]:
         """Runs of the study that are neither driven here nor finished, by number, and who drives them."""
         return self._journal.elsewhere().unfinished
-
-    def _outcome(self) -> tuple[dict[int, RunOutcome], int]:
-        """Find the finished runs of the study, by number, and how many are not finished."""
-        elsewhere = self._journal.elsewhere()
-        here = {run: RunOutcome.of(self._driver.splittings[run]) for run in self._driver.finished}
-        n_unfinished = len(self.runs) - self.n_finished + len(elsewhere.unfinished)
-        return {**here, **self._whole.finished, **elsewhere.finished}, n_unfinished
 
     def close(self, *, can_checkpoint: bool = True) -> None:
         """Record everything, and let go of what the engine holds: workers, threads, states. `result` stays.
