@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pytams
 from exact import DoubleWell2DSingle
 from outcomes import in_full
+from pytams.core.compact import Iterations
 from pytams.engine import InProcess
 from pytams.storage import saved_runs, seals
 from pytams.storage.decided import decided
@@ -63,11 +66,11 @@ def test_a_sealed_study_is_not_decided_again(path: Path, n_decided: list[int]) -
             saved.trajectory(7, 0)
 
 
-def change(path: Path, key: str, value: str | None, *, is_sealed: bool = False) -> None:
-    with RunDirectory(path).ledger(1) as ledger, ledger.transaction():
+def change(path: Path, key: str, value: str | None, *, is_sealed: bool = False, run: int = 1) -> None:
+    with RunDirectory(path).ledger(run) as ledger, ledger.transaction():
         ledger.put_info(key, value or "")
         if is_sealed:
-            ledger.put_info("seal", seals._digest(ledger, 1))  # noqa: SLF001 - as somebody who means harm
+            ledger.put_info("seal", seals._digest(ledger, run))  # noqa: SLF001 - as somebody who means harm
 
 
 @pytest.mark.parametrize("key", ["seal", "outcome"])
@@ -93,6 +96,29 @@ def test_what_is_under_a_seal_is_no_outcome(path: Path, n_decided: list[int], ou
     change(path, "outcome", outcome, is_sealed=True)
     with pytams.load(path) as saved:
         assert n_decided == [1]
+        assert saved.result.runs == tams().run(N_RUNS, seed=1).runs
+
+
+@pytest.mark.parametrize("change_it", ["end", "slot", "n_steps"])
+def test_an_outcome_that_somebody_has_made_up_is_not_followed(
+    path: Path, n_decided: list[int], change_it: str
+) -> None:
+    with RunDirectory(path).ledger(0, read_only=True) as ledger:
+        said = json.loads(ledger.get_info("outcome") or "")
+    if change_it == "n_steps":
+        said["n_steps"] = -1
+    else:
+        i, name = (0, "end") if change_it == "end" else (1, "killed")
+        kind, text = said["iterations"][i]
+        array = np.frombuffer(b64decode(text), Iterations.kinds[i][kind]).copy()
+        if name == "end":
+            array["end"][0] = 0
+        else:
+            array["killed"]["slot"][0] = 10**6
+        said["iterations"][i] = kind, b64encode(array.tobytes()).decode()
+    change(path, "outcome", json.dumps(said), is_sealed=True, run=0)
+    with pytams.load(path) as saved:
+        assert n_decided == [0]
         assert saved.result.runs == tams().run(N_RUNS, seed=1).runs
 
 

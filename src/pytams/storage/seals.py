@@ -82,12 +82,26 @@ def _arrays(kept: Iterations | Finals) -> list[tuple[int, str]]:
 def _read(text: str, run: int, settings: Settings) -> RunOutcome:
     said = json.loads(text)
     iterations, members = _made(Iterations, run, said["iterations"]), _made(Finals, run, said["members"])
-    ends = iterations.arrays[0]["end"]
-    if len(members) != settings.n_trajectories or (ends[-1] if len(ends) else 0) != len(iterations.arrays[1]):
-        raise ValueError("it does not belong together")
+    _check(iterations, members, said["n_steps"], settings.n_trajectories)
     after, starts_after = (_steps(said[name]) for name in ("after", "starts_after"))
     partings = Partings(Pairs(*said["neighbours"]), Pairs(*said["branches"]), after, starts_after)
     return RunOutcome.of_parts(run, settings.target_score, said["n_steps"], iterations, members, partings)
+
+
+def _check(iterations: Iterations, members: Finals, n_steps: Any, n: int) -> None:
+    """Make sure that it belongs together, whoever has sealed it."""
+    own, branchings, _ = iterations.arrays
+    n_killed = np.diff(own["end"].astype(np.int64), prepend=0)
+    slots = [branchings[name]["slot"] for name in ("killed", "ancestor", "parent")]
+    if (
+        len(members) != n
+        or n_killed.sum() != len(branchings)
+        or not np.all((n_killed > 0) & (n_killed <= n))
+        or any(np.any(some >= n) for some in slots)
+        or not isinstance(n_steps, int)
+        or n_steps < 0
+    ):
+        raise ValueError("it does not belong together")
 
 
 def _steps(counts: list[tuple[float | None, int]]) -> tuple[tuple[float, int], ...]:
