@@ -158,7 +158,7 @@ def test_bad_input(directory: Path, tmp_path: Path) -> None:
             write_picture(saved.result, "levels", tmp_path / "picture.xyz")
         with pytest.raises(pytams.SettingsError, match="run: the overview shows the first one: choose a kind of pic"):
             write_picture(saved.result, "overview", tmp_path / "picture.png", run=1)
-        with pytest.raises(pytams.SettingsError, match="there are levels"):
+        with pytest.raises(pytams.SettingsError, match="did you mean levels"):
             write_picture(saved.result, "level", tmp_path / "picture.png")
         with pytest.raises(pytams.PytamsError, match="cannot be written: No such file or directory"):
             write_picture(saved.result, "levels", tmp_path / "nowhere" / "picture.png")
