@@ -16,7 +16,7 @@ from exact import DoubleWell2DSingle
 from outcomes import in_full
 from pytams.core.compact import Iterations
 from pytams.engine import InProcess
-from pytams.storage import saved_runs, seals
+from pytams.storage import ends, seals
 from pytams.storage.decided import decided
 from pytams.storage.directory import RunDirectory
 
@@ -44,7 +44,7 @@ def n_decided(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.extend(recorded)
         return decide(directory, variant, recorded)
 
-    monkeypatch.setattr(saved_runs, "decided", noted)
+    monkeypatch.setattr(ends, "decided", noted)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytams.cli.config import Config
 from pytams.cli.meter import Progress
 from pytams.cli.output import aside, keep_from_models, say_aside, set_up_logging
-from pytams.cli.signals import InterruptError, Stop
+from pytams.cli.signals import INTERRUPTED, STOPPED, InterruptError, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from pytams.storage.options import Storage
     from pytams.tams.gain import Gain
     from pytams.tams.tams import TAMS
-
-
-STOPPED, INTERRUPTED = 75, 130
-"""Exit codes: a temporary failure, after which the same command goes on (EX_TEMPFAIL); and Ctrl-C."""
 
 
 class Driven(NamedTuple):

@@ -18,7 +18,7 @@ from rich.console import Console
 import pytams
 from pytams.cli.new import write_example, write_program
 from pytams.cli.output import be_quiet, explained, open_standard_files, say, say_aside
-from pytams.cli.signals import InterruptError
+from pytams.cli.signals import INTERRUPTED, STOPPED, InterruptError
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ SettingsFile = Annotated[
     ),
 ]
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT = 1, 2
 _ANYWHERE = {"--debug", "--quiet", "-q"}
 
 
@@ -309,7 +309,7 @@ def report(
 
 def _print(drive: Callable[[], Driven], reference: float | None = None, *, as_json: bool) -> None:
     """Drive a study, and print what came of it; exit 0 only if it was not stopped."""
-    from pytams.cli.drive import STOPPED, StoppedError  # noqa: PLC0415 - takes NumPy
+    from pytams.cli.drive import StoppedError  # noqa: PLC0415 - takes NumPy
 
     try:
         result, gain, was_stopped = drive()

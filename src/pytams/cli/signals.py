@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+STOPPED, INTERRUPTED = 75, 130
+"""Exit codes: a temporary failure, after which the same command goes on (EX_TEMPFAIL); and Ctrl-C."""
+
+
 class InterruptError(Exception):
     """Ctrl-C, under a name that the command-line library leaves alone."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -141,6 +142,15 @@ def state_columns(states: States) -> dict[str, NDArray[Any]]:
     if not isinstance(first, dict):
         return {"state": np.stack(states)}  # type: ignore[arg-type] # all are arrays alike
     return {f"state.{name}": np.stack([state[name] for state in states]) for name in first}
+
+
+def labelled_states(states: Sequence[Any], dimension: str) -> dict[str, tuple[list[str], NDArray[Any]]]:
+    """Stack states along a dimension, as xarray takes variables; none of states that are bytes or folders."""
+    are_arrays = len(states) > 0 and not isinstance(states[0], bytes | Path)
+    return {
+        name: ([dimension, *(f"{name}_{i}" for i in range(column.ndim - 1))], column)
+        for name, column in state_columns(states if are_arrays else []).items()
+    }
 
 
 Item = TypeVar("Item")

@@ -7,12 +7,9 @@ gaps. It is only made again where its connection was lost on the way: see `Datab
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from pytams.sqldb import failures
 from pytams.sqldb.errors import REPAIR_FILE, DamagedLedgerError, LedgerError
@@ -100,7 +97,7 @@ class Database(Transactions):
 
     def _meaning(self, error: BaseException) -> BaseException:
         """Say what an error of the database means; another one is itself."""
-        if isinstance(error, LedgerError) or not isinstance(error, SQLAlchemyError | sqlite3.Error):
+        if isinstance(error, LedgerError) or not is_of_a_database(error):
             return error
         return self._explain(error)
 

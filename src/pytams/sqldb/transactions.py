@@ -14,6 +14,7 @@ from pytams.sqldb.forks import gate
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import TypeGuard
 
     from pytams.sqldb.connection import Connection
 
@@ -166,6 +167,6 @@ class Transaction:
         self.database.leave(self, error)
 
 
-def is_of_a_database(error: BaseException | None) -> bool:
+def is_of_a_database(error: BaseException | None) -> TypeGuard[SQLAlchemyError | sqlite3.Error]:
     """Whether an error was raised by SQLAlchemy, or by SQLite."""
     return isinstance(error, SQLAlchemyError | sqlite3.Error)

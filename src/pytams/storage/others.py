@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytams.core.compact import RunOutcome
 from pytams.core.ports import Elsewhere
-from pytams.storage.decided import decided
-from pytams.storage.recorded import DAMAGED, Recorded, wall_time_of
-from pytams.storage.seals import sealed
+from pytams.storage.ends import read_ends
+from pytams.storage.recorded import DAMAGED, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,27 +61,11 @@ class Others:
     def elsewhere(self) -> Elsewhere:
         """Find what became of them."""
         unfinished = {run: f"driven by {who or 'nobody'}" for run, who in self._unfinished().items()}
-        info, files = self._directory.info, set[tuple[str, str]]()
-        finished: dict[int, RunOutcome] = {}
-        recorded: dict[int, Recorded] = {}
-        wall_times = [self.our_wall_time] if self.our_wall_time else []
-        for run, ledger in self._ledgers():
-            if run in unfinished:
-                continue
-            wall_times.append(wall_time_of(ledger))
-            if (outcome := sealed(ledger, run, info)) is not None:
-                finished[run] = outcome
-                files.update(ledger.files().items())
-            else:
-                recorded[run] = Recorded.read(ledger, run, info)
-        for name, sha256 in sorted(files):
-            self._directory.segment_files.check(name, sha256)
-        splittings = decided(self._directory, self._variant, recorded)
+        ended = ((run, ledger) for run, ledger in self._ledgers() if run not in unfinished)
+        ends = read_ends(self._directory, self._variant, ended)
         self._directory.segment_files.close()
-        damaged = {run: DAMAGED for run, splitting in splittings.items() if not splitting.finished}
-        ends = ((run, splitting) for run, splitting in splittings.items() if splitting.finished)
-        finished |= {run: RunOutcome.of(splitting) for run, splitting in ends}
-        return Elsewhere(finished, unfinished | damaged, max(wall_times, default=None))
+        damaged = {run: DAMAGED for run in ends.recorded if run not in ends.outcomes}
+        return Elsewhere(ends.outcomes, unfinished | damaged, max(self.our_wall_time, ends.wall_time) or None)
 
     def witnesses(self) -> list[Witness]:
         """Take segments of any run that was recorded."""

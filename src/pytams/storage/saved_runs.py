@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.compact import RunOutcome
-from pytams.storage.decided import decided
-from pytams.storage.recorded import Recorded, wall_time_of
-from pytams.storage.seals import sealed
+from pytams.storage.ends import decide, read_ends
+from pytams.storage.recorded import Recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytams.core.selection import Variant
     from pytams.core.splitting import Iteration, Splitting
@@ -38,46 +37,29 @@ class SavedRuns:
     def __init__(self, directory: RunDirectory, variant: Variant) -> None:
         self._directory, self._variant = directory, variant
         self._owners: dict[int, Owner | None] = {}
-        self._recorded: dict[int, Recorded] = {}
-        self.outcomes: dict[int, RunOutcome] = {}
+        ends = read_ends(directory, variant, self._ledgers())
+        self.outcomes = ends.outcomes
         """Of finished runs, by number."""
-        self.wall_time = 0.0
+        self.wall_time = ends.wall_time
         """Seconds that the longest session spent."""
-        files: set[tuple[str, str]] = set()
-        for run in directory.begun():
-            with directory.ledger(run, read_only=True) as ledger:
-                self._owners[run] = ledger.driver()
-                files |= self._read(run, ledger)
-        for name, sha256 in sorted(files):
-            directory.segment_files.check(name, sha256)
-        self._decided = self._decide()
+        self._recorded, self._decided = ends.recorded, ends.splittings
         finished = [run for run, recorded in self._recorded.items() if recorded.is_finished]
-        self.damaged = [run for run in finished if run not in self._decided or not self._decided[run].finished]
+        self.damaged = [run for run in finished if run not in self.outcomes]
         """Runs that were finished, and of which something is missing."""
-        ends = ((run, splitting) for run, splitting in self._decided.items() if splitting.finished)
-        self.outcomes |= {run: RunOutcome.of(splitting) for run, splitting in ends}
 
-    def _read(self, run: int, ledger: RunLedger) -> set[tuple[str, str]]:
-        """Read what a ledger says, and find the segment files that are to be looked at: names and hashes."""
-        outcome = sealed(ledger, run, self._directory.info)
-        if outcome is None:
-            self._recorded[run] = Recorded.read(ledger, run, self._directory.info)
-            self.wall_time = max(self.wall_time, self._recorded[run].wall_time)
-            return set()  # those that it is decided from will be
-        self.outcomes[run] = outcome
-        self.wall_time = max(self.wall_time, wall_time_of(ledger))
-        return set(ledger.files().items())
-
-    def _decide(self) -> dict[int, Splitting]:
-        begun = {run: recorded for run, recorded in sorted(self._recorded.items()) if recorded.rows}
-        return decided(self._directory, self._variant, begun)
+    def _ledgers(self) -> Iterator[tuple[int, RunLedger]]:
+        """Open each ledger, and take note of who drives it."""
+        for run in self._directory.begun():
+            with self._directory.ledger(run, read_only=True) as ledger:
+                self._owners[run] = ledger.driver()
+                yield run, ledger
 
     @cached_property
     def splittings(self) -> dict[int, Splitting]:
         """The state of each run of which something is recorded, by number: to look at."""
         for run in self.outcomes:
             self.records(run)
-        return self._decide()
+        return decide(self._directory, self._variant, self._recorded)
 
     def records(self, run: int) -> Recorded:
         """Read what is recorded of a run, unless it is known."""

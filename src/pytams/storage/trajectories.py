@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pytams.core.errors import SettingsError
 from pytams.core.segments import joined_features
-from pytams.core.states import LazySequence, state_columns
+from pytams.core.states import LazySequence, labelled_states
 from pytams.core.stored import Reference
 from pytams.core.streams import Streams, chunk_length
 
@@ -191,9 +190,5 @@ class SavedTrajectory:
         """
         import xarray as xr  # noqa: PLC0415 - an extra
 
-        variables: dict[str, Any] = {"score": ("time", self.scores)}
-        are_arrays = len(self.states) > 0 and not isinstance(self.states[0], bytes | Path)
-        for name, column in state_columns(self.states if are_arrays else []).items():
-            inner = [f"{name}_{i}" for i in range(column.ndim - 1)]
-            variables[name] = (["state_time", *inner], column)
+        variables = {"score": ("time", self.scores), **labelled_states(self.states, "state_time")}
         return xr.Dataset(variables, {"time": self.times, "state_time": self.state_times}, self.key._asdict())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.segments import Link, Problem, SegmentKey, Start
 from pytams.core.settings import RunArguments, Settings
-from pytams.core.states import state_columns
+from pytams.core.states import labelled_states
 from pytams.core.streams import draw_seed
 from pytams.engine.replay import Replay
 
@@ -63,19 +63,9 @@ def simulate(
             "spin_up": getattr(model, "spin_up", 0),
         }
     )
-    problem = Problem(
-        model=model,
-        n_steps=settings.spin_up + settings.n_steps,
-        spin_up=settings.spin_up,
-        step_size=settings.step_size,
-        target_score=math.inf,
-        seed=seed,
-    )
+    problem = replace(Problem.of(model, settings, seed), target_score=math.inf)
     start = Start(SegmentKey(trajectory, 0, 0), None, 0, math.nan)
     [course] = Replay(problem).courses([[Link(start, None)]], states=True)
-    variables: dict[str, Any] = {"score": ("time", course.scores)}
-    are_arrays = not isinstance(course.states[0], bytes | Path)
-    for name, column in state_columns(course.states if are_arrays else []).items():
-        variables[name] = (["time", *(f"{name}_{i}" for i in range(column.ndim - 1))], column)
+    variables = {"score": ("time", course.scores), **labelled_states(course.states, "time")}
     times = [settings.times(step) for step in range(len(course.scores))]
     return xr.Dataset(variables, {"time": times}, {"model": model.name, "seed": str(seed), "trajectory": trajectory})
