@@ -82,15 +82,20 @@ def return_times(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.floa
 
 
 def check_levels(
-    z: Sequence[float] | NDArray[np.float64], settings: Settings, *, was_learned: bool
+    z: Sequence[float] | NDArray[np.float64], settings: Settings, level: float, *, was_learned: bool
 ) -> Sequence[float] | NDArray[np.float64]:
-    """Give levels back; refuse those below the target if the score there is not the user's, or counts before t = 0.
+    """Give levels back; refuse those that runs have not come to yet, the last one of each being `level` or above.
+
+    Those below the target are refused if the score there is not the user's, or counts before t = 0.
 
     Raises
     ------
     SettingsError
         It says why.
     """
+    if level < settings.target_score and np.any(np.asarray(z) >= level):
+        how_far = f"have only come to {level:g}: take levels below that" if level > -math.inf else "have no level yet"
+        raise SettingsError("z", f"runs go on, and {how_far}")
     if np.all(np.asarray(z) >= settings.target_score) or not (was_learned or settings.spin_up):
         return z
     why = "the score was learned, and only at the target it is yours" if was_learned else "scores before t = 0 count"

@@ -103,6 +103,7 @@ def judge(
     starts_part: float = math.nan,
     end_time: float,
     caveat: str = "",
+    is_provisional: bool = False,
 ) -> Health:
     """Put a study's numbers into a word.
 
@@ -122,6 +123,8 @@ def judge(
         T.
     caveat
         Why estimates are approximations, if they are.
+    is_provisional
+        Whether runs go on, which may have reached nothing yet.
     """
     n_collapsed = sum(n == 1 for n in roots)
     word: Word = "good"
@@ -132,6 +135,8 @@ def judge(
         word, reason, advice = "collapsed", f"all initial trajectories are the same: {_NO_EFFECT}", _PERTURB
     elif partings.branches_repeat:
         word, reason, advice = "collapsed", f"{_repeats(partings)}: {_NO_EFFECT}", _PERTURB
+    elif is_provisional:
+        word, reason = "weak", "provisional: runs go on, and nothing is final but what they say of levels below theirs"
     elif not n_reached:
         word, reason = "collapsed", "no run has reached the target"
         advice = f"{larger}; or a higher cap on branchings, if there is one"
@@ -225,8 +230,10 @@ def _when(parting_time: float) -> str:
     return "never (median)" if parting_time == math.inf else f"after {parting_time:.3g} (median)"
 
 
-def judge_runs(runs: Sequence[RunResult], settings: Settings, caveat: str = "") -> Health:
-    """Judge finished runs."""
+def judge_runs(
+    runs: Sequence[RunResult], settings: Settings, caveat: str = "", *, is_provisional: bool = False
+) -> Health:
+    """Judge runs."""
     partings = Partings.of(run.partings for run in runs)
     alive = [run for run in runs if not run.extinct]
     families = [run.families for run in alive]
@@ -246,6 +253,7 @@ def judge_runs(runs: Sequence[RunResult], settings: Settings, caveat: str = "") 
         starts_part=partings.starts_median * settings.step_size,
         end_time=settings.end_time,
         caveat=caveat,
+        is_provisional=is_provisional,
     )
 
 

@@ -13,6 +13,7 @@ from pytams.analysis.curves import Curve, check_levels, exceedance, return_times
 from pytams.analysis.ensemble import weighted_ensemble
 from pytams.analysis.health import Health, judge_runs
 from pytams.analysis.logs import number
+from pytams.core.labels import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,11 +36,13 @@ class Result:
     settings, seed
         Of the algorithm; with the model they determine every bit of the runs.
     runs
-        The finished runs.
+        The finished runs; of a provisional result, all that have begun.
     n_unfinished, wall_time
         Runs that were asked for and are not finished; seconds spent.
     taught_by
         Seed and number of the runs that its score was learned from, if it was.
+    labels
+        What the model and its numbers are called in pictures.
     source
         Where `ensemble` gets the trajectories from.
     """
@@ -52,7 +55,18 @@ class Result:
     wall_time: float
     caveat: str = ""
     taught_by: frozenset[tuple[int, int]] = frozenset()
+    labels: Labels = field(default_factory=Labels, compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether runs are in it that go on: what it says of the target will change."""
+        return not all(run.finished for run in self.runs)
+
+    @property
+    def level(self) -> float:
+        """Up to where all its runs have come: the target, or the lowest of their levels if it is provisional."""
+        return min((run.level for run in self.runs if not run.finished), default=self.settings.target_score)
 
     @cached_property
     def estimates(self) -> tuple[float, ...]:
@@ -116,13 +130,15 @@ class Result:
         return estimators.log_saving(self.log_probability, self.relative_error, self.n_steps, self.settings.n_steps)
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
-        """P(max of the user's score > z) for each z up to the target, from the same runs; see `check_levels`."""
-        return exceedance(self.runs, check_levels(z, self.settings, was_learned=bool(self.taught_by)))
+        """P(max of the user's score > z) for each z up to `level`, from the same runs; see `check_levels`."""
+        return exceedance(self.runs, self._checked(z))
 
     def return_times(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
         """Mean time between events score > z, in the model's unit, with interval: see `estimators.return_time`."""
-        levels = check_levels(z, self.settings, was_learned=bool(self.taught_by))
-        return return_times(self.runs, levels, self.settings.end_time)
+        return return_times(self.runs, self._checked(z), self.settings.end_time)
+
+    def _checked(self, z: Sequence[float] | NDArray[np.float64]) -> Sequence[float] | NDArray[np.float64]:
+        return check_levels(z, self.settings, self.level, was_learned=bool(self.taught_by))
 
     def ensemble(
         self, *, run: int | None = None, reached: bool = False, states: bool = False, n_most: int | None = None
@@ -190,7 +206,7 @@ class Result:
     @cached_property
     def health(self) -> Health:
         """Whether the estimate can be trusted, why, and what to change."""
-        return judge_runs(self.runs, self.settings, self.caveat)
+        return judge_runs(self.runs, self.settings, self.caveat, is_provisional=self.is_provisional)
 
     @property
     def n_steps(self) -> int:
@@ -213,7 +229,7 @@ class Result:
         return summary.rows(self)
 
     def __repr__(self) -> str:
-        chance = summary.probability(self, ".3e")
+        chance = summary.probability(self, ".3e") + (" so far" if self.is_provisional else "")
         return f"<Result of {self.model}: probability {chance}, {len(self.runs)} runs, seed {self.seed}>"
 
     compare = summary.comparison

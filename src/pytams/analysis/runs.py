@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RunResult:
-    """One finished run."""
+    """One run: a finished one, or what there is of it so far."""
 
     run: int
     estimate: float
@@ -46,10 +46,12 @@ class RunResult:
     target_score: float
     partings: Partings = field(default_factory=Partings)
     """When its branches parted from their parents, and how many never did."""
+    finished: bool = True
+    """If not, the estimate counts who has reached the target so far, and members may still run."""
 
     @classmethod
-    def of(cls, outcome: RunOutcome, target_score: float) -> Self:
-        """Look at a finished run."""
+    def of(cls, outcome: RunOutcome, target_score: float, *, finished: bool = True) -> Self:
+        """Look at a run."""
         n = len(outcome.members)
         return cls(
             run=outcome.run,
@@ -63,11 +65,19 @@ class RunResult:
             members=outcome.members,
             target_score=target_score,
             partings=outcome.partings,
+            finished=finished,
         )
 
     def __repr__(self) -> str:
         estimate = logs.text(self.log_estimate, ".3e")
-        return f"<RunResult {self.run}: estimate {estimate}, {len(self.iterations)} iterations, {self.n_steps} steps>"
+        so_far = "" if self.finished else " so far"
+        done = f"{len(self.iterations)} iterations, {self.n_steps} steps{so_far}"
+        return f"<RunResult {self.run}: estimate {estimate}{so_far}, {done}>"
+
+    @property
+    def level(self) -> float:
+        """The last level, -inf before the first iteration."""
+        return max(self.iterations.levels, default=-math.inf)
 
     @property
     def n(self) -> int:

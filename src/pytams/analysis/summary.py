@@ -34,6 +34,7 @@ def plain(result: Result) -> dict[str, Any]:
         "taught_by": sorted(map(list, result.taught_by)),
         "settings": result.settings.to_dict(),
         "seed": result.seed,
+        "provisional": result.is_provisional,
         "probability": result.probability,
         "log_probability": _or_none(result.log_probability),
         "standard_error": _or_none(result.standard_error or math.nan),
@@ -70,8 +71,11 @@ def interval(result: Result, form: str) -> str:
 def rows(result: Result) -> list[tuple[str, str]]:
     """Names and values, as people read them."""
     settings, n = result.settings, len(result.runs)
-    runs = f"{n} finished, {result.n_extinct} extinct"
-    if result.n_unfinished:
+    n_finished = sum(run.finished for run in result.runs)
+    runs = f"{n_finished} finished, {result.n_extinct} extinct"
+    if result.is_provisional:
+        runs += f", {n - n_finished} that go on, as they are so far (all at or above {result.level:.4g})"
+    elif result.n_unfinished:
         runs += f", {result.n_unfinished} unfinished and left out (the finished ones tend to be short: biased)"
     cost = f"{result.n_steps:,} model steps, {result.wall_time:.2f} s"
     if math.isfinite(result.log_saving):
@@ -81,7 +85,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
         ("model", printable(result.model)),
         *([("caveat", printable(result.caveat))] if result.caveat else []),
         *([("score", f"learned from {_taught_by(result)}")] if result.taught_by else []),
-        ("probability", probability(result, ".4e")),
+        ("probability", probability(result, ".4e") + (" so far: PROVISIONAL" if result.is_provisional else "")),
         ("standard error", _error(result)),
         ("95 % interval", interval(result, ".3e") or _why_unknown(result)),
         ("event", f"score >= {settings.target_score:g} within t <= {settings.end_time:g}"),

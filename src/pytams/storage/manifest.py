@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pytams.core.errors import RunDirectoryError, SettingsError
+from pytams.core.labels import Labels
 from pytams.core.settings import SECRET, Checked, NotNegative, RunCount, Seed, Settings
 from pytams.sqldb.urls import without_password
 from pytams.storage.files import cannot_be_written, why_not, write_atomically
@@ -47,6 +48,8 @@ class ModelSource(Checked):
     """Runs, by seed, that its score was learned from; empty if it is the user's own. It is in ``score.npz``."""
     caveat: str = ""
     """Why its estimates are approximations, as it said itself; empty if they are not, or nobody asked it yet."""
+    labels: Labels = field(default_factory=Labels)
+    """What it is called in pictures."""
 
     @property
     def teachers(self) -> frozenset[tuple[int, int]]:

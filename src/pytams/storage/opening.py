@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytams.core.errors import RunDirectoryError, SettingsError
+from pytams.core.labels import Labels
 from pytams.core.ports import caveat_of
 from pytams.core.segments import Problem
 from pytams.core.streams import draw_seed
@@ -120,6 +121,7 @@ def _info(
             sources=sources_of(model, storage.model_reference),
             taught_by=by_seed(learned),
             caveat=caveat_of(model),
+            labels=Labels.of(model),
         ),
         sparse_freq=storage.sparse_freq,
         archive_discarded=storage.archive_discarded,
@@ -144,7 +146,7 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
     if not storage.force:
         check_model(storage.path, info.model, model, storage.model_reference)
     directory.extend(n_runs=arguments.n_runs, max_branchings=settings.max_branchings)
-    noted = replace(info.model, caveat=caveat_of(model))
+    noted = replace(info.model, caveat=caveat_of(model), labels=Labels.of(model))
     if noted.made_of is None:  # before format 3
         sources = sources_of(model, storage.model_reference)
         noted = replace(noted, made_of=dict(model.made_of), sources=sources)

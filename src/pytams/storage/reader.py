@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.analysis import logs
-from pytams.analysis.result import Result
-from pytams.analysis.runs import RunResult
 from pytams.core.errors import RunDirectoryError
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
 from pytams.core.selection import checked_variant
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from pytams.analysis.result import Result
     from pytams.core.ports import Steppable
     from pytams.core.segments import Start
     from pytams.core.selection import Variant
@@ -108,34 +107,29 @@ class SavedStudy:
 
     @cached_property
     def result(self) -> Result:
-        """The result of the finished runs; RunDirectoryError if none is."""
-        outcomes = [outcome for _, outcome in sorted(self._runs.outcomes.items())]
-        if not outcomes:
-            raise RunDirectoryError(f"{self.directory.path}: no run is finished yet")
-        info = self.directory.info
-        return Result(
-            model=info.model.name,
-            settings=info.settings,
-            seed=info.seed,
-            runs=tuple(RunResult.of(outcome, info.settings.target_score) for outcome in outcomes),
-            n_unfinished=info.n_runs - len(outcomes),
-            wall_time=self._runs.wall_time,
-            caveat=info.model.caveat,
-            taught_by=info.model.teachers,
-            source=self,
-        )
+        """The result of the finished runs; a provisional one, `so_far`, if there is none."""
+        return self._runs.result(self) if self.n_finished else self.so_far
+
+    @cached_property
+    def so_far(self) -> Result:
+        """All runs that have begun, as they are: provisional unless all are finished.
+
+        Of a run that goes on, the estimate counts the trajectories that have reached the target so far.
+        RunDirectoryError if none has begun.
+        """
+        return self._runs.result(self, so_far=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and text, for JSON: the result, if a run is finished, and how far each run is."""
-        info = self.directory.info
+        """Plain numbers and text, for JSON: the result, if a run has begun, and how far each run is."""
+        info, runs = self.directory.info, self._runs.to_dicts()
         return {
             "directory": str(self.directory.path),
             "model": info.model.name,
             "seed": info.seed,
             "created": info.created,
             "versions": info.versions,
-            "result": self.result.to_dict() if self.n_finished else None,
-            "runs": self._runs.to_dicts(),
+            "result": self.result.to_dict() if runs else None,
+            "runs": runs,
         }
 
     @property
@@ -155,7 +149,7 @@ class SavedStudy:
         n_finished = sum(run["finished"] for run in runs)
         begun = printable(info.created)
         lines = [f"{self.directory.path}: {n_finished} of {info.n_runs} runs finished, begun {begun}"]
-        if n_finished:
+        if runs:
             lines += ["", str(self.result)]
         unfinished = [run for run in runs if not run["finished"]]
         return "\n".join(lines + (_table(unfinished, info.settings.target_score) if unfinished else []))

@@ -6,13 +6,17 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pytams.analysis.result import Result
+from pytams.analysis.runs import RunResult
 from pytams.core.compact import RunOutcome
+from pytams.core.errors import RunDirectoryError
 from pytams.storage.ends import decide, read_ends
 from pytams.storage.recorded import Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytams.core.ports import Source
     from pytams.core.selection import Variant
     from pytams.core.splitting import Iteration, Splitting
     from pytams.sqldb.owner import Owner
@@ -60,6 +64,34 @@ class SavedRuns:
         for run in self.outcomes:
             self.records(run)
         return decide(self._directory, self._variant, self._recorded)
+
+    def result(self, source: Source, *, so_far: bool = False) -> Result:
+        """Sum up the finished runs; or all that have begun, as they are so far.
+
+        Raises
+        ------
+        RunDirectoryError
+            If there is none.
+        """
+        info, target = self._directory.info, self._directory.info.settings.target_score
+        runs = {run: RunResult.of(outcome, target) for run, outcome in self.outcomes.items()}
+        if so_far:
+            begun = {run: RunOutcome.of(splitting) for run, splitting in self._decided.items() if run not in runs}
+            runs |= {run: RunResult.of(outcome, target, finished=False) for run, outcome in begun.items()}
+        if not runs:
+            raise RunDirectoryError(f"{self._directory.path}: no run has begun yet")
+        return Result(
+            model=info.model.name,
+            settings=info.settings,
+            seed=info.seed,
+            runs=tuple(run for _, run in sorted(runs.items())),
+            n_unfinished=info.n_runs - len(self.outcomes),
+            wall_time=self.wall_time,
+            caveat=info.model.caveat,
+            taught_by=info.model.teachers,
+            labels=info.model.labels,
+            source=source,
+        )
 
     def records(self, run: int) -> Recorded:
         """Read what is recorded of a run, unless it is known."""

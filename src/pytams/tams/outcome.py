@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytams.analysis.result import Result
 from pytams.analysis.runs import RunResult
+from pytams.core.labels import Labels
 from pytams.core.ports import caveat_of
 from pytams.engine.replay import Replay
 from pytams.models.learned.model import taught_by
@@ -32,6 +33,7 @@ def result_of(
         wall_time=wall_time,
         source=Replay(replace(problem, every=1)),
         caveat=caveat_of(problem.model),
+        labels=Labels.of(problem.model),
         taught_by=taught_by(problem.model),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytams.core.errors import SettingsError
+from pytams.core.labels import Labels
 from pytams.core.settings import Checked, Count, Positive
 from pytams.models.program.files import check_files, templates_of
 from pytams.models.program.launch import Launch
@@ -60,6 +61,10 @@ class Declaration(Checked):
     true for a program that stays, which is asked."""
     when: Literal["step", "branch"] = "step"
     """When it is perturbed: see `pytams.Simulator.when`."""
+    title: str = ""
+    units: dict[str, str] = field(default_factory=dict)
+    state_names: list[str] = field(default_factory=list)
+    """What it and its numbers are called in pictures: see `pytams.core.labels.Labels`."""
     folder: str = "."
     """Where the files are."""
     launch: Launch = field(default_factory=Launch)
@@ -177,5 +182,6 @@ class Declaration(Checked):
         """Give all that may change a bit of the result, by name; files are `files.files_of`."""
         values = self.to_dict()
         launch = values.pop("launch")
-        del values["folder"]
+        for name in ("folder", *Labels.names()):
+            del values[name]
         return values | {name: launch[name] for name in ("ranks", "threads")}

@@ -43,6 +43,8 @@ class Program(Simulator):
         self.declared = Declaration.checked(settings)
         self.seeding, self.when = self.declared.seeding, self.declared.when
         self.steps_at_once = self.declared.steps_per_launch
+        self.title, self.units = self.declared.title, self.declared.units
+        self.state_names = self.declared.state_names
         if noted is None:
             noted = {str(path): note(str(path)) for path in files_of(self.declared)}
         self._noted = noted
