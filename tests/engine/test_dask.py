@@ -249,9 +249,9 @@ def test_what_hangs_or_ends_its_process_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(clusters, "_FAILURES", 0)
     engine = partial(OnDask, connect=LOCAL, n_workers=2, seconds=0.05)
     with pytest.raises(
-        pytams.WorkersLostError, match=r"^run 0, slot 7, from step \d+ on: not done within 3 s, 3 times"
+        pytams.WorkersLostError, match=r"^run 0, slot 7, from step \d+ on: not done within 6 s, 3 times"
     ):
-        run(OneIsBad(7, partial(time.sleep, 1000)), n_runs=1, engine=partial(engine, timeout=3.0))
+        run(OneIsBad(7, partial(time.sleep, 1000)), n_runs=1, engine=partial(engine, timeout=6.0))
     with pytest.raises(pytams.WorkersLostError, match=r"^run 0, slot 7, from step \d+ on: its worker ended, 3 times"):
         run(OneIsBad(7, partial(os._exit, 0)), n_runs=1, engine=engine)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
-    from pytams.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +81,8 @@ def return_times(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.floa
     return Curve(z=p.z, log_value=value, relative_error=error, log_low=low, log_high=high)
 
 
-def check_levels(
-    z: Sequence[float] | NDArray[np.float64], settings: Settings, level: float, *, was_learned: bool
-) -> Sequence[float] | NDArray[np.float64]:
-    """Give levels back; refuse those that runs have not come to yet, the last one of each being `level` or above.
+def check_levels(result: Result, z: Sequence[float] | NDArray[np.float64]) -> Sequence[float] | NDArray[np.float64]:
+    """Give levels back; refuse those that runs of a result have not come to yet.
 
     Those below the target are refused if the score there is not the user's, or counts before t = 0.
 
@@ -93,6 +91,7 @@ def check_levels(
     SettingsError
         It says why.
     """
+    settings, level, was_learned = result.settings, result.level, bool(result.taught_by)
     if level < settings.target_score and np.any(np.asarray(z) >= level):
         how_far = f"have only come to {level:g}: take levels below that" if level > -math.inf else "have no level yet"
         raise SettingsError("z", f"runs go on, and {how_far}")

@@ -50,7 +50,9 @@ def weighted_ensemble(
     if not runs:
         raise KeyError(f"run {run} is not finished")
     finals = [(one, final) for one in runs for final in (one.reached if reached else one.members)]
-    finals = [(one, final) for one, final in finals if final.last_step >= 0]  # of a run that goes on, it may be queued
+    finals = [
+        (one, final) for one, final in finals if final.last_step >= 0
+    ]  # of a run that goes on, it may be queued
     if n_most is not None:
         finals = [finals[i] for i in evenly(len(finals), n_most)]
     starts = {one.run: one.starts for one in runs}

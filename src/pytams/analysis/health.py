@@ -136,7 +136,10 @@ def judge(
     elif partings.branches_repeat:
         word, reason, advice = "collapsed", f"{_repeats(partings)}: {_NO_EFFECT}", _PERTURB
     elif is_provisional:
-        word, reason = "weak", "provisional: runs go on, and nothing is final but what they say of levels below theirs"
+        word, reason = (
+            "weak",
+            "provisional: runs go on, and nothing is final but what they say of levels below theirs",
+        )
     elif not n_reached:
         word, reason = "collapsed", "no run has reached the target"
         advice = f"{larger}; or a higher cap on branchings, if there is one"

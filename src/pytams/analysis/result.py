@@ -31,8 +31,8 @@ class Result:
 
     Parameters
     ----------
-    model, caveat
-        Name of the model, and why its estimates are approximations; empty if they are not.
+    model, labels, caveat
+        Of the model: its name, what pictures call its numbers, why its estimates are approximations (empty: not so).
     settings, seed
         Of the algorithm; with the model they determine every bit of the runs.
     runs
@@ -41,8 +41,6 @@ class Result:
         Runs that were asked for and are not finished; seconds spent.
     taught_by
         Seed and number of the runs that its score was learned from, if it was.
-    labels
-        What the model and its numbers are called in pictures.
     source
         Where `ensemble` gets the trajectories from.
     """
@@ -131,14 +129,11 @@ class Result:
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
         """P(max of the user's score > z) for each z up to `level`, from the same runs; see `check_levels`."""
-        return exceedance(self.runs, self._checked(z))
+        return exceedance(self.runs, check_levels(self, z))
 
     def return_times(self, z: Sequence[float] | NDArray[np.float64]) -> Curve:
         """Mean time between events score > z, in the model's unit, with interval: see `estimators.return_time`."""
-        return return_times(self.runs, self._checked(z), self.settings.end_time)
-
-    def _checked(self, z: Sequence[float] | NDArray[np.float64]) -> Sequence[float] | NDArray[np.float64]:
-        return check_levels(z, self.settings, self.level, was_learned=bool(self.taught_by))
+        return return_times(self.runs, check_levels(self, z), self.settings.end_time)
 
     def ensemble(
         self, *, run: int | None = None, reached: bool = False, states: bool = False, n_most: int | None = None
@@ -223,15 +218,11 @@ class Result:
         """Runs that went extinct."""
         return sum(run.extinct for run in self.runs)
 
-    @property
-    def rows(self) -> list[tuple[str, str]]:
-        """Names and values, as people read them."""
-        return summary.rows(self)
-
     def __repr__(self) -> str:
         chance = summary.probability(self, ".3e") + (" so far" if self.is_provisional else "")
         return f"<Result of {self.model}: probability {chance}, {len(self.runs)} runs, seed {self.seed}>"
 
+    rows = property(summary.rows)
     compare = summary.comparison
     to_dict, to_dataframe, to_xarray = summary.plain, tables.dataframe, tables.dataset
     __str__, _repr_html_ = summary.text, summary.html_table

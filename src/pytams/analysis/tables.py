@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
 
-_COLUMNS = "run", "estimate", "log_estimate", "log_weight", "n_reached", "n_branchings", "n_steps", "extinct"
+_COLUMNS = (
+    "run",
+    "estimate",
+    "log_estimate",
+    "log_weight",
+    "n_reached",
+    "n_branchings",
+    "n_steps",
+    "extinct",
+    "finished",
+)
 
 
 def _column(runs: Sequence[RunResult], name: str) -> list[Any]:

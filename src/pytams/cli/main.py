@@ -234,7 +234,7 @@ def show(
     if as_csv:
         from pytams.analysis.tables import comma_separated  # noqa: PLC0415 - takes NumPy
 
-        say(comma_separated(() if saved is None or not saved.n_finished else saved.result.runs).rstrip())
+        say(comma_separated(() if saved is None or not saved.has_begun else saved.result.runs).rstrip())
         return
     if lessons.are_there:
         from pytams.cli.learn import gain_in  # noqa: PLC0415 - takes SciPy

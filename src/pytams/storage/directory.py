@@ -242,7 +242,11 @@ class RunDirectory:
 def _extended(there: StudyInfo, asked: StudyInfo) -> StudyInfo | None:
     """Merge what a study has with what is asked for; None if it has as much."""
     settings = asked.settings if asked.settings.cap > there.settings.cap else there.settings
-    model = asked.model if there.model.made_of is None else replace(there.model, caveat=asked.model.caveat, labels=asked.model.labels)
+    model = (
+        asked.model
+        if there.model.made_of is None
+        else replace(there.model, caveat=asked.model.caveat, labels=asked.model.labels)
+    )
     extended = replace(there, n_runs=max(there.n_runs, asked.n_runs), settings=settings, model=model)
     return None if extended == there else extended
 

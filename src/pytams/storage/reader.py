@@ -105,6 +105,11 @@ class SavedStudy:
         """Runs that are finished."""
         return len(self._runs.outcomes)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether something of a run is recorded: whether there is a result."""
+        return self._runs.have_begun
+
     @cached_property
     def result(self) -> Result:
         """The result of the finished runs; a provisional one, `so_far`, if there is none."""
@@ -128,7 +133,7 @@ class SavedStudy:
             "seed": info.seed,
             "created": info.created,
             "versions": info.versions,
-            "result": self.result.to_dict() if runs else None,
+            "result": self.result.to_dict() if self.has_begun else None,
             "runs": runs,
         }
 
@@ -149,7 +154,7 @@ class SavedStudy:
         n_finished = sum(run["finished"] for run in runs)
         begun = printable(info.created)
         lines = [f"{self.directory.path}: {n_finished} of {info.n_runs} runs finished, begun {begun}"]
-        if runs:
+        if self.has_begun:
             lines += ["", str(self.result)]
         unfinished = [run for run in runs if not run["finished"]]
         return "\n".join(lines + (_table(unfinished, info.settings.target_score) if unfinished else []))

@@ -65,6 +65,11 @@ class SavedRuns:
             self.records(run)
         return decide(self._directory, self._variant, self._recorded)
 
+    @property
+    def have_begun(self) -> bool:
+        """Whether something is recorded of any."""
+        return bool(self.outcomes or self._decided)
+
     def result(self, source: Source, *, so_far: bool = False) -> Result:
         """Sum up the finished runs; or all that have begun, as they are so far.
 

@@ -46,8 +46,10 @@ class Experience:
         Raises
         ------
         SettingsError
-            If it has not reached its target, or its error is not known.
+            If it goes on, has not reached its target, or its error is not known.
         """
+        if pilot.is_provisional:
+            raise SettingsError("pilot", "none of its runs is finished yet")
         work, settings = Work.of(pilot.runs), pilot.settings
         if work.log_probability is None or work.relative_variance is None or not work.log_probability < 0.0:
             text = "a pilot has shown too little of the event: take one of more runs, or of a larger ensemble"

@@ -189,6 +189,8 @@ def result_of(pilot: Result | Study | SavedStudy) -> tuple[Result, Replay | Save
         raise SettingsError(
             "pilot", "its trajectories are not to be had: take a study's own result, or pytams.load(...)"
         )
+    if found.is_provisional:
+        raise SettingsError("pilot", "none of its runs is finished yet")
     return found, found.source
 
 
