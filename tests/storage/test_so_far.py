@@ -45,7 +45,7 @@ def test_what_is_said_of_levels_so_far_is_what_will_be_said(tmp_path: Path, n: i
             levels = run.iterations.levels
             assert levels == last.iterations.levels[: len(levels)]
             assert run.finished == (run == last)
-            z = np.linspace(-1.0, min(run.level, 0.9), 20)[:-1] if levels else []
+            z: list[float] = np.linspace(-1.0, min(run.level, 0.9), 20)[:-1].tolist() if levels else []
             assert run.log_exceedance(z).tolist() == last.log_exceedance(z).tolist()
         with pytest.raises(pytams.SettingsError, match="^z: runs go on, and have "):
             so_far.exceedance([so_far.level + 0.01])
@@ -69,13 +69,13 @@ def test_a_finished_study_has_nothing_provisional(tmp_path: Path) -> None:
 
 
 def test_before_anything(tmp_path: Path) -> None:
-    with pytams.TAMS(Labelled(), **SETTINGS).study(2, seed=2, out=tmp_path / "a.tams"):
-        with pytams.load(tmp_path / "a.tams") as saved:
-            assert not saved.has_begun
-            assert saved.to_dict()["result"] is None
-            assert "0 of 2 runs finished" in str(saved)
-            with pytest.raises(pytams.RunDirectoryError, match="no run has begun yet"):
-                _ = saved.result
+    pytams.TAMS(Labelled(), **SETTINGS).study(2, seed=2, out=tmp_path / "a.tams").close()
+    with pytams.load(tmp_path / "a.tams") as saved:
+        assert not saved.has_begun
+        assert saved.to_dict()["result"] is None
+        assert "0 of 2 runs finished" in str(saved)
+        with pytest.raises(pytams.RunDirectoryError, match="no run has begun yet"):
+            _ = saved.result
 
 
 def test_nothing_is_learned_or_planned_from_what_goes_on(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.core.errors import ModelError, PytamsError
-from pytams.core.segments import chain
+from pytams.core.segments import Final, chain
 from pytams.core.states import state_columns
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
     from pytams.core.ports import Source
-    from pytams.core.segments import Course, Final
+    from pytams.core.segments import Course
     from pytams.core.settings import Settings
 
 
@@ -58,12 +59,7 @@ def weighted_ensemble(
     starts = {one.run: one.starts for one in runs}
     chains = [chain(starts[one.run], final.key) for one, final in finals]
     courses = source.courses(chains, states=states)
-    for (_, final), course in zip(finals, courses, strict=True):
-        if len(course.scores) != final.last_step + 1 or course.scores.max() != final.maximum:
-            raise ModelError(
-                f"run {final.key.run}, slot {final.key.slot}, computed again, has other scores: is it the same "
-                "model, and a function of what it is given alone?"
-            )
+    check_courses([final for _, final in finals], courses)
     return dataset(
         [final for _, final in finals],
         [one.weight / len(runs) for one, _ in finals],
@@ -71,6 +67,64 @@ def weighted_ensemble(
         courses,
         settings,
     )
+
+
+def discarded_ensemble(result: Result, run: int, n_most: int | None = None) -> Any:
+    """Give the trajectories that a run has killed, in order: as `pytams.Result.ensemble` does.
+
+    `weight` is what each stood for when it was killed, in its run; `killed_in` in which iteration that was.
+
+    Parameters
+    ----------
+    run
+        Its number.
+    n_most
+        Give so many at most, chosen evenly.
+
+    Raises
+    ------
+    KeyError
+        If the run is not finished, or not in this result.
+    ImportError
+        Without xarray: ``pip install pytams[xarray]``.
+    ModelError
+        If the model gives other scores than it did.
+    """
+    source, settings = result.source, result.settings
+    if source is None:
+        raise PytamsError("this result was made without a source of its trajectories")
+    found = {one.run: one for one in result.runs}
+    if run not in found:
+        raise KeyError(f"run {run} is not finished")
+    outcome = found[run]
+    killed = [
+        (one.index, *pair) for one in outcome.iterations for pair in zip(one.killed, one.killed_maxima, strict=True)
+    ]
+    if n_most is not None:
+        killed = [killed[i] for i in evenly(len(killed), n_most)]
+    starts = outcome.starts
+    chains = [chain(starts, key) for _, key, _ in killed]
+    courses = source.courses(chains, states=False)
+    born = {start.key: one.index + 1 for one in outcome.iterations for start in one.starts}
+    finals = [
+        Final(key, maximum, len(course.scores) - 1, links[0].start.key.slot, born.get(key, 0))
+        for (_, key, maximum), links, course in zip(killed, chains, courses, strict=True)
+    ]
+    check_courses(finals, courses)
+    before = [0.0, *outcome.iterations.log_weights]
+    log_weights = [before[i] - math.log(outcome.n) for i, _, _ in killed]
+    made = dataset(finals, np.exp(log_weights).tolist(), log_weights, courses, settings)
+    return made.assign(killed_in=("trajectory", np.array([i for i, _, _ in killed], dtype=np.int64)))
+
+
+def check_courses(finals: Sequence[Final], courses: Sequence[Course]) -> None:
+    """Make sure that trajectories have the scores that runs had; ModelError if not."""
+    for final, course in zip(finals, courses, strict=True):
+        if len(course.scores) != final.last_step + 1 or course.scores.max() != final.maximum:
+            raise ModelError(
+                f"run {final.key.run}, slot {final.key.slot}, computed again, has other scores: is it the same "
+                "model, and a function of what it is given alone?"
+            )
 
 
 def dataset(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytams.analysis import estimators
+from pytams.analysis.plateaus import Plateau, plateau
 from pytams.core.partings import Partings
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def judge(
     starts_part: float = math.nan,
     end_time: float,
     caveat: str = "",
+    stall: Plateau | None = None,
     is_provisional: bool = False,
 ) -> Health:
     """Put a study's numbers into a word.
@@ -123,6 +125,8 @@ def judge(
         T.
     caveat
         Why estimates are approximations, if they are.
+    stall
+        Where the score hardly tells trajectories apart, if there is such a place.
     is_provisional
         Whether runs go on, which may have reached nothing yet.
     """
@@ -164,6 +168,7 @@ def judge(
     elif spread > 1.0:
         word, reason, advice = "weak", f"the runs differ by {spread:.0%} of their mean", larger
     remarks = _remarks(partings, parting_time, starts_part, end_time, caveat)
+    remarks += [] if stall is None else [_Remark(str(stall), None)]
     weakening = [remark for remark in remarks if remark.advice is not None]
     if word == "good" and weakening:
         word, reason = "weak", ""
@@ -234,9 +239,14 @@ def _when(parting_time: float) -> str:
 
 
 def judge_runs(
-    runs: Sequence[RunResult], settings: Settings, caveat: str = "", *, is_provisional: bool = False
+    runs: Sequence[RunResult],
+    settings: Settings,
+    caveat: str = "",
+    *,
+    was_learned: bool = False,
+    is_provisional: bool = False,
 ) -> Health:
-    """Judge runs."""
+    """Judge runs; levels of a score that was learned are no measure of where it stalls."""
     partings = Partings.of(run.partings for run in runs)
     alive = [run for run in runs if not run.extinct]
     families = [run.families for run in alive]
@@ -256,6 +266,7 @@ def judge_runs(
         starts_part=partings.starts_median * settings.step_size,
         end_time=settings.end_time,
         caveat=caveat,
+        stall=None if was_learned else plateau(runs, settings.target_score),
         is_provisional=is_provisional,
     )
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pytams.analysis.pictures.learned import Learned
     from pytams.analysis.result import Result
-    from pytams.analysis.score_plot import Learned
 
     Potential = Callable[..., Any]
 

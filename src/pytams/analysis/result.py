@@ -10,7 +10,7 @@ import numpy as np
 
 from pytams.analysis import estimators, expectations, summary, tables
 from pytams.analysis.curves import Curve, check_levels, exceedance, return_times
-from pytams.analysis.ensemble import weighted_ensemble
+from pytams.analysis.ensemble import discarded_ensemble, weighted_ensemble
 from pytams.analysis.health import Health, judge_runs
 from pytams.analysis.logs import number
 from pytams.core.labels import Labels
@@ -201,7 +201,8 @@ class Result:
     @cached_property
     def health(self) -> Health:
         """Whether the estimate can be trusted, why, and what to change."""
-        return judge_runs(self.runs, self.settings, self.caveat, is_provisional=self.is_provisional)
+        how = {"was_learned": bool(self.taught_by), "is_provisional": self.is_provisional}
+        return judge_runs(self.runs, self.settings, self.caveat, **how)
 
     @property
     def n_steps(self) -> int:
@@ -222,7 +223,7 @@ class Result:
         chance = summary.probability(self, ".3e") + (" so far" if self.is_provisional else "")
         return f"<Result of {self.model}: probability {chance}, {len(self.runs)} runs, seed {self.seed}>"
 
-    rows = property(summary.rows)
+    rows, discarded = property(summary.rows), discarded_ensemble
     compare = summary.comparison
     to_dict, to_dataframe, to_xarray = summary.plain, tables.dataframe, tables.dataset
     __str__, _repr_html_ = summary.text, summary.html_table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,11 +14,15 @@ from pytams.analysis.logs import LOG_10, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-BLUE, ORANGE, GREY = "#1F83C4", "#D55E00", "#7F7F7F"
+    from pytams.analysis.result import Result
+
+BLUE, ORANGE, GREEN, GREY = "#1F83C4", "#D55E00", "#009E73", "#7F7F7F"
 """Colour-blind readers tell them apart, and they show on white and on black."""
 COLOURS = LinearSegmentedColormap.from_list("pytams", plt.get_cmap("viridis")(np.linspace(0.25, 0.9, 64)))
+SHADE: dict[str, Any] = {"color": BLUE, "alpha": 0.2, "linewidth": 0}
 AXES_SIZE = (6.4, 4.0)
 
 _LARGE = 600.0
@@ -58,10 +62,33 @@ def new_axes(ax: Axes | None) -> Axes:
     return ax
 
 
+def target_line(ax: Axes, which: Literal["x", "y"], result: Result) -> None:
+    """Draw where the target is."""
+    draw = ax.axvline if which == "x" else ax.axhline
+    draw(result.settings.target_score, color=ORANGE, linestyle="--", label="target")
+
+
 def with_legend(ax: Axes) -> Axes:
-    """Put the legend between title and data, which it never covers."""
+    """Put the legend between title and data, which it never covers: in as many rows as there must be."""
     title = ax.get_title()
     ax.set_title("")
-    ax.set_title(title, loc="left", pad=24.0)
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False, borderaxespad=0.2)
+    labels = [label for label in ax.get_legend_handles_labels()[1] if label]
+    size = plt.rcParams["font.size"]
+    n_columns = max(1, min(4, len(labels), _columns(_width(ax) * 72.0 / size, labels)))
+    n_rows = -(-len(labels) // n_columns)
+    ax.set_title(title, loc="left", pad=size * (0.9 + 1.5 * n_rows), wrap=True)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=n_columns, frameon=False, borderaxespad=0.2)
     return ax
+
+
+def _width(ax: Axes) -> float:
+    """In inches, about."""
+    figure: Figure = ax.get_figure(root=True)  # type: ignore[assignment] # an Axes has one
+    n_columns = ax.get_gridspec().ncols if ax.get_subplotspec() is not None else 1  # type: ignore[union-attr] # then it has
+    return float(figure.get_size_inches()[0]) / n_columns
+
+
+def _columns(width: float, labels: list[str]) -> int:
+    """Count the columns of a legend that fit into a width in letters' heights."""
+    longest = max(map(len, labels), default=1)
+    return int(0.9 * width / (0.55 * longest + 4.0))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from pytams.analysis.axes import BLUE, COLOURS, GREY, new_axes, with_legend
+from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, new_axes, with_legend
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
