@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 import pytams
+from pytams.cli.looking import LOOKING, Directory, Url
 from pytams.cli.new import write_example, write_program
 from pytams.cli.output import be_quiet, explained, open_standard_files, say, say_aside
 from pytams.cli.signals import INTERRUPTED, STOPPED, InterruptError
@@ -33,12 +33,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # to Rich, [tams] is markup
     pretty_exceptions_enable=False,
 )
-
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Of the PostgreSQL database that its ledgers are in: what DIR says is not trusted."),
-]
 
 SettingsFile = Annotated[
     Path | None,
@@ -218,93 +212,8 @@ def plan(
     say(plan_study(Config.load(input_file, settings or ()), workers, pilot, error, url, as_json=as_json))
 
 
-@app.command()
-def show(
-    directory: Directory,
-    url: Url = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the finished runs as CSV, a line each.")] = False,
-) -> None:
-    """Show what a run directory holds, also while the study is going on. Runs no code from it."""
-    from pytams.storage.lessons import Lessons  # noqa: PLC0415 - what only run directories need
-
-    lessons, gain, saved = Lessons(directory), None, None
-    if not lessons.are_there or (directory / "study.json").exists():
-        saved = pytams.load(directory, database_url=url)
-    if as_csv:
-        from pytams.analysis.tables import comma_separated  # noqa: PLC0415 - takes NumPy
-
-        say(comma_separated(() if saved is None or not saved.has_begun else saved.result.runs).rstrip())
-        return
-    if lessons.are_there:
-        from pytams.cli.learn import gain_in  # noqa: PLC0415 - takes SciPy
-
-        gain = gain_in(lessons, saved.result if saved is not None and saved.n_finished else None, url)
-    if as_json:
-        plain = {"directory": str(directory)} if saved is None else saved.to_dict()
-        say(json.dumps(plain | ({} if gain is None else {"learning": gain.to_dict()}), allow_nan=False))
-        return
-    say(f"{directory}: its score is being learned; pytams resume goes on" if saved is None else str(saved))
-    if gain is not None:
-        say(f"\n{gain}")
-
-
-@app.command()
-def watch(
-    directory: Directory,
-    interval: Annotated[float, typer.Option(min=0.1, help="Look every so many seconds.")] = 2.0,
-    url: Url = None,
-) -> None:
-    """Follow a study that another process drives, until it ends. Writes nothing, runs no code of it."""
-    from pytams.cli.watch import follow  # noqa: PLC0415 - what only run directories need
-    from pytams.storage.lessons import Lessons  # noqa: PLC0415 - likewise
-
-    try:
-        follow(Lessons(directory).where_it_goes_on, Console(), interval, url)
-    except KeyboardInterrupt:
-        raise typer.Exit from None
-    show(directory, url)
-
-
-@app.command()
-def plot(
-    directory: Directory,
-    kind: Annotated[
-        str,
-        typer.Option(
-            help="overview, levels, exceedance, return-times, estimates, scores, genealogy, score (one that was "
-            "learned), or paths (of a two-dimensional state, over the model's `potential`; imports the model)."
-        ),
-    ] = "overview",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write.")] = None,
-    run: Annotated[int | None, typer.Option(help="Which run, where a picture is of one.")] = None,
-    reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
-    feature: Annotated[
-        list[str] | None, typer.Option(help="Of a learned score: an axis of its picture. May be given twice.")
-    ] = None,
-    url: Url = None,
-) -> None:
-    """Draw what a run directory holds. Runs no code from it, but for --kind paths."""
-    from pytams.cli.pictures import draw  # noqa: PLC0415 - takes matplotlib
-
-    say(f"wrote {draw(directory, kind, out, run, reference, feature or (), url)}")
-
-
-@app.command()
-def report(
-    directory: Directory,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The .html file to write.")] = None,
-    reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
-    paths: Annotated[
-        bool,
-        typer.Option("--paths", help="Draw reactive paths in the plane, too; imports the model."),
-    ] = False,
-    url: Url = None,
-) -> None:
-    """Write one HTML file with everything: summary, health, pictures, settings, provenance."""
-    from pytams.cli.pictures import write_html  # noqa: PLC0415 - takes matplotlib
-
-    say(f"wrote {write_html(directory, out, reference, url, paths=paths)}")
+for command in LOOKING:
+    app.command()(command)
 
 
 def _print(drive: Callable[[], Driven], reference: float | None = None, *, as_json: bool) -> None:
