@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.analysis import plot, summary
 from pytams.core.errors import Name, PytamsError, SettingsError
-from pytams.core.text import printable
 
 try:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from pytams.analysis.page import templates
 except ImportError as error:
     raise ImportError("reports need jinja2: pip install pytams[plot]") from error
 from matplotlib.figure import Figure
@@ -139,20 +138,13 @@ def write_report(
     PytamsError
         If the file cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("pytams.analysis", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-    )
     options: dict[str, dict[str, Any]] = {
         "estimates": {"reference": reference},
         "paths": {"potential": potential},
     }
     n_runs = len(result.runs) + result.n_unfinished
     probability = summary.probability(result, ".3e")
-    text = environment.get_template("report.html").render(
+    text = templates().get_template("report.html").render(
         title=f"{result.model}: {probability}",
         result=result,
         probability=probability,
@@ -170,11 +162,6 @@ def write_report(
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PytamsError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _printable(value: Any) -> Any:
-    """Write out what would turn text around or hide it; names may come from anybody."""
-    return printable(value) if isinstance(value, str) else value
 
 
 class _Picture(NamedTuple):
