@@ -12,7 +12,7 @@ import pytest
 
 import pytams
 from exact import DoubleWell2D, DoubleWell2DSingle
-from pytams.analysis.tables import comma_separated
+from pytams.analysis.tables import columns, comma_separated
 from simulators import WellByBranch
 
 
@@ -31,7 +31,7 @@ def test_a_row_a_run(result: pytams.Result) -> None:
     assert frame.estimate.tolist() == list(result.estimates)
     assert frame.n_steps.sum() == result.n_steps
     assert frame.n_iterations.sum() == result.n_iterations
-    read = list(csv.DictReader(io.StringIO(comma_separated(result.runs))))
+    read = list(csv.DictReader(io.StringIO(comma_separated(columns(result.runs)))))
     assert [float(row["estimate"]) for row in read] == list(result.estimates)
     assert [row["extinct"] for row in read] == [str(run.extinct) for run in result.runs]
 

@@ -380,8 +380,11 @@ def test_one_picture(tmp_path: Path) -> None:
         assert (tmp_path / path).stat().st_size > 1000
     for options, message in [
         (["--kind", "level"], "pytams: --kind: no picture is called 'level'; did you mean levels?"),
-        (["--run", "3"], "pytams: --run: the overview shows the first one: choose a --kind of picture"),
-        (["--kind", "levels", "--run", "3"], "pytams: --run: 3 is not among the finished runs"),
+        (["--run", "3"], "pytams: --run: the overview has no such option: choose a --kind of picture"),
+        (
+            ["--kind", "levels", "--run", "3"],
+            "--run: 3 is not among the runs of this result: there are 0 to 2",
+        ),
         (["--out", "dw.xyz"], "--out: dw.xyz is no kind of picture"),
     ]:
         done = command("plot", "dw.tams", *options, cwd=tmp_path)

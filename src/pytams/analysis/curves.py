@@ -81,6 +81,15 @@ def return_times(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.floa
     return Curve(z=p.z, log_value=value, relative_error=error, log_low=low, log_high=high)
 
 
+def levels_of(result: Result, n: int = 300) -> NDArray[np.float64]:
+    """Choose levels from where the runs begin up to just below the target, or how far they have come."""
+    end = result.level
+    if end == -math.inf:
+        return np.empty(0)
+    begin = min((run.iterations[0].lowest for run in result.runs if run.iterations), default=end - 1.0)
+    return np.linspace(begin, np.nextafter(end, -math.inf), n)
+
+
 def check_levels(result: Result, z: Sequence[float] | NDArray[np.float64]) -> Sequence[float] | NDArray[np.float64]:
     """Give levels back; refuse those that runs of a result have not come to yet.
 

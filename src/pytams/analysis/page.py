@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from pytams.core.text import printable
+from pytams.core.text import printable, printable_lines
 
 
 def templates() -> Environment:
@@ -19,6 +19,11 @@ def templates() -> Environment:
         finalize=_printable,
         trim_blocks=True,
     )
+
+
+def in_lines(text: str) -> Markup:
+    """Escape a text of several lines, which stay lines."""
+    return escape(printable_lines(text))
 
 
 def _printable(value: Any) -> Any:

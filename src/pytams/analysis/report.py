@@ -1,107 +1,58 @@
-"""Pictures and reports of a result, as files. Needs ``pip install pytams[plot]``."""
+"""A report of a result: one HTML file. Needs ``pip install pytams[plot]``."""
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
-from pytams.analysis import plot, summary
-from pytams.core.errors import Name, PytamsError, SettingsError
+from pytams.analysis import plot, summary, tables
+from pytams.analysis.picture_files import new_figure, write_text
 
 try:
-    from pytams.analysis.page import templates
+    from pytams.analysis.page import in_lines, templates
 except ImportError as error:
     raise ImportError("reports need jinja2: pip install pytams[plot]") from error
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from pytams.analysis.pictures.learned import Learned
     from pytams.analysis.result import Result
 
-    Potential = Callable[..., Any]
-
 _CAPTIONS = {
     "estimates": "Each dot is an independent run; their scatter is the error bar.",
+    "convergence": "The mean of the first runs: how the estimate settles as runs are added.",
     "exceedance": "How likely the score exceeds each level, from the same runs.",
     "return-times": "How long one waits for each level to be exceeded, if the process is stationary.",
     "levels": "The level below which trajectories were discarded rises to the target. Where it hardly rises for "
     "long, the score does not tell well how near the event is.",
+    "weights": "What is left of the probability at each level. A cliff is where the score stalls: much is lost, and "
+    "the level hardly rises.",
     "scores": "The trajectories that were left at the end.",
+    "discarded": "Some of the trajectories that were killed on the way.",
     "genealogy": "The family tree of the trajectories that were left. If few initial ones have descendants, the "
     "ensemble was small for this event.",
+    "reaching-times": "When trajectories that reach the target do so.",
     "paths": "Trajectories that reached the target.",
+    "density": "Where trajectories that reach the target spend their time; their mean path, with its spread.",
     "score": "The score that was learned, over the two features that matter most: where the committor is the same, "
     "with some of the paths that it was learned from.",
 }
 """What is in a report, and what to see in it."""
 
-_AXES = 2
+_N_LEVELS = 11
+"""In its tables."""
 _PALE = "#dddddd"
 """Text and axes on a dark page."""
-
-
-def write_picture(
-    result: Result,
-    kind: str,
-    path: Path,
-    *,
-    run: int | None = None,
-    reference: float | None = None,
-    potential: Potential | None = None,
-    learned: Learned | None = None,
-    features: Sequence[str] = (),
-) -> None:
-    """Draw one picture, or the ``overview``, into a file of the kind that its suffix says.
-
-    Parameters
-    ----------
-    result, kind, path
-        What to draw, and where to.
-    run
-        Which run, where a picture is of one.
-    reference
-        A known probability, to compare with.
-    potential
-        What to draw below ``paths``.
-    learned
-        The learned score, for the picture ``score``.
-    features
-        Names of one or two of its features that are to be the axes; those that matter most, if none are given.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such picture, or no such kind of file.
-    PytamsError
-        If the file cannot be written.
-    """
-    given = {"run": run, "reference": reference, "potential": potential}
-    options = {name: value for name, value in given.items() if value is not None}
-    figure = _empty()
-    if path.suffix.removeprefix(".") not in figure.canvas.get_supported_filetypes():
-        raise SettingsError("path", f"{path} is no kind of picture: .png, .pdf and .svg are some")
-    if len(features) > _AXES or (features and kind != "score"):
-        raise SettingsError("features", "one or two, of the picture of a learned score")
-    if kind == "score" and learned is not None:
-        x, y = (*features, None, None)[:_AXES]
-        plot.score(learned, x, y, ax=figure.subplots())
-    elif kind != "overview":
-        plot.draw(kind, result, figure.subplots(), **options)
-    elif run is not None:
-        raise SettingsError("run", "the overview shows the first one: choose a ", Name("kind"), " of picture")
-    else:
-        plot.overview(result, reference, figure)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise PytamsError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def write_report(
@@ -109,12 +60,13 @@ def write_report(
     path: Path,
     *,
     provenance: Sequence[tuple[str, str]] = (),
+    reproduce: str = "",
     reference: float | None = None,
     paths: bool = False,
-    potential: Potential | None = None,
+    potential: Callable[..., Any] | None = None,
     learned: Learned | None = None,
 ) -> None:
-    """Write one HTML file that needs nothing else: summary, health, pictures, settings, provenance.
+    """Write one HTML file that needs nothing else: summary, health, pictures, tables, settings, provenance.
 
     Parameters
     ----------
@@ -124,10 +76,12 @@ def write_report(
         The file.
     provenance
         Where it comes from: names and values.
+    reproduce
+        What reproduces it: an input file.
     reference
         A known probability, to compare with.
     paths
-        Whether to draw reactive paths, too, for a state of two numbers: this may import the model.
+        Whether to draw reactive paths, too, for a state of arrays: this may import the model.
     potential
         What to draw below them.
     learned
@@ -140,28 +94,67 @@ def write_report(
     """
     options: dict[str, dict[str, Any]] = {
         "estimates": {"reference": reference},
+        "convergence": {"reference": reference},
         "paths": {"potential": potential},
     }
-    n_runs = len(result.runs) + result.n_unfinished
-    probability = summary.probability(result, ".3e")
-    text = templates().get_template("report.html").render(
-        title=f"{result.model}: {probability}",
-        result=result,
-        probability=probability,
-        interval=summary.interval(result, ".2e"),
-        comparison=None if reference is None else result.compare(reference),
-        figures=[
-            _picture(kind, partial(draw, **options.get(kind, {})))
-            for kind, draw in _drawings(result, learned).items()
-            if paths or kind != "paths"
-        ],
-        settings={**result.settings.to_dict(), "seed": result.seed, "runs": n_runs},
-        provenance=[*provenance, ("report written", datetime.now(UTC).isoformat(timespec="seconds"))],
+    n_runs = len(result.runs) if result.is_provisional else len(result.runs) + result.n_unfinished
+    name, probability = result.labels.title or result.model, summary.headline(result)
+    text = (
+        templates()
+        .get_template("report.html")
+        .render(
+            title=f"{name}: {probability}",
+            name=name,
+            result=result,
+            probability=probability,
+            interval=summary.interval(result, ".2e"),
+            comparison=None if reference is None else result.compare(reference),
+            figures=[
+                _picture(kind, partial(draw, **options.get(kind, {})))
+                for kind, draw in _drawings(result, learned).items()
+                if paths or kind not in plot.OF_STATES
+            ],
+            tables=_tables(result),
+            settings={**result.settings.to_dict(), "seed": result.seed, "runs": n_runs},
+            reproduce=in_lines(reproduce),
+            provenance=[*provenance, ("report written", datetime.now(UTC).isoformat(timespec="seconds"))],
+        )
     )
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise PytamsError(f"{path} cannot be written: {error.strerror}") from error
+    write_text(path, text)
+
+
+class _Table(NamedTuple):
+    """Numbers of a report."""
+
+    title: str
+    names: list[str]
+    rows: list[list[str]]
+    csv: str
+    """All of it, as a data: URL."""
+    file: str
+    """What to call that."""
+
+
+def _tables(result: Result) -> list[_Table]:
+    """List P(max > z) and return times at some levels, beside all of them as CSV."""
+    if not plot.is_for("exceedance", result) or not math.isfinite(result.level):
+        return []
+    unit = result.labels.time_unit
+    return [
+        _table("Probability of every level", "exceedance", tables.of_exceedance, "probability", result),
+        _table(f"Return times ({unit})", "return-times", tables.of_return_times, "return_time", result),
+    ]
+
+
+def _table(
+    title: str, kind: str, columns: Callable[[Result, int], tables.Columns], name: str, result: Result
+) -> _Table:
+    few = columns(result, _N_LEVELS)
+    shown = [few[key] for key in ("z", name, "low", "high")]
+    rows = [[f"{value:.4g}" for value in row] for row in zip(*shown, strict=True)]
+    names = [result.labels.axis("score"), name.replace("_", " "), "95 % from", "to"]
+    csv = "data:text/csv;charset=utf-8," + quote(tables.comma_separated(columns(result, 300)))
+    return _Table(title, names, rows, csv, f"{kind}.csv")
 
 
 class _Picture(NamedTuple):
@@ -184,16 +177,11 @@ def _drawings(result: Result, learned: Learned | None) -> dict[str, Callable[...
 
 
 def _picture(kind: str, draw: Callable[..., object]) -> _Picture:
-    figure = _empty()
+    figure = new_figure()
     draw(ax=figure.subplots())
     light = _data_url(figure)
     _make_pale(figure)
     return _Picture(_CAPTIONS[kind], light, _data_url(figure))
-
-
-def _empty() -> Figure:
-    """Make a figure that no window will show."""
-    return Figure(figsize=plot.AXES_SIZE, layout="constrained")
 
 
 def _make_pale(figure: Figure) -> None:

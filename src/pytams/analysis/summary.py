@@ -7,12 +7,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from pytams.analysis import estimators, logs
+from pytams.analysis.logs import LOG_10
 from pytams.core.text import printable
 
 if TYPE_CHECKING:
     from pytams.analysis.result import Result
 
 _LOG_MILLION = math.log(1e6)
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def comparison(result: Result, reference: float) -> str:
@@ -60,6 +62,30 @@ def probability(result: Result, form: str) -> str:
     """Write the probability, whatever its size."""
     is_plain = logs.is_plain(result.log_probability)
     return format(result.probability, form) if is_plain else logs.text(result.log_probability, form)
+
+
+def headline(result: Result) -> str:
+    """Write the probability with its standard error as in a paper: its digits are those that the error leaves.
+
+    Examples
+    --------
+    ``(7.5 ± 0.6) x 10⁻³``; without a known error ``7.5 x 10⁻³``.
+    """
+    log = result.log_probability
+    if log == -math.inf:
+        return "0: nothing has reached the target" + (" so far" if result.is_provisional else "")
+    power = math.floor(log / LOG_10 + 1e-12)
+    value, digits, said = math.exp(log - power * LOG_10), 1, ""
+    if math.isfinite(result.relative_error) and result.relative_error > 0.0:
+        error = value * result.relative_error
+        places = -math.floor(math.log10(error) + 1e-12)
+        digits = max(0, places + (f"{error:.0e}"[0] == "1"))
+        said = f" ± {error:.{digits}f}"
+    text = f"{value:.{digits}f}{said}"
+    if power:
+        text = f"({text})" if said else text
+        text += f" \N{MULTIPLICATION SIGN} 10{str(power).translate(_RAISED)}"
+    return text + (" so far" if result.is_provisional else "")
 
 
 def interval(result: Result, form: str) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from pytams.analysis.curves import levels_of
+from pytams.core.errors import SettingsError
 
+if TYPE_CHECKING:
     from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
+
+Columns = Mapping[str, Sequence[Any]]
 
 _COLUMNS = (
     "run",
@@ -48,13 +54,72 @@ def dataframe(result: Result) -> Any:
     return pd.DataFrame(columns(result.runs)).set_index("run")
 
 
-def comma_separated(runs: Sequence[RunResult]) -> str:
-    """Write runs as CSV, with a line of names; numbers to the last bit."""
-    table, text = columns(runs), io.StringIO()
+def comma_separated(table: Columns) -> str:
+    """Write columns as CSV, with a line of names; numbers to the last bit."""
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table)
     writer.writerows(zip(*table.values(), strict=True))
     return text.getvalue()
+
+
+def of_picture(kind: str, result: Result, run: int | None = None) -> Columns:
+    """Give the numbers that a picture shows, in columns by name.
+
+    Raises
+    ------
+    SettingsError
+        If it shows no few numbers, but trajectories.
+    """
+    if kind not in _NUMBERS:
+        raise SettingsError("path", f"there is no table of the picture {kind!r}, only of {', '.join(_NUMBERS)}")
+    if run is not None:
+        one = [found for found in result.runs if found.run == run]
+        if not one:
+            raise SettingsError("run", f"{run} is not among the runs of this result")
+        result = replace(result, runs=tuple(one))
+    return _NUMBERS[kind](result)
+
+
+def of_exceedance(result: Result, n: int = 300) -> Columns:
+    """Give P(max > z) at n levels, with the 95 % interval."""
+    curve = result.exceedance(levels_of(result, n))
+    names = {"z": "z", "log_probability": "log_value", "probability": "value", "low": "low", "high": "high"}
+    return {name: getattr(curve, of_curve).tolist() for name, of_curve in names.items()}
+
+
+def of_return_times(result: Result, n: int = 300) -> Columns:
+    """Give the return time of n levels, with the 95 % interval."""
+    curve = result.return_times(levels_of(result, n))
+    names = {"z": "z", "log_return_time": "log_value", "return_time": "value", "low": "low", "high": "high"}
+    return {name: getattr(curve, of_curve).tolist() for name, of_curve in names.items()}
+
+
+def _of_levels(result: Result) -> Columns:
+    found = _iterations(result.runs)
+    names = {"iteration_run": "run", "level": "level", "log_weight_after": "log_weight", "n_killed": "n_killed"}
+    return {name: found[key][1].tolist() for key, name in names.items()}
+
+
+def _of_reaching_times(result: Result) -> Columns:
+    reached = [(run, final) for run in result.runs for final in run.reached]
+    return {
+        "run": [run.run for run, _ in reached],
+        "slot": [final.key.slot for _, final in reached],
+        "time": [float(result.settings.times(final.last_step)) for _, final in reached],
+        "log_weight": [run.log_weight - math.log(run.n * len(result.runs)) for run, _ in reached],
+    }
+
+
+_NUMBERS: dict[str, Callable[[Result], Columns]] = {
+    "exceedance": of_exceedance,
+    "return-times": of_return_times,
+    "estimates": lambda result: columns(result.runs),
+    "convergence": lambda result: columns(result.runs),
+    "levels": _of_levels,
+    "weights": _of_levels,
+    "reaching-times": _of_reaching_times,
+}
 
 
 def dataset(result: Result) -> Any:

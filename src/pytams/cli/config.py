@@ -129,19 +129,7 @@ class Config:
             )
         if info.settings.variant != "tams":
             raise SettingsError("variant", f"{printable(info.settings.variant)} is your own: go on in Python")
-        known: dict[str, Any] = {
-            **info.settings.to_dict(),
-            "n_runs": info.n_runs,
-            "seed": info.seed,
-            "sparse_freq": info.sparse_freq,
-            "archive_discarded": info.archive_discarded,
-            **info.states.to_dict(),
-        }
-        table: dict[str, dict[str, Any]] = {
-            section: {key: known[name] for key, (_, name) in keys.items() if name in known}
-            for section, keys in KEYS.items()
-        }
-        table["model"] = of_study(info, directory)
+        table = told_by(directory, info)
         unsaid: set[str] = set()
         if settings_file is None:
             unsaid = _take_from_study(table, info.runner)
@@ -231,6 +219,24 @@ def _sorted(table: dict[str, Any]) -> tuple[dict[type[Checked], dict[str, Any]],
             elif section != "model":
                 unknown.append(SettingsError(f"[{section}] {key}", f"unknown key; {nearest(key, KEYS[section])}"))
     return values, unknown
+
+
+def told_by(directory: Path, info: StudyInfo) -> dict[str, dict[str, Any]]:
+    """Give what a run directory says of its study, by section and key."""
+    known: dict[str, Any] = {
+        **info.settings.to_dict(),
+        "n_runs": info.n_runs,
+        "seed": info.seed,
+        "sparse_freq": info.sparse_freq,
+        "archive_discarded": info.archive_discarded,
+        **info.states.to_dict(),
+    }
+    table: dict[str, dict[str, Any]] = {
+        section: {key: known[name] for key, (_, name) in keys.items() if name in known}
+        for section, keys in KEYS.items()
+    }
+    table["model"] = of_study(info, directory)
+    return table
 
 
 def _changed(section: str, group: Checked) -> dict[str, Any]:

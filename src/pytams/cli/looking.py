@@ -35,9 +35,10 @@ def show(
     if not lessons.are_there or (directory / "study.json").exists():
         saved = pytams.load(directory, database_url=url)
     if as_csv:
-        from pytams.analysis.tables import comma_separated  # noqa: PLC0415 - takes NumPy
+        from pytams.analysis.tables import columns, comma_separated  # noqa: PLC0415 - takes NumPy
 
-        say(comma_separated(() if saved is None or not saved.has_begun else saved.result.runs).rstrip())
+        runs = () if saved is None or not saved.has_begun else saved.result.runs
+        say(comma_separated(columns(runs)).rstrip())
         return
     if lessons.are_there:
         from pytams.cli.learn import gain_in  # noqa: PLC0415 - takes SciPy
@@ -73,22 +74,30 @@ def plot(
     kind: Annotated[
         str,
         typer.Option(
-            help="overview, levels, exceedance, return-times, estimates, scores, genealogy, score (one that was "
-            "learned), or paths (of a two-dimensional state, over the model's `potential`; imports the model)."
+            help="overview, levels, weights (what is left of the probability at each level), exceedance, "
+            "return-times, estimates, convergence, reaching-times, scores, discarded, genealogy, score (one that was "
+            "learned), paths or density (of reactive trajectories, paths over the model's `potential`; these two may "
+            "import the model)."
         ),
     ] = "overview",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A .png, .pdf or .svg file to write; .csv: its numbers.")
+    ] = None,
     run: Annotated[int | None, typer.Option(help="Which run, where a picture is of one.")] = None,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
+    width: Annotated[str | None, typer.Option(help="For a journal, such as 89mm.")] = None,
+    x: Annotated[str | None, typer.Option("--x", help="Of paths and density: what is on this axis.")] = None,
+    y: Annotated[str | None, typer.Option("--y", help="Likewise: a component of the state, score or time.")] = None,
     feature: Annotated[
         list[str] | None, typer.Option(help="Of a learned score: an axis of its picture. May be given twice.")
     ] = None,
     url: Url = None,
 ) -> None:
-    """Draw what a run directory holds. Runs no code from it, but for --kind paths."""
+    """Draw what a run directory holds, also while the study is going on. Runs no code from it, unless it says so."""
     from pytams.cli.pictures import draw  # noqa: PLC0415 - takes matplotlib
 
-    say(f"wrote {draw(directory, kind, out, run, reference, feature or (), url)}")
+    path = draw(directory, kind, out, feature or (), width, url, run=run, reference=reference, x=x, y=y)
+    say(f"wrote {path}")
 
 
 def report(
@@ -97,11 +106,11 @@ def report(
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
     paths: Annotated[
         bool,
-        typer.Option("--paths", help="Draw reactive paths in the plane, too; imports the model."),
+        typer.Option("--paths", help="Draw reactive paths and their density, too; may import the model."),
     ] = False,
     url: Url = None,
 ) -> None:
-    """Write one HTML file with everything: summary, health, pictures, settings, provenance."""
+    """Write one HTML file with everything: summary, health, pictures, tables, settings, provenance."""
     from pytams.cli.pictures import write_html  # noqa: PLC0415 - takes matplotlib
 
     say(f"wrote {write_html(directory, out, reference, url, paths=paths)}")

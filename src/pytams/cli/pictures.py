@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytams
-from pytams.analysis.report import write_picture, write_report
+from pytams.analysis.picture_files import write_picture
+from pytams.analysis.plot import OF_RUNS, OF_STATES
+from pytams.analysis.report import write_report
 from pytams.cli.output import STANDARD_ERROR, keep_from_models
+from pytams.cli.reproduce import to_reproduce
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.storage.lessons import read_score
 
@@ -17,40 +21,61 @@ if TYPE_CHECKING:
     from pytams.models.learned.score import LearnedScore
     from pytams.storage.reader import SavedStudy
 
-_OPTIONS = {"kind": "--kind", "path": "--out", "run": "--run", "reference": "--reference", "features": "--feature"}
+_OPTIONS = {"path": "--out"} | {
+    name: f"--{name}" for name in ("kind", "run", "reference", "x", "y", "width", "feature")
+}
 """What a setting of a picture is called here."""
+_MILLIMETRES = {"mm": 1.0, "cm": 10.0, "in": 25.4}
+_AXES = 2
 
 
 def draw(
     directory: Path,
     kind: str,
     out: Path | None,
-    run: int | None,
-    reference: float | None,
     features: Sequence[str],
+    width: str | None,
     url: str | None,
+    **options: Any,
 ) -> Path:
-    """Draw a picture, and say where it is."""
+    """Draw a picture, or write its numbers as CSV, and say where that is."""
     _refuse_matplotlibrc(directory)
     path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
-    here = Path.cwd() if kind == "paths" else Path()  # a model may change the working directory
+    here = Path.cwd() if kind in OF_STATES else Path()  # a model may change the working directory
+    options = {name: value for name, value in options.items() if value is not None} | _axes(kind, features)
     with pytams.load(here / directory, database_url=url) as saved:
+        if kind == "paths" and (potential := _potential(saved)) is not None:
+            options["potential"] = potential
         try:
-            potential = _potential(saved) if kind == "paths" else None
-            learned = _learned(saved) if kind == "score" else None
             write_picture(
-                saved.result,
+                saved.so_far if kind in OF_RUNS else saved.result,
                 kind,
                 here / path,
-                run=run,
-                reference=reference,
-                potential=potential,
-                learned=learned,
-                features=features,
+                learned=_learned(saved) if kind == "score" else None,
+                width=None if width is None else _millimetres(width),
+                **options,
             )
         except SettingsError as error:
             raise error.renamed(_OPTIONS, lambda name: _OPTIONS.get(name, name)) from error
     return path
+
+
+def _axes(kind: str, features: Sequence[str]) -> dict[str, str]:
+    """Take the features of a learned score for the axes of its picture."""
+    if len(features) > _AXES or (features and kind != "score"):
+        raise SettingsError("--feature", "one or two, of the picture of a learned score")
+    return dict(zip("xy", features, strict=False))
+
+
+def _millimetres(width: str) -> float:
+    """Read a width with its unit; SettingsError if it has none."""
+    found = re.fullmatch(r"\s*([0-9.]+)\s*(mm|cm|in)\s*", width)
+    try:
+        if found is not None:
+            return float(found[1]) * _MILLIMETRES[found[2]]
+    except ValueError:
+        pass
+    raise SettingsError("width", f"{width!r} is no width: write 89mm, 8.9cm or 3.5in")
 
 
 def _learned(saved: SavedStudy) -> LearnedScore:
@@ -70,6 +95,7 @@ def write_html(directory: Path, out: Path | None, reference: float | None, url: 
             saved.result,
             here / path,
             provenance=saved.provenance,
+            reproduce=to_reproduce(saved.directory.path, saved.directory.info),
             reference=reference,
             paths=paths,
             potential=_potential(saved) if paths else None,

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from pytams.analysis import estimators
+from pytams.analysis.curves import levels_of
 from pytams.analysis.pictures.axes import (
     BLUE,
     GREEN,
@@ -165,15 +166,6 @@ def reached(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     pairs = [(final.last_step, run.log_weight - math.log(run.n)) for run in result.runs for final in run.reached]
     steps, weights = np.array(pairs).reshape(-1, 2).T
     return np.asarray(result.settings.times(steps)), weights
-
-
-def levels_of(result: Result, n: int = 300) -> NDArray[np.float64]:
-    """Choose levels from where the runs begin up to just below the target, or how far they have come."""
-    end = result.level
-    if end == -math.inf:
-        return np.empty(0)
-    begin = min((run.iterations[0].lowest for run in result.runs if run.iterations), default=end - 1.0)
-    return np.linspace(begin, np.nextafter(end, -math.inf), n)
 
 
 def _mean(result: Result) -> str:
