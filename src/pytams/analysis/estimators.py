@@ -6,7 +6,6 @@ Estimates come as logs, and errors relative to them, so that they are right what
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections import defaultdict
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
@@ -169,7 +168,7 @@ def in_force(
     killed_maxima: Sequence[Sequence[float]],
     maxima: Sequence[float],
     z: Sequence[float] | NDArray[np.float64],
-) -> list[tuple[float, int]]:
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Find the ensemble that is in force at each z up to the target: its log weight, and how many of it get above z.
 
     It is the one after all iterations with a level <= z; those of it that the next iteration kills tell how many have
@@ -186,15 +185,14 @@ def in_force(
     z
         Where to estimate.
     """
-    found = []
-    for value in z:
-        k = bisect_right(levels, value)
-        if k < len(levels):
-            above = n - sum(maximum <= value for maximum in killed_maxima[k])
-        else:
-            above = sum(maximum > value for maximum in maxima)
-        found.append((log_weights[k - 1] if k else 0.0, above))
-    return found
+    z = np.asarray(z, dtype=np.float64)
+    k = np.searchsorted(levels, z, side="right")
+    above = np.empty(len(z), dtype=np.int64)
+    for i in np.unique(k).tolist():
+        here = k == i
+        sizes = (n, killed_maxima[i]) if i < len(levels) else (len(maxima), maxima)
+        above[here] = sizes[0] - np.searchsorted(np.sort(sizes[1]), z[here], side="right")
+    return np.array([0.0, *log_weights])[k], above
 
 
 def return_time(probability: ArrayLike, end_time: float) -> NDArray[np.float64]:

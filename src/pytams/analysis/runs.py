@@ -135,13 +135,16 @@ class RunResult:
 
     def exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """P(max of the score > z) for each z up to the target; 0 where that is below the smallest float."""
-        return np.array([math.exp(log_weight) * above / self.n for log_weight, above in self._in_force(z)])
+        log_weights, above = self._in_force(z)
+        return np.array([math.exp(log_weight) for log_weight in log_weights.tolist()]) * above / self.n
 
     def log_exceedance(self, z: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Log of `exceedance`, whatever its size."""
-        return np.array([log_estimate(log_weight, above, self.n) for log_weight, above in self._in_force(z)])
+        log_weights, above = self._in_force(z)
+        log_shares = np.array([log_estimate(0.0, i, self.n) for i in range(self.n + 1)])
+        return np.asarray(log_weights + log_shares[above])
 
-    def _in_force(self, z: Sequence[float] | NDArray[np.float64]) -> list[tuple[float, int]]:
+    def _in_force(self, z: Sequence[float] | NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return estimators.in_force(
             self.n,
             self.iterations.levels,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERS = 100
 _MOST_BINS = 40
+_MOST_LARGE, _MOST_DRAWN = 200, 2000
+"""Dots of the full size; and those that are not made of pixels."""
 _NARROW = 0.05
 """A relative error that many want."""
 
@@ -94,7 +96,9 @@ def estimates(result: Result, reference: float | None = None, ax: Axes | None = 
     dots, (middle, low, high, least, most, known) = on_log_axis(ax, "y", each[shown], lines)
     n_zero = len(each) - np.count_nonzero(shown)
     label = "one run" + (f" ({n_zero} of {len(each)} estimate 0)" if n_zero else "")
-    ax.plot(number[shown], dots, "o", color=GREY, markersize=4, label=label)
+    size = 4.0 * min(1.0, math.sqrt(_MOST_LARGE / len(each)))
+    ax.plot(number[shown], dots, "o", color=GREY, markersize=size, markeredgewidth=0, label=label,
+            rasterized=len(each) > _MOST_DRAWN)  # fmt: skip
     if math.isfinite(mean):
         ax.axhspan(least, most, color=GREEN, alpha=0.12, linewidth=0, label="95 % of runs, ideal score")
         if math.isfinite(low):
