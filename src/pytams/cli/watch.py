@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pytams.analysis import estimators, logs
-from pytams.cli.meter import Meter
 from pytams.storage.claims import STALE_SECONDS
 from pytams.storage.directory import RunDirectory
 from pytams.storage.status import RunStatus
+from pytams.tams.progress import Meter, estimate_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -185,14 +185,6 @@ def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
     workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
     age = "" if study.age is None else f", as of {study.age:.0f} s ago"
     return [Text(meter.line()), Text(f"running estimate{estimate_text(*study.log_estimate)}, {workers}{age}")]
-
-
-def estimate_text(log_mean: float, relative_error: float) -> str:
-    """Write an estimate with its error, if there is one."""
-    if log_mean == -math.inf:
-        return ": nothing has reached the target yet"
-    error = "" if math.isnan(relative_error) else f" +- {logs.text(log_mean + math.log(relative_error), '.1e')}"
-    return f" {logs.text(log_mean, '.3e')}{error}"
 
 
 def _table(study: WatchedStudy) -> Table:

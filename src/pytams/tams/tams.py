@@ -199,8 +199,18 @@ class TAMS:
         states: States | None = None,
         observers: Sequence[object] = (),
         verify: bool = True,
+        progress: bool = False,
     ) -> Result:
-        """Run to the end. The parameters are those of `study`."""
+        """Run to the end. The parameters are those of `study`, and one more.
+
+        Parameters
+        ----------
+        n_runs, seed, first_run, engine, out, journal, states, observers, verify
+            As for `study`.
+        progress
+            Whether to show how it goes: a bar on a terminal, a line that is updated in a notebook; a line every ten
+            seconds if standard error is neither.
+        """
         with self.study(
             n_runs,
             seed,
@@ -212,5 +222,5 @@ class TAMS:
             observers=observers,
             verify=verify,
         ) as study:
-            study.finish()
+            study.finish(progress=progress)
             return study.result()
