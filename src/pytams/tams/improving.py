@@ -67,6 +67,9 @@ class Improvement(NamedTuple):
         """The best score; None: the user's own."""
         return self.gain.score
 
+    def __repr__(self) -> str:
+        return f"<Improvement of {self.tams!r}: {self.gain!r}>"
+
     def __str__(self) -> str:
         return str(self.gain)
 

@@ -17,6 +17,7 @@ from pytams.core.selection import Variant
 from pytams.core.verification import check_partings, start_check
 from pytams.tams.outcome import listed, result_of, running_estimate
 from pytams.tams.progress import shown
+from pytams.tams.views import study_html, study_line
 from pytams.tams.whole import WholeRuns
 
 if TYPE_CHECKING:
@@ -217,6 +218,12 @@ class Study:
         """
         self._making.close()
         self._tell(self._driver.close(can_checkpoint=can_checkpoint))
+
+    def __repr__(self) -> str:
+        return study_line(self, self._problem)
+
+    def _repr_html_(self) -> str:
+        return study_html(self, self._problem)
 
     def __enter__(self) -> Self:
         return self
