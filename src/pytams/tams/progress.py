@@ -72,9 +72,11 @@ class Progress:
     def __init__(self, study: Watched, console: Console | None = None, *, shows_prints: bool | None = None) -> None:
         self._meter = Meter(study)
         self._display = _display(console, shows_prints)
+        self._has_moved = False
 
     def look(self) -> None:
         """Show how it goes, if it is time to."""
+        self._has_moved = True
         if self._meter.due(self._display.seconds):
             self._display.show(self._meter)
 
@@ -85,7 +87,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._display.end(self._meter, has_failed=kind is not None)
+        self._display.end(self._meter, is_done=kind is None and self._has_moved)
 
 
 def shown(study: Watched, blocks: Iterable[object]) -> Iterator[None]:
@@ -108,8 +110,8 @@ class _Display(Protocol):
     def show(self, meter: Meter) -> None:
         """Show how it goes now."""
 
-    def end(self, meter: Meter, *, has_failed: bool) -> None:
-        """After the last block, or an exception."""
+    def end(self, meter: Meter, *, is_done: bool) -> None:
+        """After the last block; not `is_done` if there was none, or an exception."""
 
 
 def _display(console: Console | None, shows_prints: bool | None) -> _Display:
@@ -155,7 +157,7 @@ class _Bar:
         row.add_row(ProgressBar(total=1.0, completed=meter.share, width=BAR_WIDTH), Text(meter.text()))
         self._live.update(row, refresh=True)
 
-    def end(self, meter: Meter, *, has_failed: bool) -> None:  # noqa: ARG002 - as every display
+    def end(self, meter: Meter, *, is_done: bool) -> None:  # noqa: ARG002 - as every display
         self._live.stop()
 
 
@@ -173,8 +175,8 @@ class _Lines:
     def show(self, meter: Meter) -> None:
         self._console.print(meter.text(), highlight=False, soft_wrap=True)
 
-    def end(self, meter: Meter, *, has_failed: bool) -> None:
-        if not has_failed:
+    def end(self, meter: Meter, *, is_done: bool) -> None:
+        if is_done:
             self.show(meter)
 
 
@@ -199,7 +201,7 @@ class _Cell:
         bar = f"<progress value='{meter.share:.3f}' max='1'></progress> {html.escape(text)}"
         display({"text/plain": text, "text/html": bar}, raw=True, display_id=self._id, update=update)
 
-    def end(self, meter: Meter, *, has_failed: bool) -> None:  # noqa: ARG002 - as every display
+    def end(self, meter: Meter, *, is_done: bool) -> None:  # noqa: ARG002 - as every display
         self.show(meter)
 
 
