@@ -240,7 +240,7 @@ class Meter:
         ]
         left = self._left(elapsed)
         if left is not None:
-            parts.append(f"~{_clock(left)} left")
+            parts.append(f"about {_clock(left)} left")
         return ", ".join(parts)
 
     def text(self) -> str:
