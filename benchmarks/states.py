@@ -113,6 +113,7 @@ def main() -> None:
     problem = Problem.of(model, pytams.TAMS(model, **SETTINGS).settings, 1)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         cost = check_model(problem, problem.n_steps).cost
+        assert cost is not None
         expected, error = (16 * problem.n_steps * number * cost.n_bytes / 1e9 for number in cost.n_stored)
         size = cost.n_bytes / 1e9
         print(f"check: a state {1e3 * size:.0f} MB, at most {expected + size:.2f} +- {error:.2f} GB of states")

@@ -16,8 +16,9 @@ import pytams
 from exact import Walk
 from pytams import plot
 from pytams.analysis import estimators, summary
-from pytams.cli.watch import WatchedStudy, estimate_text
+from pytams.cli.watch import WatchedStudy
 from pytams.storage.status import RunStatus
+from pytams.tams.progress import estimate_text
 
 mpl.use("Agg")
 

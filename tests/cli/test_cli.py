@@ -88,7 +88,7 @@ def test_new_program_then_run(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "try:  make -C well && pytams run well/input.toml"
     subprocess.run(["make", "-s", "-C", "well"], cwd=tmp_path, check=True)
     checked = command("check", "well/input.toml", cwd=tmp_path)
-    assert (checked.returncode, checked.stdout.count("yes ")) == (0, 9), checked.stdout + checked.stderr
+    assert (checked.returncode, checked.stdout.count("yes ")) == (0, 13), checked.stdout + checked.stderr
     short = ["--set", "tams.ntrajectories=8", "--set", "trajectory.end_time=2", "--set", "tams.seed=1"]
     run = ["run", "well/input.toml", "--out", "well/out", "--runs", "1", *short]
     assert command(*run, cwd=tmp_path).returncode == 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pty
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,9 +19,11 @@ from sqlalchemy import make_url
 import pytams
 from exact import DoubleWell2D, Walk
 from pytams import Storage
-from pytams.cli.watch import WatchedStudy
+from pytams.cli.watch import WatchedStudy, _driven_by
 from pytams.sqldb.errors import LedgerError
+from pytams.sqldb.owner import Owner
 from pytams.sqldb.runledger import RunLedger
+from pytams.tams import progress
 
 MODEL = """
 import time
@@ -96,6 +101,7 @@ def test_until_it_ends(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     lines += [line for line in rest.splitlines() if "running estimate" in line]
     stdout = "".join(lines) + rest
     assert "2 workers busy, as of " in stdout
+    assert f"; driven by process {driver.pid} on {socket.gethostname()}\n" in stdout
     assert "steps/s" in lines[-1]
     assert any("lowest level -" not in line for line in lines)
     assert "3 of 3 runs finished" in stdout
@@ -118,6 +124,9 @@ def test_on_a_terminal(tmp_path: Path, driver: subprocess.Popen[str]) -> None:
     os.close(ours)
     assert watcher.wait(timeout=60) == 0
     driver.communicate(timeout=60)
+    assert f"driven by process {driver.pid} on {socket.gethostname()}".encode() in shown
+    visible = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown.decode())
+    assert re.search(r"━ *\r\n0/3 runs, lowest level", visible)  # a bar has a line of its own
     for word in (b"branchings", b"driver", b"running estimate", b"3 of 3 runs finished"):
         assert word in shown
 
@@ -193,3 +202,35 @@ def test_of_nothing(tmp_path: Path) -> None:
     stdout, stderr = watcher.communicate(timeout=60)
     assert (watcher.returncode, stdout) == (1, "")
     assert "nothing is no run directory" in stderr
+
+
+def test_many_drivers_are_not_all_named() -> None:
+    drivers = [Owner("here", 0, 1, "x"), *(Owner(f"\x1b[2Jnode{i}", 0, i, "x") for i in range(5))]
+    assert _driven_by([]) == ""
+    assert _driven_by(drivers[:1]) == "driven by process 1 on here"
+    assert _driven_by(drivers) == (
+        r"driven by process 1 on here and process 0 on \x1b[2Jnode0 and process 1 on \x1b[2Jnode1 and 3 more"
+    )
+
+
+class Seen:
+    """How a study goes, made up: what a meter asks of it."""
+
+    runs, n_finished, n_running, target_score = range(2), 0, 3, 1.0
+    lowest_level, steps_per_second = 0.25, 1000.0
+    log_estimate = (-math.inf, math.nan)
+    progress = 0.0
+
+
+def test_the_time_left_is_said_once_the_level_has_risen(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress, "perf_counter", lambda: now)
+    study = Seen()
+    meter = progress.Meter(study)
+    assert "left" not in meter.line()
+    now, study.progress = 10.0, 0.25
+    assert "left" not in meter.line()  # it is known now from where the level rises
+    now, study.progress = 40.0, 0.5
+    assert meter.line() == "0/2 runs, lowest level 0.25 of 1, 3 running, 1,000 steps/s, 0:40 elapsed, about 1:00 left"
+    now, study.progress = 5000.0, 1.0
+    assert meter.line().endswith(", 1:23:20 elapsed")

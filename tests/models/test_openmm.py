@@ -147,7 +147,7 @@ def checked(input_file: Path, *more: str) -> subprocess.CompletedProcess[str]:
 def test_the_examples_are_fit_for_a_study(name: str, platform: str) -> None:
     done = checked(MOLECULES / f"{name}.toml", "--set", f"model.platform={platform}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("yes ") == 9
+    assert done.stdout.count("yes ") == 13
 
 
 @pytest.mark.parametrize("make", [DoubleWellByStep, ButaneByStep])

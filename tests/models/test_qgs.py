@@ -126,7 +126,7 @@ def test_it_is_fit_for_a_study(tmp_path: Path) -> None:
     driver = pytams_in(tmp_path, "check", str(EXAMPLE / "input.toml"))
     said, log = driver.communicate()
     assert driver.returncode == 0, log
-    assert said.count("yes ") == 9
+    assert said.count("yes ") == 13
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytams.analysis import estimators
-from pytams.analysis.logs import numbers
+from pytams.analysis.logs import numbers, text
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytams.analysis.runs import RunResult
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Curve:
     """Positive values at levels, with their error and 95 % interval; each of shape ``(len(z),)``."""
 
@@ -31,6 +31,10 @@ class Curve:
     relative_error: NDArray[np.float64]
     log_low: NDArray[np.float64]
     log_high: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        ends = f": {text(self.log_value[0], '.3e')} to {text(self.log_value[-1], '.3e')}" if len(self.z) else ""
+        return f"<Curve at {len(self.z)} levels{ends}>"
 
     @property
     def value(self) -> NDArray[np.float64]:

@@ -26,6 +26,11 @@ class Estimate(NamedTuple):
     low: Any
     high: Any
 
+    def __repr__(self) -> str:
+        if np.ndim(self.value):
+            return f"<Estimate of shape {np.shape(self.value)}>"
+        return f"<Estimate {self.value:.4g} +- {self.error:.2g}, {self.low:.4g} to {self.high:.4g}>"
+
 
 def values(functional: Callable[[Any], Any], ensemble: Any) -> NDArray[np.float64]:
     """Ask a functional for its values on an `xarray.Dataset` of trajectories: a row for each.

@@ -36,7 +36,7 @@ _MORE = "perturb more, or see that the model uses its noise"
 _PERTURB = "a deterministic model needs `perturb`; see that the seed is used"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Health:
     """How well a study has sampled.
 
@@ -84,6 +84,9 @@ class Health:
             ("repetitions", f"{self.n_repeats} of {self.n_branches} branches repeat their parents to the bit"),
             ("branches part", _when(self.parting_time)),
         ]
+
+    def __repr__(self) -> str:
+        return f"<Health {self.word}: {self.reason}>"
 
     def __str__(self) -> str:
         return f"{self.word}: {self.reason}" + (f"; {self.advice}" if self.advice else "")

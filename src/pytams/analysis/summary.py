@@ -11,7 +11,10 @@ from pytams.analysis.logs import LOG_10
 from pytams.core.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytams.analysis.result import Result
+    from pytams.core.settings import Settings
 
 _LOG_MILLION = math.log(1e6)
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -94,6 +97,16 @@ def interval(result: Result, form: str) -> str:
     return "" if math.isnan(low) else f"{logs.text(low, form)} to {logs.text(high, form)}"
 
 
+def event(settings: Settings) -> str:
+    """Say what the probability is of."""
+    return f"score >= {settings.target_score:g} within t <= {settings.end_time:g}"
+
+
+def ensemble(settings: Settings) -> str:
+    """Say with which ensemble."""
+    return f"N = {settings.n_trajectories}, l = {settings.n_discard}, dt = {settings.step_size:g}"
+
+
 def rows(result: Result) -> list[tuple[str, str]]:
     """Names and values, as people read them."""
     settings, n = result.settings, len(result.runs)
@@ -114,11 +127,8 @@ def rows(result: Result) -> list[tuple[str, str]]:
         ("probability", probability(result, ".4e") + (" so far: PROVISIONAL" if result.is_provisional else "")),
         ("standard error", _error(result)),
         ("95 % interval", interval(result, ".3e") or _why_unknown(result)),
-        ("event", f"score >= {settings.target_score:g} within t <= {settings.end_time:g}"),
-        (
-            "ensemble",
-            f"N = {settings.n_trajectories}, l = {settings.n_discard}, dt = {settings.step_size:g}",
-        ),
+        ("event", event(settings)),
+        ("ensemble", ensemble(settings)),
         ("runs", runs),
         ("iterations", f"{result.n_iterations:,} ({result.n_iterations / n:.0f} a run)"),
         ("cost", cost),
@@ -170,12 +180,26 @@ def text(result: Result) -> str:
 
 def html_table(result: Result) -> str:
     """Lay names and values out in a table."""
-    found = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-        f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-        for name, value in rows(result)
-    )
-    return f"<table>{found}</table>"
+    return table(rows(result))
+
+
+def table(found: Iterable[tuple[str, str]]) -> str:
+    """Make an HTML table of names and values."""
+    return _table(_cell("th", name) + _cell("td", value) for name, value in found)
+
+
+def grid(heads: Iterable[str], found: Iterable[Iterable[str]]) -> str:
+    """Make an HTML table of rows below heads."""
+    first = "".join(_cell("th", head) for head in heads)
+    return _table([first, *("".join(_cell("td", value) for value in row) for row in found)])
+
+
+def _table(lines: Iterable[str]) -> str:
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def _cell(kind: str, text: str) -> str:
+    return f"<{kind} style='text-align:left'>{html.escape(text)}</{kind}>"
 
 
 def _or_none(value: Any) -> Any:

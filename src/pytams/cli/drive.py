@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.cli.config import Config
-from pytams.cli.meter import Progress
 from pytams.cli.output import aside, keep_from_models, say_aside, set_up_logging
 from pytams.cli.signals import INTERRUPTED, STOPPED, InterruptError, Stop
+from pytams.tams.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class Driving:
             If no run is finished, or a score is being learned, or somebody has pressed Ctrl-C.
         """
         config, stop = self.config, self.stop
-        progress = Progress(aside(), shows_prints=config.session.logfile is None)
+        shows_prints = config.session.logfile is None
         verify = config.session.verify
         try:
             with (
@@ -94,11 +94,11 @@ class Driving:
             ):
                 if study.note:
                     say_aside(study.note)
-                with progress:
+                with Progress(study, aside(), shows_prints=shows_prints) as progress:
                     stop.is_at_once = True  # until it is verified
                     for _ in study.by_runs():
                         stop.is_at_once = False
-                        progress.on_block(study)
+                        progress.look()
                         if stop.reason:
                             break
         except KeyboardInterrupt:

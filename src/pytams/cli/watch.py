@@ -14,18 +14,22 @@ from rich.table import Table
 from rich.text import Text
 
 from pytams.analysis import estimators, logs
-from pytams.cli.meter import Meter
 from pytams.storage.claims import STALE_SECONDS
 from pytams.storage.directory import RunDirectory
 from pytams.storage.status import RunStatus
+from pytams.tams.progress import Meter, estimate_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from pytams.sqldb.owner import Owner
 
 _MOST_ROWS = 20
 _BAR_WIDTH = 60
+_MOST_DRIVERS = 3
+"""That are named."""
 
 
 class WatchedRun(NamedTuple):
@@ -169,8 +173,11 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while study.n_finished < len(study.runs):
-                bar = ProgressBar(total=1.0, completed=study.progress, width=_BAR_WIDTH)
-                live.update(Group(bar, *_lines(study, meter), _table(study)), refresh=True)
+                head = Table.grid()  # a bar does not end its line by itself
+                head.add_row(ProgressBar(total=1.0, completed=meter.share, width=_BAR_WIDTH))
+                for line in _lines(study, meter):
+                    head.add_row(line)
+                live.update(Group(head, _table(study)), refresh=True)
                 sleep(seconds)
                 study.look()
         return
@@ -181,18 +188,19 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
 
 
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
-    drivers = {run.driver for run in study.unfinished.values() if run.driver}
+    drivers = {run.driver.process: run.driver for run in study.unfinished.values() if run.driver}
     workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
     age = "" if study.age is None else f", as of {study.age:.0f} s ago"
-    return [Text(meter.line()), Text(f"running estimate{estimate_text(*study.log_estimate)}, {workers}{age}")]
+    estimate = f"running estimate{estimate_text(*study.log_estimate)}, {workers}{age}"
+    return [Text(line) for line in (meter.line(), estimate, _driven_by(list(drivers.values()))) if line]
 
 
-def estimate_text(log_mean: float, relative_error: float) -> str:
-    """Write an estimate with its error, if there is one."""
-    if log_mean == -math.inf:
-        return ": nothing has reached the target yet"
-    error = "" if math.isnan(relative_error) else f" +- {logs.text(log_mean + math.log(relative_error), '.1e')}"
-    return f" {logs.text(log_mean, '.3e')}{error}"
+def _driven_by(drivers: Sequence[Owner]) -> str:
+    """Say who drives the study; nothing if nobody does."""
+    named = [driver.in_words for driver in drivers[:_MOST_DRIVERS]]
+    n_more = len(drivers) - len(named)
+    named += [f"{n_more} more"] if n_more else []
+    return f"driven by {' and '.join(named)}" if named else ""
 
 
 def _table(study: WatchedStudy) -> Table:

@@ -65,9 +65,12 @@ class Processes(Queued):
         super().__init__(problem, workers, options)
 
 
-def make_executor(n_workers: int, name: str, packed: bytes) -> Executor:
-    """Start processes that know a problem, and end with their parent."""
-    context = multiprocessing.get_context("forkserver")  # forking a process that has threads is asking for trouble
+def make_executor(n_workers: int, name: str, packed: bytes, method: str = "forkserver") -> Executor:
+    """Start processes that know a problem, and end with their parent.
+
+    By a fork server, since forking a process that has threads is asking for trouble; or each from nothing ("spawn").
+    """
+    context = multiprocessing.get_context(method)
     context.set_forkserver_preload([__name__])
     return _Pool(n_workers, context, _set_up_worker, (name, packed))
 

@@ -49,6 +49,11 @@ class Owner(NamedTuple):
         return f"{printable(self.host)}, process {self.pid}"
 
     @property
+    def in_words(self) -> str:
+        """What people call it in a sentence; as harmless."""
+        return f"process {self.pid} on {printable(self.host)}"
+
+    @property
     def is_dead(self) -> bool:
         """Whether it was in a process of this machine that is gone; False if that cannot be known."""
         if (self.host, self.namespace) != (socket.gethostname(), _namespace()):

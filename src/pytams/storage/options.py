@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pytams.core.errors import SettingsError
 from pytams.core.settings import SECRET, Checked, Count, NotNegative, Positive
+from pytams.core.text import printable
 
 CHECKPOINT_SECONDS = 60.0
 """Running segments are written after this time, unless another is asked for."""
@@ -89,7 +90,7 @@ class States(Checked):
         return math.nan if found is None else float(found[1]) * _UNITS[found[2]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Storage(Checked):
     """How a study is written: ``TAMS(...).run(..., out=Storage(path=...))``."""
 
@@ -114,6 +115,9 @@ class Storage(Checked):
     drivers that share a study. None: all that nobody drives."""
     force: bool = False
     """Go on although the model is made of something else than the study's was."""
+
+    def __repr__(self) -> str:
+        return f"<Storage in {printable(str(self.path))}>"  # its database's URL may have a password
 
     def check_together(self) -> None:
         """Put ledgers where they can be, and the directory where it stays."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.analysis import logs
 from pytams.core.errors import RunDirectoryError
 from pytams.core.segments import Course, Link, Problem, SegmentKey, chain
 from pytams.core.selection import checked_variant
@@ -25,10 +23,10 @@ from pytams.storage.agreement import check_variant
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources
 from pytams.storage.lessons import read_score
-from pytams.storage.recorded import DAMAGED
 from pytams.storage.saved_runs import SavedRuns
 from pytams.storage.state_keeper import StateKeeper, keeper_of
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
+from pytams.storage.views import study_html, unfinished_lines
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -147,7 +145,7 @@ class SavedStudy:
         return f"<SavedStudy {self.directory.path}: {self.n_finished} of {info.n_runs} runs finished>"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
+        return study_html(self, self._runs.to_dicts())
 
     def __str__(self) -> str:
         info, runs = self.directory.info, self._runs.to_dicts()
@@ -157,7 +155,7 @@ class SavedStudy:
         if self.has_begun:
             lines += ["", str(self.result)]
         unfinished = [run for run in runs if not run["finished"]]
-        return "\n".join(lines + (_table(unfinished, info.settings.target_score) if unfinished else []))
+        return "\n".join(lines + (unfinished_lines(unfinished, info.settings.target_score) if unfinished else []))
 
     def trajectories(self, run: int) -> list[SavedTrajectory]:
         """Get the ensemble of a run, by slot."""
@@ -280,15 +278,3 @@ def replayed(trajectories: Sequence[SavedTrajectory], model: Steppable, info: St
                 "is it the same model, on the same library versions?"
             )
     return courses
-
-
-def _table(runs: Sequence[dict[str, Any]], target: float) -> list[str]:
-    """Say how far runs are, a line each."""
-    lines = ["", f"{'run':>5}  {'level':>10} of {target:g}  {'P(above it)':>11}  {'branchings':>10}  driver"]
-    for run in runs:
-        level = "-" if run["level"] is None else f"{run['level']:.4g}"
-        driver = DAMAGED if run["damaged"] else run["driver"] or "none: pytams resume goes on with it"
-        chance = "0" if run["log_weight"] is None else logs.text(run["log_weight"], ".2e")
-        chance = "-" if run["level"] is None else chance
-        lines.append(f"{run['run']:>5}  {level:>10} of {target:g}  {chance:>11}  {run['n_branchings']:>10}  {driver}")
-    return lines

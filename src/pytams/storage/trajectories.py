@@ -15,6 +15,7 @@ from pytams.core.segments import joined_features
 from pytams.core.states import LazySequence, labelled_states
 from pytams.core.stored import Reference
 from pytams.core.streams import Streams, chunk_length
+from pytams.storage.views import trajectory_html
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class SavedLink:
     start: Start
     last: int | None
     """The step at which the chain leaves it; None: its own last one."""
-    history: History
+    history: History = field(repr=False)
 
     @property
     def last_step(self) -> int:
@@ -71,6 +72,9 @@ class SavedTrajectory:
         top = max(self.scores, default=math.nan)
         which = f"run {run}, slot {slot}, branch {branch}"
         return f"<SavedTrajectory of {which}: {len(self.scores)} scores, at most {top:.4g}>"
+
+    def _repr_html_(self) -> str:
+        return trajectory_html(self)
 
     @property
     def key(self) -> SegmentKey:

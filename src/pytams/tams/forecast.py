@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from pytams.analysis import logs
 from pytams.analysis.work import Work
 from pytams.core.errors import SettingsError
 from pytams.engine.options import task_seconds
@@ -24,7 +25,7 @@ _LEAST_SHARE = 0.02
 """Of the steps of a whole trajectory: if branches seem to be shorter, initial trajectories are, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Experience:
     """What a pilot has shown."""
 
@@ -38,6 +39,12 @@ class Experience:
     """Of the model, on one worker."""
     bytes_a_segment: float | None = None
     """On disk; None: not known."""
+
+    def __repr__(self) -> str:
+        chance = logs.text(self.log_probability, ".2e")
+        return (
+            f"<Experience: probability {chance}, variance {self.variance:.3g} / N, {self.step_seconds:.3g} s a step>"
+        )
 
     @classmethod
     def of(cls, pilot: Result, step_seconds: float, n_bytes: float | None = None) -> Self:
@@ -87,6 +94,10 @@ class Forecast(NamedTuple):
     """Share of the workers' time in which they have something to do."""
     n_bytes: float | None
     """On disk; None: not known."""
+
+    def __repr__(self) -> str:
+        study = f"N = {self.n_trajectories}, l = {self.n_discard}, {self.n_runs} runs"
+        return f"<Forecast of {study}: relative error {self.relative_error:.2g}, {self.seconds:.3g} s>"
 
 
 def forecast(

@@ -19,7 +19,7 @@ _FEATURES = 5
 """Named, at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Gain:
     """What each round of learning found, and what the study did."""
 
@@ -73,6 +73,10 @@ class Gain:
             "importance": score and score.importance,
             "ended": self.ended,
         }
+
+    def __repr__(self) -> str:
+        which = f"that of round {self.best}" if self.best else "the pilot's own"
+        return f"<Gain of {len(self.works) - 1} rounds: the best score is {which}>"
 
     def __str__(self) -> str:
         score = self.score

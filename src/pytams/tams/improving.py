@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytams.analysis.work import Work, cautious
 from pytams.core.errors import CannotLearnError, SettingsError
 from pytams.core.streams import Streams, draw_seed
+from pytams.engine.local import InProcess
 from pytams.models.learned.model import taught_by
 from pytams.tams.gain import Gain
 from pytams.tams.learning import Lesson, learned_from, result_of
@@ -66,6 +67,9 @@ class Improvement(NamedTuple):
         """The best score; None: the user's own."""
         return self.gain.score
 
+    def __repr__(self) -> str:
+        return f"<Improvement of {self.tams!r}: {self.gain!r}>"
+
     def __str__(self) -> str:
         return str(self.gain)
 
@@ -79,11 +83,16 @@ class Rounds:
         Of the study that is to be improved: those of its rounds are derived from it.
     engine
         Makes the engine; None: the default.
+    progress
+        As for `TAMS.run`.
     """
 
-    def __init__(self, seed: int, engine: Callable[[Problem], Engine] | None = None) -> None:
+    def __init__(
+        self, seed: int, engine: Callable[[Problem], Engine] | None = None, *, progress: bool = False
+    ) -> None:
         self._streams = Streams(seed)
-        self._how = {} if engine is None else {"engine": engine}
+        self._engine = InProcess if engine is None else engine
+        self._progress = progress
         self._made: dict[int, Result] = {}
 
     def seed(self, number: int) -> int:
@@ -96,7 +105,7 @@ class Rounds:
 
     def run(self, number: int, tams: TAMS, n_runs: int) -> Result:
         """Make the runs of a round, or more of them."""
-        run = partial(tams.run, seed=self.seed(number), **self._how)  # type: ignore[arg-type] # an engine
+        run = partial(tams.run, seed=self.seed(number), engine=self._engine, progress=self._progress)
         made = self._made.get(number)
         if made is None:
             made = run(n_runs=n_runs)
@@ -115,6 +124,7 @@ def improve(
     rounds: int = 2,
     seed: int | None = None,
     engine: Callable[[Problem], Engine] | None = None,
+    progress: bool = False,
     where: Rounds | None = None,
 ) -> Improvement:
     """Learn a score in rounds, and find out by runs of its own whether it is better than the user's.
@@ -137,8 +147,8 @@ def improve(
         See `Learning`.
     seed
         Of the study that is to come: another one than the pilot's.
-    engine
-        As for `TAMS.study`.
+    engine, progress
+        As for `TAMS.run`.
     where
         Makes the runs.
 
@@ -153,7 +163,7 @@ def improve(
         Its `tams` has the best score, which is the user's own if no check has shown a gain.
     """
     how = Learning(pilot_runs=pilot_runs, rounds=rounds)
-    where = where or Rounds(draw_seed() if seed is None else seed, engine)
+    where = where or Rounds(draw_seed() if seed is None else seed, engine, progress=progress)
     is_ours = pilot is None
     if pilot is None:
         made = where.run(0, tams, how.pilot_runs)

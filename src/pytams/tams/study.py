@@ -15,7 +15,9 @@ from pytams.core.driver import Driver, lowest_level
 from pytams.core.nothing import NoEngine
 from pytams.core.selection import Variant
 from pytams.core.verification import check_partings, start_check
-from pytams.tams.outcome import listed, result_of
+from pytams.tams.outcome import listed, result_of, running_estimate
+from pytams.tams.progress import shown
+from pytams.tams.views import study_html, study_line
 from pytams.tams.whole import WholeRuns
 
 if TYPE_CHECKING:
@@ -71,15 +73,8 @@ class Study:
         self._verified, self._awaited = list[int](), dict[int, str]()
         self._making: Generator[None] = (None for _ in ())  # whole runs
         self._is_plain = type(variant) is Variant and not observers
-        self._driver = Driver(
-            settings,
-            problem.seed,
-            variant,
-            self._engine,
-            journal,
-            start_check(problem),
-            partial(check_partings, settings=settings) if verify else None,
-        )
+        check = partial(check_partings, settings=settings) if verify else None
+        self._driver = Driver(settings, problem.seed, variant, self._engine, journal, start_check(problem), check)
         self._whole = WholeRuns(self._driver, self._engine, journal, settings, verify=verify)
         self.runs += self._claimed
 
@@ -126,6 +121,11 @@ class Study:
             return self.target_score
         return -math.inf if self._claimed else lowest_level(self.splittings.values(), self.target_score)
 
+    @property
+    def log_estimate(self) -> tuple[float, float]:
+        """Log of the mean of what the runs estimate so far, -inf before anything reaches the target; its error."""
+        return running_estimate(self.settings, self._driver.splittings.values(), self._whole.finished.values())
+
     def __iter__(self) -> Iterator[Study]:
         return self._go_on(by_runs=False)
 
@@ -133,9 +133,9 @@ class Study:
         """Go on as by iterating; but compiled SDEs, if nothing observes them, make whole runs: the same results."""
         return self._go_on(by_runs=self._is_plain)
 
-    def finish(self) -> None:
-        """Go on to the end, as `by_runs`."""
-        deque(self.by_runs(), maxlen=0)
+    def finish(self, *, progress: bool = False) -> None:
+        """Go on to the end, as `by_runs`, and show how it goes, if wanted: on standard error, or in a notebook."""
+        deque(shown(self, self.by_runs()) if progress else self.by_runs(), maxlen=0)
 
     def _go_on(self, *, by_runs: bool) -> Iterator[Study]:
         while True:
@@ -198,15 +198,10 @@ class Study:
 
     def result(self) -> Result:
         """Sum up the finished runs of the study, those that others have driven too; RuntimeError if there is none."""
-        elsewhere = self._journal.elsewhere()
         here = {run: RunOutcome.of(self._driver.splittings[run]) for run in self._driver.finished}
-        finished = {**here, **self._whole.finished, **elsewhere.finished}
-        if not finished:
-            raise RuntimeError("no run is finished: iterate the study first")
-        outcomes = [finished[run] for run in sorted(finished)]
-        n_unfinished = len(self.runs) - self.n_finished + len(elsewhere.unfinished)
-        wall_time = elsewhere.wall_time or self._driver.activity.wall_time
-        return result_of(self._problem, self.settings, outcomes, n_unfinished, wall_time)
+        here |= self._whole.finished
+        n_unfinished, wall_time = len(self.runs) - len(here), self._driver.activity.wall_time
+        return result_of(self._problem, self.settings, here, n_unfinished, wall_time, self._journal.elsewhere())
 
     @property
     def unfinished_elsewhere(self) -> Mapping[int, str]:
@@ -223,6 +218,12 @@ class Study:
         """
         self._making.close()
         self._tell(self._driver.close(can_checkpoint=can_checkpoint))
+
+    def __repr__(self) -> str:
+        return study_line(self, self._problem)
+
+    def _repr_html_(self) -> str:
+        return study_html(self, self._problem)
 
     def __enter__(self) -> Self:
         return self

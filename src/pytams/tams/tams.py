@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytams.analysis.summary import ensemble, event
 from pytams.core.errors import SettingsError
 from pytams.core.nothing import NoJournal
 from pytams.core.observers import Observers
@@ -12,6 +13,7 @@ from pytams.core.segments import Problem
 from pytams.core.selection import checked_variant
 from pytams.core.settings import RunArguments, Settings
 from pytams.core.streams import draw_seed
+from pytams.core.text import printable
 from pytams.engine.local import InProcess
 from pytams.models.learned.model import improved, taught_by
 from pytams.storage.options import States
@@ -90,6 +92,9 @@ class TAMS:
                 "spin_up": getattr(model, "spin_up", 0),
             }
         )
+
+    def __repr__(self) -> str:
+        return f"<TAMS of {printable(self.model.name)}: {event(self.settings)}, {ensemble(self.settings)}>"
 
     def with_score(self, score: LearnedScore) -> TAMS:
         """Pose the same problem with a learned score: the same event, and the same settings.
@@ -199,8 +204,18 @@ class TAMS:
         states: States | None = None,
         observers: Sequence[object] = (),
         verify: bool = True,
+        progress: bool = False,
     ) -> Result:
-        """Run to the end. The parameters are those of `study`."""
+        """Run to the end. The parameters are those of `study`, and one more.
+
+        Parameters
+        ----------
+        n_runs, seed, first_run, engine, out, journal, states, observers, verify
+            As for `study`.
+        progress
+            Whether to show how it goes: a bar on a terminal, a line that is updated in a notebook; a line every ten
+            seconds if standard error is neither.
+        """
         with self.study(
             n_runs,
             seed,
@@ -212,5 +227,5 @@ class TAMS:
             observers=observers,
             verify=verify,
         ) as study:
-            study.finish()
+            study.finish(progress=progress)
             return study.result()

@@ -27,7 +27,7 @@ _TRUSTED = 5.0
 """u(start) is within this factor of the pilot's estimate, or it was learned badly."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class LearnedScore:
     """An estimate of the committor u, as a score below a user's target: level - span log u / log u_min.
 
@@ -59,6 +59,10 @@ class LearnedScore:
     """Some of the pilot's paths, for pictures: (paths, points, features), NaN after the end of one."""
     features: Callable[..., Any] | None = None
     """What it looks at, if that was said to `learn_score`. It is not saved: say it again when it is loaded."""
+
+    def __repr__(self) -> str:
+        runs = f"{len(self.taught_by)} runs"
+        return f"<LearnedScore of {len(self.names)} features, from {runs}, for the target {self.target_score:g}>"
 
     @property
     def is_trusted(self) -> bool:
