@@ -1,4 +1,7 @@
-"""Pictures of a result: each function draws into an Axes and returns it. Needs ``pip install pytams[plot]``."""
+"""Pictures of a result: each function draws into an Axes and returns it.
+
+They need ``pip install "pytams-splitting[plot]"``.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ import numpy as np
 
 from pytams.analysis.ensemble import evenly
 from pytams.analysis.logs import LOG_10
+from pytams.core.distribution import installing
 from pytams.core.errors import SettingsError
 from pytams.core.settings import nearest
 
 try:
     import matplotlib.pyplot as plt
 except ImportError as error:
-    raise ImportError("pictures need matplotlib: pip install pytams[plot]") from error
+    raise ImportError(f"pictures need matplotlib: {installing('plot')}") from error
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 

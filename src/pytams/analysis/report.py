@@ -1,4 +1,4 @@
-"""Pictures and reports of a result, as files. Needs ``pip install pytams[plot]``."""
+"""Pictures and reports of a result, as files. Needs ``pip install "pytams-splitting[plot]"``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytams.analysis import plot, summary
+from pytams.core.distribution import installing
 from pytams.core.errors import Name, PytamsError, SettingsError
 from pytams.core.text import printable
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 except ImportError as error:
-    raise ImportError("reports need jinja2: pip install pytams[plot]") from error
+    raise ImportError(f"reports need jinja2: {installing('plot')}") from error
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 

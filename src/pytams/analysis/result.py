@@ -156,7 +156,7 @@ class Result:
         KeyError
             If the run is not finished.
         ImportError
-            Without xarray: ``pip install pytams[xarray]``.
+            Without xarray: ``pip install "pytams-splitting[xarray]"``.
         ModelError, RunDirectoryError
             If the model gives other scores than it did, or cannot be had.
         """

@@ -19,6 +19,7 @@ import pytams
 from pytams.cli.new import write_example, write_program
 from pytams.cli.output import be_quiet, explained, open_standard_files, say, say_aside
 from pytams.cli.signals import INTERRUPTED, STOPPED, InterruptError
+from pytams.core.distribution import refuse_another
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def main() -> None:
     if not {"-q", "--quiet"}.isdisjoint(arguments):
         be_quiet()
     try:
+        refuse_another()  # which may have replaced the package's __init__, and so its own look
         app([argument for argument in arguments if argument not in _ANYWHERE], prog_name="pytams")
     except InterruptError:
         _fail("interrupted", INTERRUPTED, debug=debug)

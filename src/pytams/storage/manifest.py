@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
+from pytams.core.distribution import VERSION
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import SECRET, Checked, NotNegative, RunCount, Seed, Settings
 from pytams.sqldb.urls import without_password
@@ -66,7 +67,8 @@ class ModelSource(Checked):
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in ("pytams", "numpy", "sqlalchemy")}
+    others = {name: version(name) for name in ("numpy", "sqlalchemy")}
+    return {"python": platform.python_version(), "pytams": VERSION} | others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
