@@ -309,7 +309,7 @@ def test_walltime(slow: Path) -> None:
     again = command("run", slow, "--out", "out", cwd=slow.parent)
     assert again.returncode == 2
     assert "go on with it: pytams resume out" in again.stderr
-    (slow.parent / "slow.py").write_text(SLOW_MODEL + "# changed")
+    (slow.parent / "slow.py").write_text(SLOW_MODEL + "changed = True")
     changed = command("resume", "out", cwd=slow.parent)
     assert changed.returncode == 1
     assert "the source of Slow has changed" in changed.stderr

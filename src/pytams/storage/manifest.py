@@ -42,6 +42,8 @@ class ModelSource(Checked):
     """What its constructor was given, described: `pytams.models.fingerprint`. None before format 3."""
     sources: dict[str, str] | None = None
     """SHA-256 of its source files, by name: `pytams.models.sources`. None before format 3."""
+    code: dict[str, str] = field(default_factory=dict)
+    """Of the same: hashes of what Python makes of them. Empty before that was recorded."""
     sha256: str | None = None
     """Before format 3: hash of the one file that defines it; None if there is no such file."""
     taught_by: dict[str, list[int]] = field(default_factory=dict)

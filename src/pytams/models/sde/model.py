@@ -49,7 +49,8 @@ class SDE(Model):
     needs ``pip install "pytams-splitting[fast]"``. With ``compiled=False`` the same functions work on NumPy arrays of
     members: write them with NumPy's functions and `numpy.where`, without `if`. Both draw the same noise and do the
     same arithmetic in the same order, so they agree to the bit as long as the functions use + - * / and `numpy.sqrt`
-    only; powers and functions such as `numpy.exp` may differ in the last bit, and trajectories then part after a while.
+    only; powers and functions such as `numpy.exp` may differ in the last bit, and trajectories then part after a
+    while.
 
     Parameters
     ----------
