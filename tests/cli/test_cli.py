@@ -379,7 +379,7 @@ def test_one_picture(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, f"wrote {path}\n"), done.stderr
         assert (tmp_path / path).stat().st_size > 1000
     for options, message in [
-        (["--kind", "level"], "pytams: --kind: no picture is called 'level'; did you mean levels?"),
+        (["--kind", "level"], "paths, score; did you mean levels?"),
         (["--run", "3"], "pytams: --run: the overview shows the first one: choose a --kind of picture"),
         (["--kind", "levels", "--run", "3"], "pytams: --run: 3 is not among the finished runs"),
         (["--out", "dw.xyz"], "--out: dw.xyz is no kind of picture"),

@@ -15,7 +15,7 @@ from pytams.analysis.ensemble import evenly
 from pytams.analysis.logs import LOG_10
 from pytams.core.distribution import installing
 from pytams.core.errors import SettingsError
-from pytams.core.settings import nearest
+from pytams.core.settings import choices
 
 try:
     import matplotlib.pyplot as plt
@@ -128,6 +128,9 @@ def estimates(result: Result, reference: float | None = None, ax: Axes | None = 
     return with_legend(ax)
 
 
+_COLOURED_BY = ("generation", "weight")
+
+
 def scores(
     result: Result,
     run: int | None = None,
@@ -146,6 +149,8 @@ def scores(
     n_most
         Draw so many trajectories at most.
     """
+    if colour not in _COLOURED_BY:
+        raise SettingsError("colour", f"{colour!r} is not one of {choices(str(colour), _COLOURED_BY)}")
     ax = new_axes(ax)
     if run is None and colour == "generation":
         run = _run(result, None).run
@@ -280,7 +285,7 @@ def draw(kind: str, result: Result, ax: Axes | None = None, **options: Any) -> A
         If there is no such picture, or it has no such option.
     """
     if kind not in KINDS:
-        raise SettingsError("kind", f"no picture is called {kind!r}; {nearest(kind, KINDS, otherwise='there are')}")
+        raise SettingsError("kind", f"no picture is called {kind!r}; there are {choices(kind, KINDS)}")
     known = inspect.signature(KINDS[kind]).parameters
     for name in options:
         if name not in known:

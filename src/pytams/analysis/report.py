@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytams.analysis import plot, summary
 from pytams.core.distribution import installing
 from pytams.core.errors import Name, PytamsError, SettingsError
+from pytams.core.settings import choices
 from pytams.core.text import printable
 
 try:
@@ -84,6 +85,9 @@ def write_picture(
     PytamsError
         If the file cannot be written.
     """
+    kinds = ("overview", *plot.KINDS, "score")
+    if kind not in kinds:
+        raise SettingsError("kind", f"no picture is called {kind!r}; there are {choices(kind, kinds)}")
     given = {"run": run, "reference": reference, "potential": potential}
     options = {name: value for name, value in given.items() if value is not None}
     figure = _empty()

@@ -65,9 +65,9 @@ def main() -> None:
     except InterruptError:
         _fail("interrupted", INTERRUPTED, debug=debug)
     except SettingsError as error:
-        from pytams.cli.keys import in_toml_names  # noqa: PLC0415 - takes NumPy
+        from pytams.cli.keys import in_names_of_line  # noqa: PLC0415 - takes NumPy
 
-        _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
+        _fail(str(in_names_of_line(error, arguments)), BAD_INPUT, debug=debug)
     except Exception as error:
         _fail(f"{explained(error)}\n(--debug shows where)", FAILED, debug=debug)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.core.errors import SettingsError
+from pytams.core.settings import choices
 from pytams.core.streams import Streams
 from pytams.models.answers import RAISED
 from pytams.models.described import described
@@ -93,7 +94,7 @@ class SDE(Model):
         **parameters: float,
     ) -> None:
         if scheme not in SCHEMES:
-            raise SettingsError("scheme", f"{scheme!r} is not one of {', '.join(SCHEMES)}")
+            raise SettingsError("scheme", f"{scheme!r} is not one of {choices(str(scheme), SCHEMES)}")
         self.start_shape = start_shape
         start = _start(initial, start_shape)
         shape = start.shape
