@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from pytams.core.distribution import VERSION, refuse_another
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
     from pytams.tams.study import Study
     from pytams.tams.tams import TAMS
 
-__version__ = version("pytams")
+refuse_another()
+
+__version__ = VERSION
 
 _HOMES = {
     "pytams.analysis.result": ["Result"],

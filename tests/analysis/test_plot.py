@@ -311,6 +311,8 @@ def test_paths_are_in_a_plane(result: pytams.Result) -> None:
 def test_bad_input(result: pytams.Result) -> None:
     with pytest.raises(pytams.SettingsError, match=r"did you mean levels\?"):
         plot.draw("level", result)
+    with pytest.raises(pytams.SettingsError, match="colour: 'wieght' is not one of generation, weight; did"):
+        plot.draw("scores", result, colour="wieght")
     with pytest.raises(pytams.SettingsError, match="has no such option"):
         plot.draw("levels", result, reference=1.0)
     with pytest.raises(pytams.SettingsError, match="run: 9 is not among"):

@@ -181,7 +181,7 @@ def test_on_a_dark_page_nothing_is_dark(directory: Path, tmp_path: Path) -> None
 def test_without_the_extra(missing: str) -> None:
     code = f"import sys; sys.modules['{missing}'] = None; import pytams.analysis.report"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.rstrip().endswith("pip install pytams[plot]")
+    assert done.stderr.rstrip().endswith('pip install "pytams-splitting[plot]"')
 
 
 @pytest.mark.slow

@@ -63,10 +63,13 @@ def test_a_dataset_can_be_written_and_read(result: pytams.Result, tmp_path: Path
 
 
 def test_what_is_missing_is_said(result: pytams.Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    def simulate() -> None:
+        pytams.simulate(DoubleWell2D(), end_time=1.0, step_size=1.0)
+
     monkeypatch.setitem(sys.modules, "pandas", None)
     monkeypatch.setitem(sys.modules, "xarray", None)
-    for make in (result.to_dataframe, result.to_xarray):
-        with pytest.raises(ImportError, match=r"pip install pytams\[xarray\]"):
+    for make in (result.to_dataframe, result.to_xarray, simulate):
+        with pytest.raises(ImportError, match=r'pip install "pytams-splitting\[xarray\]"'):
             make()
 
 

@@ -309,7 +309,7 @@ def test_walltime(slow: Path) -> None:
     again = command("run", slow, "--out", "out", cwd=slow.parent)
     assert again.returncode == 2
     assert "go on with it: pytams resume out" in again.stderr
-    (slow.parent / "slow.py").write_text(SLOW_MODEL + "# changed")
+    (slow.parent / "slow.py").write_text(SLOW_MODEL + "changed = True")
     changed = command("resume", "out", cwd=slow.parent)
     assert changed.returncode == 1
     assert "the source of Slow has changed" in changed.stderr
@@ -379,7 +379,7 @@ def test_one_picture(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, f"wrote {path}\n"), done.stderr
         assert (tmp_path / path).stat().st_size > 1000
     for options, message in [
-        (["--kind", "level"], "pytams: --kind: no picture is called 'level'; did you mean levels?"),
+        (["--kind", "level"], "density, score; did you mean levels?"),
         (["--run", "3"], "pytams: --run: the overview has no such option: choose a --kind of picture"),
         (
             ["--kind", "levels", "--run", "3"],

@@ -104,7 +104,14 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
         (changed("model", class_=None), r"\[model\] class: missing"),
         (changed("tams", ntrajectories=10.5), r"\[tams\] ntrajectories: 10.5 is not a whole number"),
         (changed("tams", ntrajectories="ten"), r"\[tams\] ntrajectories: 'ten'"),
-        (changed("tams", loglevel="LOUD"), r"\[tams\] loglevel: 'LOUD': input should be 'DEBUG', 'INFO'"),
+        (changed("tams", loglevel="LOUD"), r"\[tams\] loglevel: 'LOUD' is not one of DEBUG, INFO, WARNING, ERROR$"),
+        (changed("tams", loglevel="debug"), r"\[tams\] loglevel: 'debug' is .*; did you mean DEBUG\?$"),
+        (changed("runner", type="proces"), r"\[runner\] type: 'proces' is .*, launch; did you mean process\?$"),
+        (changed("states", keep="al"), r"\[states\] keep: 'al' is not one of ensemble, all, none; .* all\?$"),
+        (changed("dask", backend="slrum"), r"\[dask\] backend: 'slrum' is not one of local, slurm; .* slurm\?$"),
+        (changed("dask", adress="tcp://h"), r"\[dask\] adress: unknown key; did you mean address\?$"),
+        (changed("model", class_=None, clas="w:W"), r"\[model\] class: missing(.|\n)*\[model\] clas: .* class\?$"),
+        (changed("model", class_="wlk.py:Walk"), r"\[model\] class: there is no file .*; did you mean walk.py\?$"),
         (changed("runner", type="dusk"), r"\[runner\] type: 'dusk'"),
         (changed("runner", block_length=0), r"\[runner\] block_length: 0 is too small; it must be at least 1"),
         (changed("tams", ntrajectories=1), r"\[tams\] ntrajectories: 1 is too small; it must be at least 2"),
@@ -114,7 +121,10 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
         (changed("trajectory", targetscore=float("nan")), r"\[trajectory\] targetscore: nan is not a finite"),
         (changed("model", class_="walk.py"), r"\[model\] class: 'walk.py' is neither path/to/file.py:ClassName nor"),
         (changed("model", class_="nope.py:Walk"), r"\[model\] class: there is no file .*nope.py"),
-        (changed("model", class_="walk.py:Wolk"), r"\[model\] class: walk.py has no Wolk; it has Walk, Half"),
+        (
+            changed("model", class_="walk.py:Wolk"),
+            r"\[model\] class: walk.py has no Wolk; it has Walk, Half; did .* Walk\?",
+        ),
         (changed("model", class_="walk.py:number"), r"\[model\] class: .* is not a subclass of pytams.Model"),
         (changed("model", class_="walk.py:Half"), r"\[model\] class: .* does not define initial_state, score"),
         (changed("model", class_="broken.py:Walk"), r"\[model\] class: importing .* raised ZeroDivisionError"),
@@ -192,3 +202,9 @@ def test_a_path_like_a_setting_in_a_real_message(tmp_path: Path) -> None:
         tams.run(2, seed=2, out=tmp_path / "n_runs_x")
     said = f"{tmp_path}/n_runs_x/study.json says that it was made with seed 1, not 2"
     assert str(in_toml_names(error.value)) == f"[tams] seed: {said}"
+
+
+def test_a_program_has_no_score_to_learn(folder: Path) -> None:
+    table = changed("model", class_=None, up=None, type="program", command=["sh"]) | {"score": {"learn": True}}
+    with pytest.raises(pytams.SettingsError, match=r"^\[score\] learn: a program says no features"):
+        Config(table, folder)

@@ -164,7 +164,7 @@ def test_improve_a_study(folder: Path, call: Any) -> None:
     code, _, err = call("improve", "pilot.tams", "--out", "other.tams", "--seed", "3", "--rounds", "1")
     assert (code, (folder / "other.tams").exists()) == (2, False)
     assert "runs of seed 3 teach the score, and must not estimate: take another one" in err
-    (folder / "well.py").write_text(MODEL + "\n# changed\n")
+    (folder / "well.py").write_text(MODEL + "\nchanged = True\n")
     code, _, err = call("improve", "pilot.tams", "--out", "third.tams")
     assert code == 1
     assert "the source of Well has changed" in err

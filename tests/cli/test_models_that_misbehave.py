@@ -204,7 +204,10 @@ def test_a_seed_without_effect_is_an_error_and_the_way_out_is_a_setting(tmp_path
     done = command("run", "input.toml", "--out", "still.tams", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert " branches repeated their parents to the bit" in done.stderr
-    assert "(verify = false goes on without this check, at your own risk.)" in done.stderr
+    assert (
+        "([tams] verify = false goes on without this check, at your own risk; in Python, verify=False.)"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     done = command("resume", "still.tams", "--json", "--set", "tams.verify=false", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

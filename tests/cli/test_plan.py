@@ -172,7 +172,7 @@ def test_what_cannot_be_planned(folder: Path) -> None:
         plan("trajectory.targetscore=0.8", pilot=Path("pilot.tams"))
     with pytest.raises(pytams.SettingsError, match="it is of another model: model.seconds is 1e-09, but"):
         plan("model.seconds=1e-9", pilot=Path("pilot.tams"))
-    with pytest.raises(pytams.SettingsError, match="score.learn: what a score would gain is not known yet"):
+    with pytest.raises(pytams.SettingsError, match=r"\[score\] learn: what a score would gain is not known yet"):
         plan("score.learn=true")
     with pytest.raises(pytams.SettingsError, match="is already reached at t = 0"):
         plan("trajectory.targetscore=-2.0")

@@ -11,6 +11,7 @@ import pytest
 import pytams
 from exact import Walk
 from pytams.cli.main import main
+from pytams.storage.options import Storage
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("errors")
     tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=4, n_trajectories=10)
     tams.run(2, seed=1, out=folder / "walk.tams")
+    tams.run(2, seed=1, out=Storage(path=folder / "by_class.tams", model_reference="exact:Walk"))
     (folder / "file").write_text("")
+    (folder / "typing.toml").write_text("[runer]\ntype = 'process'\n[tams]\nwalltim = 3\n")
     (folder / "folder.png").mkdir()
     return folder
 
@@ -45,10 +48,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             "plot walk.tams --out x.foo",
             2,
-            "--out: x.foo is no kind of picture: .png, .pdf and .svg are some",
+            "--out: x.foo is no kind of picture: .png, .pdf, .svg or .csv, a table",
         ),
-        ("plot walk.tams --kind foo", 2, "--kind: no picture is called 'foo'; there are levels, exceedance, "),
+        (
+            "plot walk.tams --kind foo",
+            2,
+            "--kind: no picture is called 'foo'; there are overview, levels, ",
+        ),
+        ("plot walk.tams --reference 3", 2, "--reference: 3.0 is no probability"),
+        ("report walk.tams --reference -1", 2, "--reference: -1.0 is no probability"),
+        (
+            "plot walk.tams --kind paths",
+            1,
+            "Walk was made in Python: pass the model there, as in ",
+        ),
+        ("run input.toml --runs 0", 2, "--runs: 0 is too small; it must be at least 1"),
+        ("run input.toml --runs=0", 2, "--runs: 0 is too small; it must be at least 1"),
+        ("run input.toml --seed -1", 2, "--seed: -1 is too small; it must be at least 0"),
+        ("run input.toml --set tams.nruns=0", 2, "[tams] nruns: 0 is too small; it must be at least 1"),
+        ("run input.toml --runs 3 --set tams.nruns=0", 2, "[tams] nruns: 0 is too small; it must be at least 1"),
+        ("show walk.tams --url postgresql://h/db", 2, "--url: the ledgers of walk.tams are SQLite files in it"),
+        (
+            "run input.toml --set nruns=3",
+            2,
+            "--set: 'nruns=3' is not of the form section.key=value; did you mean tams.nruns=3?",
+        ),
+        (
+            "plan input.toml --workers 2 --pilot walk.tams --set trajectory.targetscore=3",
+            2,
+            "--pilot: its targetscore is 4.0",
+        ),
         ("report walk.tams --out no/r.html", 1, "no/r.html cannot be written: No such file or directory"),
+        ("resume by_class.tams --settings typing.toml", 2, "[runer]: unknown section; did you mean runner?"),
+        ("resume by_class.tams --runs 1", 2, "--runs: "),
+        ("resume by_class.tams --set tams.nsplititer=3", 2, "[tams] nsplititer: "),
+        ("resume by_class.tams --url mysql://h/db", 2, "--url: mysql://h/db is no PostgreSQL database"),
+        ("improve by_class.tams --out y.tams --rounds 0", 2, "--rounds: 0 is too small; it must be at least 1"),
         ("new /proc/well", 2, "NAME: /proc/well cannot be written: No such file or directory"),
         ("new file/well", 2, "NAME: file/well cannot be written: Not a directory"),
     ],
@@ -73,5 +108,5 @@ def test_one_line_in_our_words(
     assert (ended.value.code, said.out) == (code, "")
     first, *more = said.err.splitlines()
     assert first.startswith("pytams: " + message)
-    assert more in ([], ["(--debug shows where)"])
+    assert more in ([], ["(--debug shows where)"], ["[tams] walltim: unknown key; did you mean walltime?"])
     assert not re.search(r"Errno|Error|Traceback|Expecting", said.err)

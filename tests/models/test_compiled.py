@@ -223,7 +223,7 @@ def test_what_numba_cannot_compile_is_named() -> None:
 
 def test_without_numba_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytams.models.sde.kernel", None)
-    with pytest.raises(pytams.SettingsError, match=r"pip install pytams\[fast\]"):
+    with pytest.raises(pytams.SettingsError, match=r'pip install "pytams-splitting\[fast\]"'):
         run(ornstein_uhlenbeck())
 
 

@@ -217,7 +217,9 @@ def test_a_schema_that_is_none(path: Path, change: str) -> None:
 def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     for url in ("postgresql+psycopg://me:secret@h/db?new=1", "postgresql+nosuch://me:secret@h/db"):
-        with pytest.raises(LedgerError, match=r"pip install pytams\[postgresql\]`.*postgresql\+psycopg://") as error:
+        with pytest.raises(
+            LedgerError, match=r'pip install "pytams-splitting\[postgresql\]", .*postgresql\+psycopg://'
+        ) as error:
             SQLFile(url)
         check(error, url.replace("/db?new=1", "/db").replace("secret", "***"))
         assert "secret" not in str(error.value)

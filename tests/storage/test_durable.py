@@ -313,7 +313,7 @@ def test_other_settings_models_and_places_are_refused(directory: Path, tmp_path:
     with pytest.raises(pytams.RunDirectoryError, match="of the model DoubleWell2D, not Walk"):
         tams(Walk()).run(3, out=directory)
     study = json.loads((directory / "study.json").read_text())
-    study["model"]["sources"]["exact.py"] = "0" * 64
+    study["model"]["sources"]["exact.py"] = study["model"]["code"]["exact.py"] = "0" * 64
     (directory / "study.json").write_text(json.dumps(study))
     check_refused(directory, pytams.RunDirectoryError, "the source of DoubleWell2D has changed")
     forced = tams().run(3, out=Storage(path=directory, force=True))

@@ -357,7 +357,7 @@ def test_arguments_do_not_choose_another_class(directory: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["resume", "repair"])
 def test_another_model_is_refused_before_it_is_executed(directory: Path, command: Command, name: str) -> None:
-    (directory / "model.py").write_text(f"{MODEL}\n# a stranger's")
+    (directory / "model.py").write_text(f"{MODEL}\nstrangers = 1")
     done = command(name, directory)
     assert done.returncode == 1
     assert "the source of Walk has changed" in done.stderr

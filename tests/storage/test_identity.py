@@ -16,7 +16,7 @@ import pytest
 import pytams
 from pytams.engine import Processes
 from pytams.models.loading import make_model
-from pytams.models.sources import source_hashes
+from pytams.models.sources import source_hashes, sources_in
 from pytams.storage.directory import RunDirectory
 from pytams.storage.identity import check_model, check_sources, sources_of
 from pytams.storage.manifest import ModelSource
@@ -181,6 +181,85 @@ def test_a_source_that_is_not_found_yet_is_left_to_the_look_after_the_import(wal
         check_model(walk / "out", made_with, Drifting(), made_with.reference)
 
 
+def made_with_code(walk: Path) -> ModelSource:
+    sources = sources_in([walk / "walk.py"])
+    return ModelSource(
+        name="Walk",
+        reference=f"{walk}/walk.py:Walk",
+        sources=sources.sha256,
+        code=sources.code,
+        made_of={"up": "0.5"},
+    )
+
+
+REWORDED = [
+    ("class Walk", "# mine\nclass Walk"),
+    ("        self.up = up", "        self.up = (\n            up  # as it was\n        )"),
+    ("class Walk(pytams.Model):", 'class Walk(pytams.Model):\n    """A walk."""'),
+    ("        return state\n", '        "Where it is."\n        return state\n'),
+    ("\nimport pathlib", '\n"""A module."""\nimport pathlib'),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), REWORDED)
+def test_another_wording_is_the_same_model(walk: Path, caplog: pytest.LogCaptureFixture, old: str, new: str) -> None:
+    made_with, text = made_with_code(walk), (walk / "walk.py").read_text()
+    assert old in text
+    (walk / "walk.py").write_text(text.replace(old, new, 1))
+    with caplog.at_level("INFO", "pytams"):
+        check_sources(walk / "out", made_with)
+    assert "only comments, layout or docstrings of walk.py have changed" in caplog.text
+    before = made_with.checked(made_with.to_dict() | {"code": {}})
+    with pytest.raises(pytams.RunDirectoryError, match=r"\(walk\.py has changed\)"):
+        check_sources(walk / "out", before)
+    older = {name: code.replace(code.split()[0], "3.10") for name, code in made_with.code.items()}
+    with pytest.raises(pytams.RunDirectoryError, match=r"\(walk\.py has changed\)"):
+        check_sources(walk / "out", made_with.checked(made_with.to_dict() | {"code": older}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("up=0.5", "up=0.25"),
+        ("up=0.5", "up=0.5 + 0"),
+        ("state + self.up", "state - self.up"),
+        ("np.sqrt(dt) * noise", "(np.sqrt(dt) * noise)  # \n    def stopped(self, state, t):\n        return False"),
+        ("class Walk", "1 +\nclass Walk"),  # no Python
+    ],
+)
+def test_another_meaning_is_not(walk: Path, old: str, new: str) -> None:
+    made_with, text = made_with_code(walk), (walk / "walk.py").read_text()
+    assert old in text
+    (walk / "walk.py").write_text(text.replace(old, new, 1))
+    with pytest.raises(pytams.RunDirectoryError, match=r"\(walk\.py has changed\)"):
+        check_sources(walk / "out", made_with)
+
+
+def test_what_is_no_python_is_compared_as_it_is(tmp_path: Path) -> None:
+    for name in ("data.bin", "broken.py", "deep.py"):
+        path = tmp_path / name
+        path.write_text("1 +\n" if name != "deep.py" else " + ".join(["1"] * 1500))
+        assert sources_in([path]).code == {}
+    program = tmp_path / "program.py"
+    program.write_text("#!/usr/bin/python3\n1\n")
+    before = sources_in([program]).code
+    program.write_text("#!/usr/bin/pypy\n1\n")
+    assert sources_in([program]).code != before, "who runs it"
+    program.write_text("#!/usr/bin/python3\n1  # one\n")
+    assert sources_in([program]).code == before
+
+
+@pytest.mark.slow
+def test_a_comment_does_not_keep_a_study_from_going_on(walk: Path) -> None:
+    assert command(walk, "run", "input.toml", "--out", "out").returncode == 0
+    (walk / "walk.py").write_text((walk / "walk.py").read_text() + "# a comment\n")
+    resumed = command(walk, "resume", "out", "--runs", "2", "--set", "tams.loglevel=INFO")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "only comments, layout or docstrings of walk.py have changed since" in resumed.stderr
+    (walk / "walk.py").write_text((walk / "walk.py").read_text().replace("self.up * dt", "self.up * 2 * dt"))
+    assert "(walk.py has changed)" in command(walk, "resume", "out", "--runs", "3").stderr
+
+
 @pytest.mark.slow
 def test_a_module_that_a_model_finds_by_itself(walk: Path) -> None:
     (walk / "lib").mkdir()
@@ -197,6 +276,9 @@ def test_a_module_that_a_model_finds_by_itself(walk: Path) -> None:
     number = walk / "lib" / "helper" / "number.py"
     number.write_text(f"{number.read_text()}# a comment\n")
     resumed = command(walk, "resume", "out", "--runs", "3")
+    assert resumed.returncode == 0, resumed.stderr
+    number.write_text(f"{number.read_text()}more = 1\n")
+    resumed = command(walk, "resume", "out", "--runs", "4")
     assert resumed.returncode == 1
     assert "(helper.number has changed)" in resumed.stderr
 
@@ -251,7 +333,7 @@ def test_a_script_that_holds_its_model(tmp_path: Path, model: str, call: str, in
     assert "RunDirectoryError" in refused.stderr
     assert "model.drift is " in refused.stderr or "model.its global helper.up is" in refused.stderr or in_file
     if in_file:
-        refused = run(3, helper, "# a comment")
+        refused = run(3, helper, "more = 1")
         assert "(script.py has changed)" in refused.stderr
         assert 'What stands under `if __name__ == "__main__":` is not compared' in refused.stderr
     assert run(3, helper).stdout == "0\n"
@@ -472,5 +554,5 @@ def test_another_end_is_refused(tmp_path: Path, other: str, finished: bool) -> N
 def test_the_file_that_a_reference_names_is_a_source_though_the_class_is_elsewhere(walk: Path) -> None:
     (walk / "entry.py").write_text("from walk import Walk\n")
     model = make_model(f"{walk}/entry.py:Walk", {}, walk)
-    assert "entry.py" in sources_of(model, f"{walk}/entry.py:Walk")
-    assert "entry.py" not in sources_of(model, None)
+    assert "entry.py" in sources_of(model, f"{walk}/entry.py:Walk").sha256
+    assert "entry.py" not in sources_of(model, None).sha256

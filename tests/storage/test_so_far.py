@@ -69,8 +69,8 @@ def test_a_finished_study_has_nothing_provisional(tmp_path: Path) -> None:
 
 
 def test_before_anything(tmp_path: Path) -> None:
-    pytams.TAMS(Labelled(), **SETTINGS).study(2, seed=2, out=tmp_path / "a.tams").close()
-    with pytams.load(tmp_path / "a.tams") as saved:
+    path = tmp_path / "a.tams"
+    with pytams.TAMS(Labelled(), **SETTINGS).study(2, seed=2, out=path), pytams.load(path) as saved:
         assert not saved.has_begun
         assert saved.to_dict()["result"] is None
         assert "0 of 2 runs finished" in str(saved)

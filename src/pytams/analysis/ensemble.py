@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.core.distribution import imported_from
 from pytams.core.errors import ModelError, PytamsError
 from pytams.core.segments import Final, chain
 from pytams.core.states import state_columns
@@ -86,7 +87,7 @@ def discarded_ensemble(result: Result, run: int, n_most: int | None = None) -> A
     KeyError
         If the run is not finished, or not in this result.
     ImportError
-        Without xarray: ``pip install pytams[xarray]``.
+        Without xarray: ``pip install "pytams-splitting[xarray]"``.
     ModelError
         If the model gives other scores than it did.
     """
@@ -141,10 +142,7 @@ def dataset(
     ImportError
         Without xarray.
     """
-    try:
-        import xarray as xr  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("ensemble() needs xarray: pip install pytams[xarray]") from error
+    xr = imported_from("xarray", "xarray", "ensemble()")
     maxima = np.array([final.maximum for final in finals])
     variables: dict[str, Any] = {
         "weight": ("trajectory", np.array(weights)),

@@ -247,7 +247,6 @@ def judge_runs(
     caveat: str = "",
     *,
     was_learned: bool = False,
-    is_provisional: bool = False,
 ) -> Health:
     """Judge runs; levels of a score that was learned are no measure of where it stalls."""
     partings = Partings.of(run.partings for run in runs)
@@ -270,7 +269,7 @@ def judge_runs(
         end_time=settings.end_time,
         caveat=caveat,
         stall=None if was_learned else plateau(runs, settings.target_score),
-        is_provisional=is_provisional,
+        is_provisional=not all(run.finished for run in runs),
     )
 
 

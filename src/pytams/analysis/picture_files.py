@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from pytams.analysis import plot, tables
 from pytams.core.errors import Name, PytamsError, SettingsError
+from pytams.core.settings import choices
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,9 @@ def write_picture(
     PytamsError
         If the file cannot be written.
     """
+    kinds = ("overview", *plot.KINDS, "score")
+    if kind not in kinds:
+        raise SettingsError("kind", f"no picture is called {kind!r}; there are {choices(kind, kinds)}")
     if path.suffix == ".csv":
         write_text(path, tables.comma_separated(tables.of_picture(kind, result, options.get("run"))))
         return

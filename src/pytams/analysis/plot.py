@@ -1,17 +1,21 @@
-"""Pictures of a result: each function draws into an Axes and returns it. Needs ``pip install pytams[plot]``."""
+"""Pictures of a result: each function draws into an Axes and returns it.
+
+They need ``pip install "pytams-splitting[plot]"``.
+"""
 
 from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from pytams.core.distribution import installing
 from pytams.core.errors import SettingsError
-from pytams.core.settings import nearest
+from pytams.core.settings import choices
 
 try:
     import matplotlib.pyplot as plt
 except ImportError as error:
-    raise ImportError("pictures need matplotlib: pip install pytams[plot]") from error
+    raise ImportError(f"pictures need matplotlib: {installing('plot')}") from error
 
 from pytams.analysis.pictures.axes import AXES_SIZE, BLUE, GREY, ORANGE, with_legend
 from pytams.analysis.pictures.learned import score
@@ -99,7 +103,7 @@ def options_of(kind: str) -> set[str]:
         If there is no such picture.
     """
     if kind not in KINDS:
-        raise SettingsError("kind", f"no picture is called {kind!r}; {nearest(kind, KINDS, otherwise='there are')}")
+        raise SettingsError("kind", f"no picture is called {kind!r}; there are {choices(kind, KINDS)}")
     return set(inspect.signature(KINDS[kind]).parameters) - {"result", "ax"}
 
 

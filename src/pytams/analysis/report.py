@@ -1,4 +1,4 @@
-"""A report of a result: one HTML file. Needs ``pip install pytams[plot]``."""
+"""A report of a result: one HTML file. Needs ``pip install "pytams-splitting[plot]"``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from pytams.analysis import plot, summary, tables
 from pytams.analysis.picture_files import new_figure, write_text
+from pytams.core.distribution import installing
 
 try:
     from pytams.analysis.page import in_lines, templates
 except ImportError as error:
-    raise ImportError("reports need jinja2: pip install pytams[plot]") from error
+    raise ImportError(f"reports need jinja2: {installing('plot')}") from error
 from matplotlib.text import Text
 
 if TYPE_CHECKING:

@@ -167,7 +167,7 @@ class Result:
         KeyError
             If the run is not finished.
         ImportError
-            Without xarray: ``pip install pytams[xarray]``.
+            Without xarray: ``pip install "pytams-splitting[xarray]"``.
         ModelError, RunDirectoryError
             If the model gives other scores than it did, or cannot be had.
         """
@@ -201,8 +201,7 @@ class Result:
     @cached_property
     def health(self) -> Health:
         """Whether the estimate can be trusted, why, and what to change."""
-        how = {"was_learned": bool(self.taught_by), "is_provisional": self.is_provisional}
-        return judge_runs(self.runs, self.settings, self.caveat, **how)
+        return judge_runs(self.runs, self.settings, self.caveat, was_learned=bool(self.taught_by))
 
     @property
     def n_steps(self) -> int:

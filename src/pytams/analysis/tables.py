@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.analysis.curves import levels_of
+from pytams.core.distribution import imported_from
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ def columns(runs: Sequence[RunResult]) -> dict[str, list[Any]]:
 
 def dataframe(result: Result) -> Any:
     """Make a `pandas.DataFrame` of the runs of a result, a row each, by number; ImportError without pandas."""
-    try:
-        import pandas as pd  # type: ignore[import-untyped] # noqa: PLC0415 - comes with an extra, and has no types
-    except ImportError as error:
-        raise ImportError(f"a DataFrame needs pandas: pip install pytams[xarray] ({error})") from error
+    pd = imported_from("xarray", "pandas", "a DataFrame")
     return pd.DataFrame(columns(result.runs)).set_index("run")
 
 
@@ -132,12 +130,9 @@ def dataset(result: Result) -> Any:
     Raises
     ------
     ImportError
-        Without xarray: ``pip install pytams[xarray]``.
+        Without xarray: ``pip install "pytams-splitting[xarray]"``.
     """
-    try:
-        import xarray as xr  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError(f"a Dataset needs xarray: pip install pytams[xarray] ({error})") from error
+    xr = imported_from("xarray", "xarray", "a Dataset")
     runs = result.runs
     of_runs = columns(runs)
     numbers = of_runs.pop("run")

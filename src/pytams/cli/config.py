@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytams.cli.keys import KEYS, Session, in_toml_names
 from pytams.cli.model import ModelKind, as_written, is_ours, made, of_study
 from pytams.core.errors import RunDirectoryError, SettingsError
-from pytams.core.settings import Checked, RunArguments, Settings, joined, nearest
+from pytams.core.settings import Checked, RunArguments, Settings, close, joined, nearest
 from pytams.core.text import printable
 from pytams.engine.making import engine_maker
 from pytams.engine.options import Cluster, Runner
@@ -37,6 +37,8 @@ Group = TypeVar("Group", bound=Checked)
 _HOW = {"runner", "dask", "launch"}
 """Sections that change no bit of the result, and stand in a run directory."""
 _SAID_AGAIN = {"database_url", "checkpoint_interval", "store", "local"}
+_TYPING_ERROR = 0.75
+"""What goes to a cluster's or a model's constructor can have any name; this much like one of ours, it is meant."""
 _DASK_FROM_STUDY = {"backend", "minimum"}
 """What is taken of ``[dask]`` from a run directory. The rest names commands, files and machines: a directory may come
 from anybody, so its user says it again."""
@@ -81,6 +83,8 @@ class Config:
         self._sections = {section for section, keys in table.items() if keys}
         if table.get("launch") and self._model is not None and self._model.kind == "class":
             self._wrong.append(SettingsError("[launch]", "this is for programs, [model] type = 'program'"))
+        if table.get("score", {}).get("learn") is True and self._model is not None and self._model.kind == "program":
+            self._wrong.append(SettingsError("[score] learn", "a program says no features to learn a score from"))
         if self._wrong:
             raise in_toml_names(joined(self._wrong))
 
@@ -214,10 +218,10 @@ def _sorted(table: dict[str, Any]) -> tuple[dict[type[Checked], dict[str, Any]],
             if key in KEYS[section] and (section != "model" or is_ours(key, keys)):
                 group, name = KEYS[section][key]
                 values.setdefault(group, {})[name] = value
+            elif hint := _meant(section, key, keys):
+                unknown.append(SettingsError(f"[{section}] {key}", f"unknown key; {hint}"))
             elif section == "dask":
                 values[Cluster]["options"][key] = value
-            elif section != "model":
-                unknown.append(SettingsError(f"[{section}] {key}", f"unknown key; {nearest(key, KEYS[section])}"))
     return values, unknown
 
 
@@ -237,6 +241,16 @@ def told_by(directory: Path, info: StudyInfo) -> dict[str, dict[str, Any]]:
     }
     table["model"] = of_study(info, directory)
     return table
+
+
+def _meant(section: str, key: str, given: dict[str, Any]) -> str | None:
+    """Say which key may have been meant by one that is unknown; None if it may be one of the cluster or the model."""
+    if section not in {"dask", "model"}:
+        return nearest(key, KEYS[section])
+    if section == "model" and ("class" in given or given.get("type") == "program"):
+        return None
+    found = close(key, KEYS[section], least=_TYPING_ERROR)
+    return None if found is None or found in given else f"did you mean {found}?"
 
 
 def _changed(section: str, group: Checked) -> dict[str, Any]:
@@ -275,7 +289,10 @@ def _take_from_study(table: dict[str, dict[str, Any]], stored: dict[str, dict[st
 
 
 def _take_from_file(table: dict[str, dict[str, Any]], said: dict[str, Any]) -> None:
-    """Take what concerns no bit of the result from a file of the user's."""
+    """Take what concerns no bit of the result from a file of the user's; the rest of it is only known, or not."""
+    _, unknown = _sorted(said)
+    if unknown:
+        raise joined(unknown)
     for section, keys in KEYS.items():
         theirs = said.get(section, {})
         if section in _HOW or not isinstance(theirs, dict):
@@ -290,7 +307,9 @@ def _override(table: dict[str, Any], override: str) -> None:
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key):
         said = re.sub("://.*", "://...", override)  # which may have a password in it
-        raise SettingsError("--set", f"{said!r} is not of the form section.key=value")
+        sections = [section for section, keys in KEYS.items() if name.strip() in keys]
+        hint = f"; did you mean {' or '.join(f'{section}.{said}' for section in sections)}?" if sections else ""
+        raise SettingsError("--set", f"{said!r} is not of the form section.key=value{hint}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

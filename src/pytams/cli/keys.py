@@ -13,6 +13,8 @@ from pytams.storage.options import States, Storage
 from pytams.tams.plan import Learning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytams.core.errors import SettingsError
 
 
@@ -78,9 +80,20 @@ TOML_NAMES = {
 """What a setting is called in the file."""
 
 
+_OPTIONS = {"--runs": "n_runs", "--seed": "seed", "--url": "[database] url", "--rounds": "[score] rounds"}
+"""What an option says; --url and --rounds say it as a file would."""
+
+
 def in_toml_names(error: SettingsError) -> SettingsError:
     """Name settings as they are named in the file: with its section first, without it in the text."""
     return error.renamed({name: toml_name.split()[-1] for name, toml_name in TOML_NAMES.items()}, _toml_name)
+
+
+def in_names_of_line(error: SettingsError, arguments: Iterable[str]) -> SettingsError:
+    """Name what is said by an option of a command line by that option, and all else as in the file."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    names = {setting: option for option, setting in _OPTIONS.items() if option in given}
+    return in_toml_names(error.renamed(names, lambda name: names.get(name, names.get(_toml_name(name), name))))
 
 
 def _toml_name(setting: str) -> str:

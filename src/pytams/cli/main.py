@@ -19,6 +19,7 @@ from pytams.cli.looking import LOOKING, Directory, Url
 from pytams.cli.new import write_example, write_program
 from pytams.cli.output import be_quiet, explained, open_standard_files, say, say_aside
 from pytams.cli.signals import INTERRUPTED, STOPPED, InterruptError
+from pytams.core.distribution import refuse_another
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -53,13 +54,14 @@ def main() -> None:
     if not {"-q", "--quiet"}.isdisjoint(arguments):
         be_quiet()
     try:
+        refuse_another()  # which may have replaced the package's __init__, and so its own look
         app([argument for argument in arguments if argument not in _ANYWHERE], prog_name="pytams")
     except InterruptError:
         _fail("interrupted", INTERRUPTED, debug=debug)
     except SettingsError as error:
-        from pytams.cli.keys import in_toml_names  # noqa: PLC0415 - takes NumPy
+        from pytams.cli.keys import in_names_of_line  # noqa: PLC0415 - takes NumPy
 
-        _fail(str(in_toml_names(error)), BAD_INPUT, debug=debug)
+        _fail(str(in_names_of_line(error, arguments)), BAD_INPUT, debug=debug)
     except Exception as error:
         _fail(f"{explained(error)}\n(--debug shows where)", FAILED, debug=debug)
 

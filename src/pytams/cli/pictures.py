@@ -39,7 +39,7 @@ def draw(
     **options: Any,
 ) -> Path:
     """Draw a picture, or write its numbers as CSV, and say where that is."""
-    _refuse_matplotlibrc(directory)
+    _check(directory, options["reference"])
     path = out or _ours(f"{directory.resolve().stem}-{kind}.png")
     here = Path.cwd() if kind in OF_STATES else Path()  # a model may change the working directory
     options = {name: value for name, value in options.items() if value is not None} | _axes(kind, features)
@@ -87,7 +87,7 @@ def _learned(saved: SavedStudy) -> LearnedScore:
 
 def write_html(directory: Path, out: Path | None, reference: float | None, url: str | None, *, paths: bool) -> Path:
     """Write a report, and say where it is."""
-    _refuse_matplotlibrc(directory)
+    _check(directory, reference)
     path = out or _ours(f"{directory.resolve().stem}.html")
     here = Path.cwd() if paths else Path()  # a model may change the working directory
     with pytams.load(here / directory, database_url=url) as saved:
@@ -112,8 +112,13 @@ def _ours(name: str) -> Path:
     return path
 
 
-def _refuse_matplotlibrc(directory: Path) -> None:
-    """Matplotlib does what a ``matplotlibrc`` in the working directory says, which may be to run LaTeX."""
+def _check(directory: Path, reference: float | None) -> None:
+    """Refuse what cannot be a probability, and a place where pictures are drawn as the directory says.
+
+    Matplotlib does what a ``matplotlibrc`` in the working directory says, which may be to run LaTeX.
+    """
+    if reference is not None and not 0.0 <= reference <= 1.0:
+        raise SettingsError("--reference", f"{reference} is no probability")
     here = Path.cwd()
     if here.is_relative_to(directory.resolve()) and (here / "matplotlibrc").exists():
         raise RunDirectoryError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytams
 from pytams.cli.output import keep_from_models, say_aside, set_up_logging
-from pytams.core.errors import SettingsError
+from pytams.core.errors import Name, SettingsError
 from pytams.core.segments import Problem
 from pytams.core.splitting import initial_starts
 from pytams.core.streams import Streams, draw_seed
@@ -47,7 +47,7 @@ def plan_study(
         raise SettingsError("--error", f"{error:g} is no relative error: it must be between 0 and 1")
     if config.learning.learn:
         text = "plan the study with your own score, or give a pilot with a learned one, by --pilot"
-        raise SettingsError("score.learn", f"what a score would gain is not known yet: {text}")
+        raise SettingsError("[score] learn", f"what a score would gain is not known yet: {text}")
     keep_from_models(set_up_logging(config.session.loglevel, config.session.logfile))
     tams = config.make_tams()
     seconds = _seconds_a_step(tams, config)
@@ -98,7 +98,8 @@ def _from_directory(tams: TAMS, pilot: Path, url: str | None, seconds: float) ->
         for name in ("end_time", "step_size", "target_score", "variant"):
             was, wanted = getattr(then, name), getattr(now, name)
             if was != wanted:
-                raise SettingsError("--pilot", f"its {name} is {was!r}, not {wanted!r}: it is of another event")
+                differs = f" is {was!r}, not {wanted!r}: it is of another event"
+                raise SettingsError("--pilot", "its ", Name(name), differs)
         differing = changes(info.model.made_of or {}, tams.model.made_of)
         if differing and not info.model.taught_by:
             raise SettingsError("--pilot", printable(f"it is of another model: model.{'; model.'.join(differing)}"))

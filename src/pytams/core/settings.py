@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
@@ -162,8 +163,22 @@ def joined(errors: Iterable[SettingsError]) -> SettingsError:
 def nearest(name: str, known: Iterable[str], otherwise: str = "known are") -> str:
     """Say which name may have been meant, or all that there are."""
     known = list(known)
-    found = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {found[0]}?" if found else f"{otherwise} {', '.join(known) or 'none'}"
+    found = close(name, known)
+    return f"did you mean {found}?" if found else f"{otherwise} {', '.join(known) or 'none'}"
+
+
+def choices(name: str, known: Iterable[str]) -> str:
+    """List what there is to choose from, and say which of it may have been meant."""
+    known = list(known)
+    found = close(name, known)
+    return ", ".join(known) + (f"; did you mean {found}?" if found else "")
+
+
+def close(name: str, known: Iterable[str], least: float = 0.5) -> str | None:
+    """Find the name that is most like another, capitals or not; None if none is like it at all."""
+    names = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=least)
+    return names[found[0]] if found else None
 
 
 @cache
@@ -249,6 +264,9 @@ def _explained(kind: type[Checked], details: Any) -> SettingsError:
         return SettingsError(name, f"{details['msg'][0].lower()}{details['msg'][1:]}")
     if problem == "extra_forbidden":
         return SettingsError(name, f"unknown key; {nearest(place[0], kind.names())}")
+    if problem == "literal_error":
+        value, known = details["input"], re.findall("'(.*?)'", context["expected"])
+        return SettingsError(name, f"{value!r} is not one of {choices(str(value), known)}")
     if problem == "greater_than":
         bound = f"above {context['gt']:g}" if context["gt"] else "positive"
         return SettingsError(name, f"{details['input']!r} must be {bound}")

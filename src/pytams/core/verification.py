@@ -36,7 +36,7 @@ _LATER_CAUSES = (
 )
 
 
-_WAY_OUT = "(verify = false goes on without this check, at your own risk.)"
+_WAY_OUT = "([tams] verify = false goes on without this check, at your own risk; in Python, verify=False.)"
 _WITHOUT_EFFECT = (
     "A deterministic simulator needs `perturb`. Other causes: noise that the model does not use; random numbers from "
     "another generator than the one that is seeded; a `load` that undoes what `branch` has seeded; noise that is "

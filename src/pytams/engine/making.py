@@ -6,6 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytams.core.distribution import installing
 from pytams.core.errors import SettingsError
 from pytams.engine.local import InProcess
 
@@ -44,7 +45,7 @@ def engine_maker(runner: Runner, cluster: Cluster) -> Callable[[Problem], Engine
         from pytams.engine.clusters import connect  # noqa: PLC0415 - Dask is an extra, and takes a second
         from pytams.engine.dask import OnDask  # noqa: PLC0415 - likewise
     except ImportError as error:
-        raise SettingsError("type", f"'dask' needs Dask: pip install pytams[dask] ({error})") from error
+        raise SettingsError("type", f"'dask' needs Dask: {installing('dask')} ({error})") from error
     n_workers = runner.n_workers or len(os.sched_getaffinity(0))
     client = partial(
         connect,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.errors import SettingsError
-from pytams.core.settings import nearest
+from pytams.core.settings import choices, close, nearest
 from pytams.models.answers import RAISED
 from pytams.models.fingerprint import constructor
 
@@ -69,7 +69,7 @@ def find_class(reference: str, folder: Path) -> type[Steppable]:
     found = getattr(module, class_name, None)
     if found is None:
         models = [name for name, value in vars(module).items() if _is_model(value) and not _is_ours(value)]
-        hint = f"; it has {', '.join(models)}" if models else ""
+        hint = f"; it has {choices(class_name, models)}" if models else ""
         raise SettingsError("reference", f"{where} has no {class_name}{hint}")
     if not _is_model(found):
         raise SettingsError("reference", f"{reference} is not a subclass of pytams.Model")
@@ -99,7 +99,10 @@ def import_file(path: Path) -> ModuleType:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         problem = "there is no file" if isinstance(error, FileNotFoundError) else "cannot be read:"
-        raise SettingsError("reference", f"{problem} {path}") from None
+        beside = [other.name for other in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        found = close(path.name, beside)
+        hint = f"; did you mean {found}?" if found else ""
+        raise SettingsError("reference", f"{problem} {path}{hint}") from None
     name = f"{_PREFIX}{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     if name in sys.modules and _sources.get(name) == sha256:
         return sys.modules[name]

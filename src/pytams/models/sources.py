@@ -15,13 +15,31 @@ from collections import Counter
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _IS_SCRIPT = {"__name__ == '__main__'", "'__main__' == __name__"}
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _PYTAMS = Path(__file__).resolve().parents[1]
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Sources(NamedTuple):
+    """Hashes of source files, by the name of the module, or of the file if it is in no package."""
+
+    sha256: dict[str, str]
+    """Of what they are, byte by byte."""
+    code: dict[str, str]
+    """Of what this version of Python, which it begins with, makes of them: without comments, layout and docstrings.
+    Only of those that are Python."""
+
+
+class _File(NamedTuple):
+    sha256: str
+    code: str | None
+    tree: ast.Module
 
 
 def file_of(reference: str, folder: Path) -> Path | None:
@@ -37,32 +55,34 @@ def file_of(reference: str, folder: Path) -> Path | None:
 
 
 def source_hashes(files: Iterable[Path]) -> dict[str, str]:
+    """Hash files, byte by byte, and all that they import: see `sources_in`."""
+    return sources_in(files).sha256
+
+
+def sources_in(files: Iterable[Path]) -> Sources:
     """Hash files, and the modules of the user's own tree that they import, however deep.
 
     What stands under ``if __name__ == "__main__":`` is left out, as far as nothing else can depend on it: it is not
     executed where a model is imported.
-
-    Returns
-    -------
-    dict
-        SHA-256 by the name of the module, or of the file if it is in no package: whoever imports it, or none.
     """
     importlib.invalidate_caches()
     roots = [path.resolve() for path in files]
     waiting = [*roots]
-    found: dict[Path, str] = {}
+    found: dict[Path, _File] = {}
     while waiting:
         path = waiting.pop()
         if path not in found:
-            found[path], tree = _hashed(path)
-            waiting += [*_packages(path), *_imported(path, tree, roots)]
-    hashes: dict[str, str] = {}
+            found[path] = _hashed(path)
+            waiting += [*_packages(path), *_imported(path, found[path].tree, roots)]
+    hashes = Sources({}, {})
     n_of_name: Counter[str] = Counter()
     for path in sorted(found, key=lambda path: (path not in roots[:1], path)):
         name = _name(path)
         n_of_name[name] += 1
         key = name if n_of_name[name] == 1 else f"{name} ({n_of_name[name]})"
-        hashes[key] = found[path]
+        hashes.sha256[key] = found[path].sha256
+        if (code := found[path].code) is not None:
+            hashes.code[key] = code
     return hashes
 
 
@@ -103,27 +123,41 @@ def _packages(path: Path) -> list[Path]:
     return [folder / "__init__.py" for folder in path.parents if folder.is_relative_to(top)]
 
 
-def _hashed(path: Path) -> tuple[str, ast.Module]:
+def _hashed(path: Path) -> _File:
     """Hash what of a file is executed where it is imported, and parse it if it is Python."""
     if path.suffix != ".py":  # and maybe large
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), ast.Module([], [])
-    content, tree = _read(path)
-    return hashlib.sha256(content).hexdigest(), tree
-
-
-def _read(path: Path) -> tuple[bytes, ast.Module]:
+            return _File(hashlib.file_digest(file, "sha256").hexdigest(), None, ast.Module([], []))
     content = path.read_bytes()
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):  # the import will say so
-        return content, ast.Module([], [])
+        return _File(hashlib.sha256(content).hexdigest(), None, ast.Module([], []))
+    content = _without_script(content, tree)
+    return _File(hashlib.sha256(content).hexdigest(), _code(content, tree), tree)
+
+
+def _without_script(content: bytes, tree: ast.Module) -> bytes:
+    """Leave out what is only for the script, of the text and of the tree."""
     lines = content.splitlines(keepends=True)
     for node in reversed(tree.body):
         if _is_for_the_script(node, tree):
             del lines[node.lineno - 1 : node.end_lineno]
             tree.body.remove(node)
-    return b"".join(lines), tree
+    return b"".join(lines)
+
+
+def _code(content: bytes, tree: ast.Module) -> str | None:
+    """Hash what Python makes of a file: its tree without docstrings, and a first line that names who runs it."""
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    try:
+        text = ast.dump(tree)
+    except RecursionError:  # of a sum of thousands of terms
+        return None
+    runs_it = content.splitlines()[0] if content.startswith(b"#!") else b""
+    return f"{_PYTHON} {hashlib.sha256(runs_it + text.encode(errors='backslashreplace')).hexdigest()}"
 
 
 def _is_for_the_script(node: ast.stmt, tree: ast.Module) -> bool:

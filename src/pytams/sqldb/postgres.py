@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateSchema
 
+from pytams.core.distribution import installing
 from pytams.sqldb.database import Database
 from pytams.sqldb.errors import RESTORE_DATABASE, LedgerError, LostConnectionError, NoAccessError
 from pytams.sqldb.failures import BUSY_TIMEOUT, cause_of
@@ -104,7 +105,7 @@ def _make_engine(url: URL) -> Engine:
     except (ImportError, NoSuchModuleError) as error:
         raise LedgerError(
             f"{shown(url.render_as_string(hide_password=False))} needs a driver that is not here "
-            f"({' '.join(str(error).split())}): `pip install pytams[postgresql]`, and write postgresql+psycopg://..."
+            f"({' '.join(str(error).split())}): {installing('postgresql')}, and write postgresql+psycopg://..."
         ) from error
 
 

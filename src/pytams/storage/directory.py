@@ -137,7 +137,7 @@ class RunDirectory:
         if n_runs < self.info.n_runs:
             raise SettingsError("n_runs", f"{self.path} has {self.info.n_runs} runs already; a study can only grow")
         if settings.cap < self.info.settings.cap:
-            old = self.info.settings.max_branchings
+            old = self.info.settings.max_branchings or "no limit"
             raise SettingsError("max_branchings", f"{self.path} was made with {old}; it can only be raised")
         self.info = replace(self.info, n_runs=n_runs, settings=settings)
 

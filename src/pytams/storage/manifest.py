@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
+from pytams.core.distribution import VERSION
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.labels import Labels
 from pytams.core.settings import SECRET, Checked, NotNegative, RunCount, Seed, Settings
@@ -42,6 +43,8 @@ class ModelSource(Checked):
     """What its constructor was given, described: `pytams.models.fingerprint`. None before format 3."""
     sources: dict[str, str] | None = None
     """SHA-256 of its source files, by name: `pytams.models.sources`. None before format 3."""
+    code: dict[str, str] = field(default_factory=dict)
+    """Of the same: hashes of what Python makes of them. Empty before that was recorded."""
     sha256: str | None = None
     """Before format 3: hash of the one file that defines it; None if there is no such file."""
     taught_by: dict[str, list[int]] = field(default_factory=dict)
@@ -69,7 +72,8 @@ class ModelSource(Checked):
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in ("pytams", "numpy", "sqlalchemy")}
+    others = {name: version(name) for name in ("numpy", "sqlalchemy")}
+    return {"python": platform.python_version(), "pytams": VERSION} | others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

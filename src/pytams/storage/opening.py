@@ -109,6 +109,7 @@ def _info(
     model: Steppable, settings: Settings, arguments: RunArguments, storage: Storage, states: States
 ) -> StudyInfo:
     learned = learned_score(model)
+    sources = sources_of(model, storage.model_reference)
     return StudyInfo(
         settings=settings,
         seed=draw_seed() if arguments.seed is None else arguments.seed,
@@ -118,7 +119,8 @@ def _info(
             reference=storage.model_reference,
             arguments=storage.model_arguments,
             made_of=dict(model.made_of),
-            sources=sources_of(model, storage.model_reference),
+            sources=sources.sha256,
+            code=sources.code,
             taught_by=by_seed(learned),
             caveat=caveat_of(model),
             labels=Labels.of(model),
@@ -149,7 +151,7 @@ def _open(model: Steppable, settings: Settings, arguments: RunArguments, storage
     noted = replace(info.model, caveat=caveat_of(model), labels=Labels.of(model))
     if noted.made_of is None:  # before format 3
         sources = sources_of(model, storage.model_reference)
-        noted = replace(noted, made_of=dict(model.made_of), sources=sources)
+        noted = replace(noted, made_of=dict(model.made_of), sources=sources.sha256, code=sources.code)
     directory.note_model(noted)
     directory.check_runs()
     return directory

@@ -247,7 +247,9 @@ class SavedStudy:
 def _made(path: Path, info: StudyInfo) -> Steppable:
     source = info.model
     if source.reference is None:
-        raise RunDirectoryError(f"{printable(source.name)} was made in Python: pass the model")
+        raise RunDirectoryError(
+            f"{printable(source.name)} was made in Python: pass the model there, as in trajectory.replay(model)"
+        )
     check_sources(path, source)
     if source.reference == REFERENCE:
         model: Steppable = made_again(source.arguments, info.runner.get("launch", {}), path)

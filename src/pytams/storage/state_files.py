@@ -118,7 +118,8 @@ class StateFiles:
         if self._in_memory and not self.path.exists():
             raise StoreError(
                 f"{self.path} is not to be seen from {process_name()}: a study in memory puts its states there. "
-                "Name a folder that all workers see, by States(store=...), or give a run directory (out=)"
+                "Name a folder that all workers see, by [states] store (States(store=...)), or "
+                "give a run directory (--out, in Python out=)"
             )
         self.check(folder)
         folder.mkdir(parents=True, exist_ok=True)

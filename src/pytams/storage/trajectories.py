@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.core.distribution import imported_from
 from pytams.core.errors import SettingsError
 from pytams.core.segments import joined_features
 from pytams.core.states import LazySequence, labelled_states
@@ -190,9 +191,8 @@ class SavedTrajectory:
         Raises
         ------
         ImportError
-            Without xarray: ``pip install pytams[xarray]``.
+            Without xarray: ``pip install "pytams-splitting[xarray]"``.
         """
-        import xarray as xr  # noqa: PLC0415 - an extra
-
+        xr = imported_from("xarray", "xarray", "to_xarray()")
         variables = {"score": ("time", self.scores), **labelled_states(self.states, "state_time")}
         return xr.Dataset(variables, {"time": self.times, "state_time": self.state_times}, self.key._asdict())

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytams.core.distribution import imported_from
 from pytams.core.segments import Link, Problem, SegmentKey, Start
 from pytams.core.settings import RunArguments, Settings
 from pytams.core.states import labelled_states
@@ -47,10 +48,9 @@ def simulate(
     ModelError
         If the model does what it must not do: the message says where.
     ImportError
-        Without xarray: ``pip install pytams[xarray]``.
+        Without xarray: ``pip install "pytams-splitting[xarray]"``.
     """
-    import xarray as xr  # noqa: PLC0415 - an extra
-
+    xr = imported_from("xarray", "xarray", "simulate()")
     model.validate()
     arguments = RunArguments.checked({"n_runs": 1, "seed": seed, "first_run": trajectory})
     seed = draw_seed() if arguments.seed is None else arguments.seed

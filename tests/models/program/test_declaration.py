@@ -61,6 +61,7 @@ def folder(tmp_path: Path) -> Path:
         ({**PIPE, "score": None, "launch": {"logs": "all"}}, 'launch.logs: "all" is for launches'),
         ({"score": None}, "score: missing: where is the score"),
         ({"score": {"format": "f9"}}, "score.format: 'f9' is none of text, json, netcdf"),
+        ({"score": {"format": "jsn"}}, "score.format: 'jsn' is none of .*; did you mean json?"),
         ({"score": {"format": "f8"}}, "score.file: missing: format = 'f8' is read from a file"),
         ({"score": {"format": "netcdf", "file": "x"}}, "score.variable: missing"),
         ({"score": {"pattern": "("}}, "score.pattern: '\\(' is no regular expression"),

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, new_axes, with_legend
 from pytams.core.errors import SettingsError
+from pytams.core.settings import choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +91,7 @@ def score(
 
 def _known(name: str, learned: Learned) -> str:
     if name not in learned.names:
-        raise SettingsError("features", f"no feature is called {name!r}; there are {', '.join(learned.names)}")
+        raise SettingsError("features", f"no feature is called {name!r}; there are {choices(name, learned.names)}")
     return name
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, ORANGE, new_axes, with_legend
 from pytams.core.errors import SettingsError
-from pytams.core.settings import nearest
+from pytams.core.settings import choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def _plane(result: Result, n_most: int, x: str | None, y: str | None) -> _Plane:
     names = [given or default for given, default in zip((x, y), defaults, strict=True)]
     for axis, name in zip("xy", names, strict=True):
         if name not in found:
-            raise SettingsError(axis, f"there is no component {name!r}; {nearest(name, found, 'there are')}")
+            raise SettingsError(axis, f"there is no component {name!r}; there are {choices(name, found)}")
     log_weights = ensemble.log_weight.values
     return _Plane(
         np.stack([found[name] for name in names], axis=-1),

@@ -11,6 +11,8 @@ from pytams.analysis.ensemble import evenly
 from pytams.analysis.logs import LOG_10
 from pytams.analysis.pictures.axes import COLOURS, ORANGE, new_axes, target_line, with_legend
 from pytams.analysis.pictures.levels import one_run
+from pytams.core.errors import SettingsError
+from pytams.core.settings import choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from pytams.analysis.result import Result
     from pytams.analysis.runs import RunResult
+
+
+_COLOURED_BY = ("generation", "weight")
 
 
 def scores(
@@ -40,6 +45,8 @@ def scores(
     n_most
         Draw so many trajectories at most.
     """
+    if colour not in _COLOURED_BY:
+        raise SettingsError("colour", f"{colour!r} is not one of {choices(str(colour), _COLOURED_BY)}")
     ax = new_axes(ax)
     found = one_run(result, run)
     if run is None and colour == "generation":

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from pytams.core.errors import SettingsError
-from pytams.core.settings import Checked, NotNegative
+from pytams.core.settings import Checked, NotNegative, close
 from pytams.models.program.programs import ProgramError
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[ed][-+]?\d+|[-+]\d{3})?|[-+]?(?:inf(?:inity)?|nan)|\*+"
 _A_LINE = rf"(?im)^[ \t]*({_NUMBER})[ \t]*\r?$"  # stars are what Fortran writes of a number that does not fit
+_FORMATS = ("text", "json", "netcdf")
 _REDUCTIONS = {"mean": np.mean, "max": np.max, "min": np.min, "sum": np.sum}
 
 
@@ -43,9 +44,11 @@ class Reading(Checked):
 
     def check_together(self) -> None:
         """Make sure that the format is one, and that nothing is missing for it."""
-        if self.format not in {"text", "json", "netcdf"} and not _is_number_type(self.format):
-            text = f"{self.format!r} is none of text, json, netcdf, or the type of a number such as f8"
-            raise SettingsError("format", text)
+        if self.format not in _FORMATS and not _is_number_type(self.format):
+            meant = close(self.format, _FORMATS)
+            hint = f"; did you mean {meant}?" if meant else ""
+            text = f"{self.format!r} is none of {', '.join(_FORMATS)}, or the type of a number such as f8"
+            raise SettingsError("format", text + hint)
         try:
             n_groups = re.compile(self.pattern).groups
         except re.error as error:

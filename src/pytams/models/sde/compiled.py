@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytams.core.distribution import installing
 from pytams.core.errors import ModelError, SettingsError
 from pytams.core.segments import Point, Progress, SegmentKey, Trace
 from pytams.core.streams import chunk_length, member_word
@@ -53,7 +54,7 @@ class Compiled:
             from pytams.models.sde.specialised import specialised  # noqa: PLC0415 - likewise
         except ImportError as error:
             raise SettingsError(
-                "compiled", f"needs Numba: pip install pytams[fast], or compiled=False ({error})"
+                "compiled", f"needs Numba: {installing('fast')}, or compiled=False ({error})"
             ) from error
         self._problem = problem
         self._name = equation.name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytams.core.errors import SettingsError
+from pytams.core.settings import choices
 from pytams.core.streams import Streams
 from pytams.models.answers import RAISED
 from pytams.models.described import described
@@ -46,10 +47,11 @@ class SDE(Model):
     numbers. The noise is diagonal: component j is driven by its own Brownian motion with coefficient b_j.
 
     Compiled (the default), whole segments run inside machine code, which Numba makes once and keeps on disk; this
-    needs ``pip install pytams[fast]``. With ``compiled=False`` the same functions work on NumPy arrays of members:
-    write them with NumPy's functions and `numpy.where`, without `if`. Both draw the same noise and do the same
-    arithmetic in the same order, so they agree to the bit as long as the functions use + - * / and `numpy.sqrt` only;
-    powers and functions such as `numpy.exp` may differ in the last bit, and trajectories then part after a while.
+    needs ``pip install "pytams-splitting[fast]"``. With ``compiled=False`` the same functions work on NumPy arrays of
+    members: write them with NumPy's functions and `numpy.where`, without `if`. Both draw the same noise and do the
+    same arithmetic in the same order, so they agree to the bit as long as the functions use + - * / and `numpy.sqrt`
+    only; powers and functions such as `numpy.exp` may differ in the last bit, and trajectories then part after a
+    while.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ class SDE(Model):
         **parameters: float,
     ) -> None:
         if scheme not in SCHEMES:
-            raise SettingsError("scheme", f"{scheme!r} is not one of {', '.join(SCHEMES)}")
+            raise SettingsError("scheme", f"{scheme!r} is not one of {choices(str(scheme), SCHEMES)}")
         self.start_shape = start_shape
         start = _start(initial, start_shape)
         shape = start.shape

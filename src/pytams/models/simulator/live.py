@@ -258,7 +258,8 @@ class CheckedSimulator:
         """Save the state."""
         found = self._ask("save", where)
         if isinstance(found, Path) and self._problem.store is None:
-            raise self._answers.wrong("save", "a folder", "there is no store for folders: States(store=...)", where)
+            problem = "there is no store for folders: [states] store (States(store=...))"
+            raise self._answers.wrong("save", "a folder", problem, where)
         try:
             state = self._problem.put(where[0], found)
         except TypeError as error:
