@@ -20,6 +20,7 @@ class DoubleWell2D(pytams.Model):
 
     vectorized = True
     noise_shape = (2,)
+    title, state_names = "Double well in two dimensions", ("x", "y")  # in pictures
 
     def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = epsilon
