@@ -189,15 +189,22 @@ def test_one_clear_message(slow: Path, arguments: list[str], code: int, message:
 
 
 @pytest.mark.slow
-def test_interrupt(slow: Path) -> None:
+@pytest.mark.parametrize("out", [[], ["--out", "a.tams"]])
+def test_interrupt(slow: Path, out: list[str]) -> None:
+    """While it is verified: nothing is lost, and nothing is there."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytams", "run", str(slow)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "pytams", "run", str(slow), *out],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=slow.parent,
     )
     until((slow.parent / "begun").exists)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr.strip().endswith("stopped by SIGINT, 0 of 1 runs finished")
+    what = "; nothing of it is on disk yet: begin again" if out else ""
+    assert stderr.strip().endswith(f"stopped by SIGINT, 0 of 1 runs finished{what}")
     assert "Traceback" not in stderr
 
 
@@ -215,8 +222,7 @@ def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals)
         text=True,
         cwd=tmp_path,
     )
-    while not list(tmp_path.glob("my run/ledgers/run00005.db")):
-        time.sleep(0.01)
+    until((tmp_path / "my run" / "study.json").exists)
     time.sleep(0.3)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
@@ -246,7 +252,7 @@ def test_interrupt_ends_the_workers_too(slow: Path) -> None:
         cwd=slow.parent,
         start_new_session=True,
     )
-    until((slow.parent / "begun").exists)
+    until((slow.parent / "out" / "study.json").exists)
     until(lambda: len(processes_of_session(process.pid)) >= 4)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
     _, stderr = process.communicate(timeout=60)

@@ -121,7 +121,9 @@ class Driving:
         stop = self.stop
         while_learning = "while the score was learned, " if is_lesson else ""
         text = f"stopped by {stop.reason}, {while_learning}{study.n_finished} of {len(study.runs)} runs finished"
-        if self.directory is not None:
+        if self.directory is not None and not _can_be_resumed(self.directory):
+            text += "; nothing of it is on disk yet: begin again"
+        elif self.directory is not None:
             command = self._resuming(self.directory)
             text += f"; everything is on disk, go on with:  {shlex.join(command)}"
         say_aside(text)
@@ -141,6 +143,13 @@ class Driving:
         if storage.database_url is not None:
             words += ["--url", without_password(storage.database_url)]
         return words if settings_file is None else [*words, "--settings", str(settings_file)]
+
+
+def _can_be_resumed(directory: Path) -> bool:
+    """Whether a study has got so far that there is something to go on with."""
+    from pytams.storage.lessons import Lessons  # noqa: PLC0415 - what only run directories need
+
+    return (directory / "study.json").exists() or Lessons(directory).are_there
 
 
 def _spans(reasons: Mapping[int, str]) -> list[tuple[int, int, str]]:
