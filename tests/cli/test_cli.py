@@ -53,6 +53,10 @@ class = "slow.py:Slow"
 """
 
 
+UNVERIFIED = ["--set", "tams.verify=false"]
+"""So that a study is on disk as soon as its directory is there."""
+
+
 def command(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytams", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False
@@ -214,7 +218,7 @@ def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals)
     command("new", "well", cwd=tmp_path)
     chosen = ["--runs", "6", "--seed", "3"]
     undisturbed = command("run", "well/input.toml", *chosen, "--json", cwd=tmp_path)
-    slow_block = ["--set", "runner.block_length=1"]
+    slow_block = ["--set", "runner.block_length=1", *UNVERIFIED]
     process = subprocess.Popen(
         [sys.executable, "-m", "pytams", "run", "well/input.toml", "--out", "my run", *chosen, *slow_block],
         stdout=subprocess.PIPE,
@@ -244,7 +248,7 @@ def test_stopped_by_a_signal_and_resumed(tmp_path: Path, number: signal.Signals)
 
 @pytest.mark.slow
 def test_interrupt_ends_the_workers_too(slow: Path) -> None:
-    arguments = ["--set", "runner.type=process", "--set", "runner.nworkers=3", "--out", "out"]
+    arguments = ["--set", "runner.type=process", "--set", "runner.nworkers=3", "--out", "out", *UNVERIFIED]
     process = subprocess.Popen(
         [sys.executable, "-m", "pytams", "run", str(slow), *arguments],
         stderr=subprocess.PIPE,

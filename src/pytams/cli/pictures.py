@@ -56,6 +56,8 @@ def draw(
                 **options,
             )
         except SettingsError as error:
+            if error.setting == "features":  # those that were given for the axes
+                raise error.renamed({}, lambda _: "--feature") from error
             raise error.renamed(_OPTIONS, lambda name: _OPTIONS.get(name, name)) from error
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib.pyplot as plt
@@ -10,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pytams.analysis.logs import LOG_10, number
+from pytams.analysis.logs import LOG_10
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,16 +40,6 @@ def on_log_axis(ax: Axes, which: Literal["x", "y"], *logs: NDArray[np.float64]) 
     axis.set_major_locator(MaxNLocator(integer=True))
     axis.set_major_formatter(FuncFormatter(lambda power, _: f"$10^{{{power:g}}}$"))
     return [log / LOG_10 for log in logs]
-
-
-def power_of_ten(log: float) -> int:
-    """Give the power of ten in whose units to draw the number with this log: 0 unless it is very small."""
-    return math.floor(log / LOG_10) if -math.inf < log < -_LARGE else 0
-
-
-def in_units(value: float, log: float, power: int) -> float:
-    """Give a number, and one with this log, in units of a power of ten."""
-    return number(log - power * LOG_10) if power else value
 
 
 def new_axes(ax: Axes | None) -> Axes:
