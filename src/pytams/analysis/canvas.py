@@ -54,8 +54,8 @@ def canvas(x: str, y: str, **options: Any) -> figure:
         sizing_mode="stretch_width",
         tools="pan,box_zoom,wheel_zoom,reset,save",
         active_drag="box_zoom",
-        x_axis_label=PlainText(x),
-        y_axis_label=PlainText(y),
+        x_axis_label=PlainText(text=x),
+        y_axis_label=PlainText(text=y),
         background_fill_alpha=0.0,
         border_fill_alpha=0.0,
         outline_line_color=None,
@@ -82,11 +82,11 @@ def band(made: figure, band: tuple[Any, Any, Any], legend: str, along: Literal["
     at, low, high = (np.asarray(part, dtype=np.float64) for part in band)
     known = np.isfinite(low) & np.isfinite(high)
     source = named("band", at=at[known], low=low[known], high=high[known])
+    style: Any = {"source": source, "fill_color": BLUE, "fill_alpha": 0.2, "legend_label": legend}
     if along == "x":
-        area = made.varea("at", "low", "high", source=source, legend_label=legend)
+        made.varea("at", "low", "high", **style)
     else:
-        area = made.harea("low", "high", "at", source=source, legend_label=legend)
-    area.glyph.fill_color, area.glyph.fill_alpha = BLUE, 0.2
+        made.harea("low", "high", "at", **style)
 
 
 def target(made: figure, x: Sequence[float], y: Sequence[float]) -> None:
@@ -106,4 +106,4 @@ def told(
     [legend] = made.legend
     made.add_layout(legend, "above")
     legend.orientation, legend.border_line_color, legend.background_fill_alpha = "horizontal", None, 0.0
-    legend.padding, legend.margin, legend.click_policy = 0, 4, "hide"
+    legend.margin, legend.click_policy = 4, "hide"

@@ -64,19 +64,22 @@ class Picture(NamedTuple):
 
 def levels(result: Result) -> Drawn:
     """Draw the level of each splitting iteration; of a single run also between which maxima the ensemble lay."""
+    _need_levels(result)
     made = canvas("splitting iteration", result.labels.axis("score"))
-    band(made, _maxima(result.runs[0]) if len(result.runs) == 1 else _NO_BAND, "the ensemble's maxima")
+    if len(result.runs) == 1:
+        band(made, _maxima(result.runs[0]), "the ensemble's maxima")
     chosen = _chosen(result.runs)
-    n = max([1, *(len(run.iterations) for run in result.runs)])
+    n = max(len(run.iterations) for run in result.runs)
     lines = [(np.array(kept) + 1.0, np.array(run.iterations.levels)[kept]) for run, kept in chosen]
     drawn = _lines(made, result.runs, lines, "level")
     target(made, [1.0, float(n)], [result.settings.target_score] * 2)
     told(made, drawn, [("run", "@run"), ("iteration", "$snap_x{0}"), ("level", "$snap_y{0.0000}")])
-    return Drawn(made)
+    return Drawn(made, _orange(result))
 
 
 def weights(result: Result) -> Drawn:
     """Draw what each run makes of the probability to get above each of its levels."""
+    _need_levels(result)
     chosen = _chosen(result.runs)
     weights = [np.array(run.iterations.log_weights)[kept] for run, kept in chosen]
     axis = LogAxis.of("P(largest score > level)", *weights)
@@ -87,7 +90,7 @@ def weights(result: Result) -> Drawn:
     _upright_target(made, result, axis.at(np.concatenate([np.zeros(1), *weights])))
     value = "$snap_y{0.00}" if axis.kind == "linear" else "$snap_y{0.00e+0}"
     told(made, drawn, [("run", "@run"), ("level", "$snap_x{0.0000}"), (axis.label, value)])
-    return Drawn(made)
+    return Drawn(made, _orange(result))
 
 
 def exceedance(result: Result) -> Drawn:
@@ -120,6 +123,8 @@ def return_times(result: Result) -> Drawn:
 def estimates(result: Result) -> Drawn:
     """Draw the estimate of each run, and their mean with its 95 % interval."""
     known = [run for run in result.runs if run.log_estimate > -math.inf]
+    if not known:
+        raise PytamsError("No run has reached the target yet.")
     each = np.array([run.log_estimate for run in known])
     mean, (low, high) = result.log_probability, result.log_interval
     axis = LogAxis.of("probability", each, np.array([mean, low, high]))
@@ -167,13 +172,13 @@ PICTURES = {
     "levels": Picture(
         "Levels",
         "The level below which trajectories were discarded rises to the target. Where it hardly rises for long, the "
-        "score does not tell well how near the event is. Runs that go on are orange.",
+        "score does not tell well how near the event is.",
         levels,
         of_all=True,
     ),
     "weights": Picture(
         "Probability of the levels, run by run",
-        "Where runs part, the estimate gets its error. Runs that go on are orange.",
+        "Where runs part, the estimate gets its error.",
         weights,
         of_all=True,
     ),
@@ -207,7 +212,6 @@ def kinds(result: Result) -> list[str]:
 
 
 _INTERVAL = ("95 % interval", "@interval")
-_NO_BAND: tuple[list[float], list[float], list[float]] = ([], [], [])
 
 
 def _chosen(runs: Sequence[RunResult]) -> list[tuple[RunResult, list[int]]]:
@@ -291,6 +295,16 @@ def _shown(curve: Curve) -> Curve:
 def _kept(curve: Curve, rows: NDArray[np.bool_]) -> Curve:
     """Keep some of the points of a curve."""
     return type(curve)(**{name: getattr(curve, name)[rows] for name in curve.__slots__})
+
+
+def _orange(result: Result) -> str:
+    return "Runs that go on are orange." if result.is_provisional else ""
+
+
+def _need_levels(result: Result) -> None:
+    """Raise PytamsError if no run has a level yet."""
+    if not any(len(run.iterations) for run in result.runs):
+        raise PytamsError("No run has come to its first level yet.")
 
 
 def _only_so_far(result: Result) -> str:

@@ -203,9 +203,19 @@ def _driven_by(drivers: Sequence[Owner]) -> str:
     return f"driven by {' and '.join(named)}" if named else ""
 
 
+COLUMNS = ("run", "level", "branchings", "running", "estimate", "driver")
+
+
 def _table(study: WatchedStudy) -> Table:
+    table = Table(*COLUMNS, box=None)
+    for row in rows_of(study):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def rows_of(study: WatchedStudy) -> list[list[str]]:
     """List unfinished runs, those that are furthest behind first."""
-    table = Table("run", "level", "branchings", "running", "estimate", "driver", box=None)
+    found = []
     rows = sorted(study.unfinished.items(), key=lambda item: item[1].level)
     for number, run in rows[:_MOST_ROWS]:
         status = run.status
@@ -214,11 +224,11 @@ def _table(study: WatchedStudy) -> Table:
             estimate = logs.text(run.log_estimate, ".2e") if run.log_estimate > -math.inf else "-"
             numbers = [str(status.n_branchings), str(status.n_running), estimate]
         level = f"{run.level:.4g}" if math.isfinite(run.level) else "-"
-        table.add_row(str(number), level, *numbers, Text(_driver(run)))
+        found.append([str(number), level, *numbers, _driver(run)])
     n_more = max(0, len(rows) - _MOST_ROWS) + study.n_to_come
     if n_more:
-        table.add_row("...", f"and {n_more} more")
-    return table
+        found.append(["...", f"and {n_more} more"])
+    return found
 
 
 def _driver(run: WatchedRun) -> str:
