@@ -12,7 +12,7 @@ from importlib.resources import files
 from socketserver import TCPServer
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pytams.core.errors import RunDirectoryError, SettingsError
 
@@ -177,9 +177,8 @@ class Server(ThreadingHTTPServer):
         """Answer a request, if it knows the token; one that a foreign name has led here gets nothing."""
         if host not in {f"{HOST}:{self.server_port}", f"localhost:{self.server_port}"}:
             return _OTHER_HOST
-        path, query = urlsplit(target)[2:4]
-        _, _, rest = path.partition("/")
-        token, slash, name = rest.partition("/")
+        path, _, query = target.partition("?")
+        token, slash, name = path.removeprefix("/").partition("/")
         if not slash or not secrets.compare_digest(token.encode(), self.token.encode()):
             return _NOT_FOUND
         return self.page.answer(name, parse_qs(query))
