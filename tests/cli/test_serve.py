@@ -301,7 +301,7 @@ def test_many_ask_and_it_is_read_once(directory: Path, monkeypatch: pytest.Monke
         read.append(path)
         return load(path, **options)
 
-    monkeypatch.setattr(followed.pytams, "load", counting)
+    monkeypatch.setattr(pytams, "load", counting)
     asked = ["state", *(f"picture?kind={kind}" for kind in PICTURES)] * 5
     with served(directory) as server, ThreadPoolExecutor(16) as pool:
         get(server, "state")

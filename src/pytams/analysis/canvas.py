@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#1F83C4", "#D55E00", "#7F7F7F"
 """Those of the other pictures."""
-COLOURS = Viridis256[64:230]
+COLOURS = Viridis256[90:230]
 _HEIGHT = 340
 _LARGE = 600.0
 """Log of a number that a logarithmic axis can have for certain."""

@@ -233,7 +233,7 @@ def _lines(
         ys=[y for _, y in lines],
         run=[run.run for run in runs],
         colour=[BLUE if run.finished else ORANGE for run in runs],
-        alpha=[1.0 if len(runs) == 1 else 0.5] * len(runs),
+        alpha=[1.0 if len(runs) == 1 else 0.7] * len(runs),
     )
     return made.multi_line(
         "xs", "ys", source=source, color="colour", line_alpha="alpha", line_width=1.5, legend_label=legend

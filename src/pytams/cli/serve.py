@@ -107,7 +107,7 @@ class Page:
         settings = {**info.settings.to_dict(), "seed": info.seed, "runs": info.n_runs}
         name = info.model.labels.title or info.model.name
         return {
-            "title": name if result is None else f"{name}: {_probability(result)}",
+            "title": name if result is None else f"{name}: {summary.headline(result)}",
             "top": self._template("top")(name, result, *_numbers(result)),
             "bottom": self._template("bottom")(settings.items(), saved.provenance),
             "kinds": [] if result is None else kinds(result),
@@ -122,13 +122,9 @@ def _json(value: Any) -> Answer:
     return Answer(json.dumps(value, allow_nan=False).encode(), "application/json")
 
 
-def _probability(result: Result) -> str:
-    return summary.probability(result, ".3e") + (" so far" if result.is_provisional else "")
-
-
 def _numbers(result: Result | None) -> tuple[str, str]:
     """Write the probability and its interval."""
-    return ("", "") if result is None else (_probability(result), summary.interval(result, ".2e"))
+    return ("", "") if result is None else (summary.headline(result), summary.interval(result, ".2e"))
 
 
 def _runs(saved: SavedStudy) -> list[list[str]]:
