@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import pytams
+from pytams.analysis import summary
 from pytams.analysis.interactive import PICTURES
 
 pytestmark = pytest.mark.slow
@@ -142,7 +143,7 @@ def test_it_follows_a_study(
     expect(page.locator("#words")).to_have_text("3 of 3 runs finished; the study has ended.", timeout=PATIENCE)
     with pytams.load(tmp_path / "run.tams") as saved:
         result = saved.result
-    expect(page.locator(".number")).to_have_text(f"P = {result.probability:.3e}", timeout=PATIENCE)
+    expect(page.locator(".number")).to_have_text(f"P = {summary.headline(result)}", timeout=PATIENCE)
     for kind in PICTURES:
         drawn(page, kind)
     assert page.evaluate("mark") == "the same page"

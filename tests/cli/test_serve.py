@@ -22,6 +22,7 @@ import pytest
 import pytams
 from exact import DoubleWell2D
 from pytams import Storage
+from pytams.analysis import summary
 from pytams.analysis.interactive import PICTURES
 from pytams.cli import followed
 from pytams.cli.serve import HEADERS, Page, Server, open_server
@@ -180,7 +181,7 @@ def test_what_it_shows_is_what_is_found(directory: Path) -> None:
         state = get(server, "state")
         assert state["words"] == "3 of 3 runs finished; the study has ended."
         assert state["going_on"] == state["error"] == ""
-        assert state["title"] == f"<b>A double well</b>: {saved.result.probability:.3e}"
+        assert state["title"] == f"<b>A double well</b>: {summary.headline(saved.result)}"
         for _, value in (*saved.result.rows, *saved.provenance):
             assert (
                 value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

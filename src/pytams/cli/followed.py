@@ -15,11 +15,12 @@ from bokeh.embed import json_item
 import pytams
 from pytams.analysis.interactive import PICTURES
 from pytams.cli.output import explained
-from pytams.cli.watch import WatchedStudy, estimate_text, rows_of
+from pytams.cli.watch import WatchedStudy, driven_by, rows_of
 from pytams.storage.ledgers import Ledgers
 from pytams.storage.lessons import Lessons
 from pytams.storage.recorded import DAMAGED
 from pytams.storage.segment_files import SegmentFiles
+from pytams.tams.progress import estimate_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,15 +166,15 @@ def _words(study: WatchedStudy, saved: SavedStudy) -> str:
     """Say how a study goes."""
     n_runs = len(study.runs)
     words = [f"{study.n_finished} of {n_runs} runs finished"]
-    drivers = sorted({run.driver.label for run in study.unfinished.values() if run.driver})
+    driven = driven_by(study)
     if study.n_finished == n_runs:
         words.append("the study has ended")
-    elif drivers:
+    elif driven:
         level = "-" if math.isinf(study.lowest_level) else f"{study.lowest_level:.4g}"
         words.append(f"lowest level {level} of {study.target_score:.4g}")
         words.append(f"{study.n_running} trajectories running, {study.steps_per_second:,.0f} steps/s")
         words.append(f"estimate of all runs so far{estimate_text(*study.log_estimate)}")
-        words.append(f"driven by {' and by '.join(drivers)}")
+        words.append(driven)
     else:
         words.append("nobody drives it: pytams resume goes on with it")
     words += [f"run {run} is {DAMAGED}" for run in saved.damaged]

@@ -188,15 +188,20 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
 
 
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
-    drivers = {run.driver.process: run.driver for run in study.unfinished.values() if run.driver}
-    workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
+    driven = driven_by(study)
+    workers = f"{study.n_busy} workers busy" if driven else "no driver is at work: go on with pytams resume"
     age = "" if study.age is None else f", as of {study.age:.0f} s ago"
     estimate = f"running estimate{estimate_text(*study.log_estimate)}, {workers}{age}"
-    return [Text(line) for line in (meter.line(), estimate, _driven_by(list(drivers.values()))) if line]
+    return [Text(line) for line in (meter.line(), estimate, driven) if line]
+
+
+def driven_by(study: WatchedStudy) -> str:
+    """Say who drives the study; nothing if nobody does."""
+    drivers = {run.driver.process: run.driver for run in study.unfinished.values() if run.driver}
+    return _driven_by(list(drivers.values()))
 
 
 def _driven_by(drivers: Sequence[Owner]) -> str:
-    """Say who drives the study; nothing if nobody does."""
     named = [driver.in_words for driver in drivers[:_MOST_DRIVERS]]
     n_more = len(drivers) - len(named)
     named += [f"{n_more} more"] if n_more else []
