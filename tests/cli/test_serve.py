@@ -356,4 +356,4 @@ def test_the_command(directory: Path) -> None:
 def test_without_the_extra(missing: str) -> None:
     code = f"import sys; sys.modules['{missing}'] = None; import pytams.cli.serve"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.rstrip().endswith("pip install pytams[serve]")
+    assert done.stderr.rstrip().endswith('pip install "pytams-splitting[serve]"')

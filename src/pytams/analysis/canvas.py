@@ -13,7 +13,7 @@ try:
     from bokeh.palettes import Viridis256
     from bokeh.plotting import figure
 except ImportError as error:
-    raise ImportError("the page needs bokeh: pip install pytams[serve]") from error
+    raise ImportError('the page needs bokeh: pip install "pytams-splitting[serve]"') from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

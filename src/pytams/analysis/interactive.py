@@ -1,4 +1,4 @@
-"""Pictures of a result to hover over and to zoom into, for a page. Needs ``pip install pytams[serve]``.
+"""Pictures of a result to hover over and to zoom into, for a page. Needs ``pip install "pytams-splitting[serve]"``.
 
 A picture is drawn again and again while a study goes on. So its sources have names: whoever shows it puts new data
 into them, and what somebody has zoomed into stays as it is.

@@ -19,7 +19,7 @@ from pytams.core.errors import RunDirectoryError, SettingsError
 try:
     from pytams.analysis.page import templates
 except ImportError as error:
-    raise ImportError("the page needs jinja2: pip install pytams[serve]") from error
+    raise ImportError('the page needs jinja2: pip install "pytams-splitting[serve]"') from error
 from pytams.analysis import summary
 from pytams.analysis.interactive import PICTURES, kinds
 from pytams.cli.followed import Followed, Snapshot
