@@ -85,6 +85,20 @@ def load() -> int:
     return 0
 
 
+def page() -> int:
+    """All that `pytams serve` answers."""
+    from pytams.analysis.interactive import PICTURES  # noqa: PLC0415 - after the hook
+    from pytams.cli.serve import Page  # noqa: PLC0415 - likewise
+
+    served = Page(Path(DIRECTORY), 0.0)
+    for name in ("", "live.js", "bokeh.min.js", "state"):
+        served.answer(name, {})
+    for kind in PICTURES:
+        if b'"item"' not in served.answer("picture", {"kind": [kind]}).content:
+            return 1
+    return 0
+
+
 def call(arguments: list[str]) -> int:
     """Call the command line; return its exit code."""
     from pytams.cli.main import main  # noqa: PLC0415 - after the hook
@@ -99,10 +113,10 @@ def call(arguments: list[str]) -> int:
 
 def main() -> None:
     sys.addaudithook(look)
-    code = 0
+    code, own = 0, {"load": load, "page": page}
     try:
         for command in " ".join(ARGUMENTS).split(" + "):
-            code = code or (load() if command == "load" else call(command.split()))
+            code = code or (own[command]() if command in own else call(command.split()))
     finally:
         files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
         noted.extend(f"imported {name}" for name, file in files.items() if file and is_in(file, [DIRECTORY]))

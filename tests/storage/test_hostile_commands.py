@@ -23,6 +23,7 @@ import pytams
 from exact import Walk
 from pytams.cli.config import Config
 from pytams.cli.main import main
+from pytams.cli.serve import Page
 from pytams.cli.watch import WatchedStudy
 from pytams.storage.databases import as_named
 from pytams.storage.manifest import read_manifest
@@ -153,6 +154,7 @@ def test_a_forged_database_gets_no_connection(
         assert "known" not in done.stderr
     with pytest.raises(pytams.RunDirectoryError, match="only if you name it"):
         WatchedStudy(forged)
+    assert "only if you name it" in Page(forged, 0.0).answer("state", {}).content.decode()
     with pytest.raises(pytams.RunDirectoryError, match="only if you name it"):
         TAMS.run(2, out=forged)
     time.sleep(0.1)
@@ -579,7 +581,7 @@ def trap(directory: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "commands", [f"{READING} + load", *(pytest.param(p, marks=pytest.mark.slow) for p in PICTURES)]
+    "commands", [f"{READING} + load", "page", *(pytest.param(p, marks=pytest.mark.slow) for p in PICTURES)]
 )
 def test_nothing_is_run_read_written_or_connected_to(
     directory: Path, tmp_path: Path, matplotlib_folder: Path, commands: str

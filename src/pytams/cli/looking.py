@@ -6,6 +6,8 @@ What a command needs is imported in it, as in `pytams.cli.main`.
 from __future__ import annotations
 
 import json
+import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -116,5 +118,23 @@ def report(
     say(f"wrote {write_html(directory, out, reference, url, paths=paths)}")
 
 
-LOOKING = (show, watch, plot, report)
+def serve(
+    directory: Directory,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the address; any that is free, if not given.")] = 0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Read the directory every so many seconds at most.")] = 2.0,
+    url: Url = None,
+    opens: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Serve the report as a page that follows the study, on this machine only. Writes nothing, runs no code of it."""
+    from pytams.cli.serve import open_server  # noqa: PLC0415 - takes bokeh
+
+    with open_server(directory, port, interval, url) as server:
+        say(server.address)
+        if opens:
+            webbrowser.open(server.address)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+LOOKING = (show, watch, plot, report, serve)
 """In the order in which help lists them."""

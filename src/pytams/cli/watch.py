@@ -188,24 +188,39 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
 
 
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
-    drivers = {run.driver.process: run.driver for run in study.unfinished.values() if run.driver}
-    workers = f"{study.n_busy} workers busy" if drivers else "no driver is at work: go on with pytams resume"
+    driven = driven_by(study)
+    workers = f"{study.n_busy} workers busy" if driven else "no driver is at work: go on with pytams resume"
     age = "" if study.age is None else f", as of {study.age:.0f} s ago"
     estimate = f"running estimate{estimate_text(*study.log_estimate)}, {workers}{age}"
-    return [Text(line) for line in (meter.line(), estimate, _driven_by(list(drivers.values()))) if line]
+    return [Text(line) for line in (meter.line(), estimate, driven) if line]
+
+
+def driven_by(study: WatchedStudy) -> str:
+    """Say who drives the study; nothing if nobody does."""
+    drivers = {run.driver.process: run.driver for run in study.unfinished.values() if run.driver}
+    return _driven_by(list(drivers.values()))
 
 
 def _driven_by(drivers: Sequence[Owner]) -> str:
-    """Say who drives the study; nothing if nobody does."""
     named = [driver.in_words for driver in drivers[:_MOST_DRIVERS]]
     n_more = len(drivers) - len(named)
     named += [f"{n_more} more"] if n_more else []
     return f"driven by {' and '.join(named)}" if named else ""
 
 
+COLUMNS = ("run", "level", "branchings", "running", "estimate", "driver")
+
+
 def _table(study: WatchedStudy) -> Table:
+    table = Table(*COLUMNS, box=None)
+    for row in rows_of(study):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def rows_of(study: WatchedStudy) -> list[list[str]]:
     """List unfinished runs, those that are furthest behind first."""
-    table = Table("run", "level", "branchings", "running", "estimate", "driver", box=None)
+    found = []
     rows = sorted(study.unfinished.items(), key=lambda item: item[1].level)
     for number, run in rows[:_MOST_ROWS]:
         status = run.status
@@ -214,11 +229,11 @@ def _table(study: WatchedStudy) -> Table:
             estimate = logs.text(run.log_estimate, ".2e") if run.log_estimate > -math.inf else "-"
             numbers = [str(status.n_branchings), str(status.n_running), estimate]
         level = f"{run.level:.4g}" if math.isfinite(run.level) else "-"
-        table.add_row(str(number), level, *numbers, Text(_driver(run)))
+        found.append([str(number), level, *numbers, _driver(run)])
     n_more = max(0, len(rows) - _MOST_ROWS) + study.n_to_come
     if n_more:
-        table.add_row("...", f"and {n_more} more")
-    return table
+        found.append(["...", f"and {n_more} more"])
+    return found
 
 
 def _driver(run: WatchedRun) -> str:
