@@ -599,8 +599,8 @@ def test_the_audit_notices(directory: Path, tmp_path: Path, matplotlib_folder: P
     other = f"plot DIR --out {tmp_path / 'else.png'}"
     assert re.search(r"open \(.*else.png", notes(directory, other, tmp_path / "out.png", matplotlib_folder, tmp_path))
     (directory / "exact.py").write_text((TESTS / "exact.py").read_text())
-    paths = "plot DIR --kind paths --out OUT"  # which are drawn for a state of two numbers
-    seen = notes(directory, paths, tmp_path / "out.png", matplotlib_folder, tmp_path, code=1)
+    paths = "plot DIR --kind paths --out OUT"
+    seen = notes(directory, paths, tmp_path / "out.png", matplotlib_folder, tmp_path)
     assert "exec (<code object <module>" in seen
     assert "imported pytams_model_model" in seen
     assert (directory / "executed").exists()
