@@ -10,6 +10,7 @@ import pytest
 
 import pytams
 from programs import needs, script, tams
+from pytams.core.labels import Labels
 from pytams.models.program.names import check_names, filled, filled_template
 
 TOLD: dict[str, Any] = {
@@ -87,6 +88,15 @@ def test_what_cannot_be_is_refused_by_name(changed: dict[str, Any], said: str, f
     inputs = [path.replace("{folder}", f"{folder}/sub/..") for path in changed.get("inputs", [])]
     with pytest.raises(pytams.SettingsError, match=said):
         tams(pytams.Program(**{**TOLD, "folder": str(folder), **changed, "inputs": inputs}))
+
+
+def test_what_it_is_called_makes_it_no_other_program(folder: Path) -> None:
+    labels = {"title": "A code", "units": {"time": "s"}, "state_names": ["T"]}
+    plain, labelled = (pytams.Program(**TOLD, **more, folder=str(folder)) for more in ({}, labels))
+    assert plain.made_of == labelled.made_of
+    assert Labels.of(labelled).to_dict() == labels
+    with pytest.raises(pytams.SettingsError, match="^units: 's': input should be a valid dict"):
+        pytams.Program(**TOLD, units="s", folder=str(folder))
 
 
 def test_a_step_must_be_a_multiple_of_the_programs_own(folder: Path) -> None:
