@@ -91,11 +91,11 @@ def test_what_cannot_be_is_refused_by_name(changed: dict[str, Any], said: str, f
 
 
 def test_what_it_is_called_makes_it_no_other_program(folder: Path) -> None:
-    labels = {"title": "A code", "units": {"time": "s"}, "state_names": ["T"]}
+    labels: dict[str, Any] = {"title": "A code", "units": {"time": "s"}, "state_names": ["T"]}
     plain, labelled = (pytams.Program(**TOLD, **more, folder=str(folder)) for more in ({}, labels))
     assert plain.made_of == labelled.made_of
     assert Labels.of(labelled).to_dict() == labels
-    with pytest.raises(pytams.SettingsError, match="^units: 's': input should be a valid dict"):
+    with pytest.raises(pytams.SettingsError, match="^units: 's' is not a table of keys and values"):
         pytams.Program(**TOLD, units="s", folder=str(folder))
 
 
