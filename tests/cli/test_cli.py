@@ -170,9 +170,9 @@ def test_examples_and_json(tmp_path: Path, example: str) -> None:
         (["run"], 2, "Missing argument"),
         (["run", "input.toml", "--sed", "3"], 2, "No such option"),
         (["run", "input.toml", "--set", "tams.x=3"], 2, "[tams] x: unknown key"),
-        (["run", "input.toml", "--runs", "0"], 2, "[tams] nruns: 0 is too small"),
-        (["run", "input.toml", "--seed", "-1"], 2, "[tams] seed: -1 is too small"),
-        (["run", "input.toml", "--runs", "0", "--seed", "-1"], 2, "at least 1\n[tams] seed: -1 is too small"),
+        (["run", "input.toml", "--runs", "0"], 2, "--runs: 0 is too small"),
+        (["run", "input.toml", "--seed", "-1"], 2, "--seed: -1 is too small"),
+        (["run", "input.toml", "--runs", "0", "--seed", "-1"], 2, "at least 1\n--seed: -1 is too small"),
         (["run", "input.toml", "--set", "tams.logfile=no/such/folder"], 2, "[tams] logfile: "),
         (
             ["run", "input.toml", "--set", "model.broken=true"],
