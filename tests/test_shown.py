@@ -121,7 +121,7 @@ def test_a_trajectory_in_a_notebook(made: Made) -> None:
     trajectory = made.saved.trajectory(0, 0)
     html = trajectory._repr_html_()
     rows = rows_of(html)
-    run, slot, branch = trajectory.key
+    run, slot, branch = trajectory.name
     assert rows["trajectory"] == f"run {run}, slot {slot}, branch {branch}"
     assert rows["highest"] == f"{trajectory.scores.max():.4g} of 0.8"
     picture = ET.fromstring(html[html.index("<svg") :])
@@ -138,7 +138,7 @@ class Some(NamedTuple):
 
     scores: Any
     settings: pytams.Settings
-    key: tuple[int, int, int] = (0, 0, 0)
+    name: tuple[int, int, int] = (0, 0, 0)
     links: tuple[Any, ...] = ()
 
     @property

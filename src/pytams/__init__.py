@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytams.core.errors import (
         CannotLearnError,
         ModelError,
+        NothingToDrawError,
         PytamsError,
         RunDirectoryError,
         SettingsError,
@@ -54,6 +55,7 @@ _HOMES = {
     "pytams.core.errors": [
         "CannotLearnError",
         "ModelError",
+        "NothingToDrawError",
         "PytamsError",
         "RunDirectoryError",
         "SettingsError",
@@ -97,6 +99,7 @@ __all__ = [
     "NoIterationError",
     "NoLedgerError",
     "NoTrajectoryError",
+    "NothingToDrawError",
     "Observer",
     "Program",
     "PytamsError",

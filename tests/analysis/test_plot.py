@@ -133,7 +133,7 @@ def test_the_overview_looks_as_it_was_approved(result: pytams.Result) -> None:
 def test_of_one_run_whatever_became_of_it(kind: str, tams: pytams.TAMS) -> None:
     result = tams.run(1, seed=3)
     [run] = result.runs
-    if not plot.is_for(kind, result) and kind != "convergence":
+    if not plot.is_for(kind, result) and kind not in {"estimates", "convergence"}:
         with pytest.raises(ValueError, match=r"no trajectory"):
             plot.draw(kind, result)
         return
@@ -205,6 +205,24 @@ def test_all_runs_are_drawn_and_the_extreme_ones_named(result: pytams.Result) ->
         for run, which in ((ordered[-1], "most"), (ordered[0], "least")):
             assert f"run {run.run}, with the {which}: {run.estimate:.2g}" in said
         assert len(draw(result, run=2).lines) == 2
+
+
+def test_no_run_is_the_best_where_all_are_alike() -> None:
+    """Nor one that goes on."""
+    nothing = walk(19).run(3, seed=1)
+    assert not nothing.probability
+    said = [text.get_text() for text in plot.levels(nothing).get_legend().get_texts()]  # type: ignore[union-attr]
+    assert said == ["one run", "target"]
+
+
+def test_bins_are_of_whole_steps() -> None:
+    result = walk(3, n_trajectories=50).run(40, seed=1)
+    widths = {round(bar.get_width(), 9) for bar in bars(plot.reaching_times(result))}
+    assert len(widths) == 1
+    assert widths.pop() % 1.0 == 0.0
+    assert sum(bar.get_height() for bar in bars(plot.reaching_times(result))) > 0.0
+    first = min(final.last_step for run in result.runs for final in run.reached)
+    assert bars(plot.reaching_times(result))[0].get_x() == first - 0.5
 
 
 def test_the_mean_of_all_runs_is_the_last_one(result: pytams.Result) -> None:

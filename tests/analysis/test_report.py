@@ -145,19 +145,24 @@ def test_pictures_for_a_journal(directory: Path, tmp_path: Path) -> None:
     assert b"/FontFile2" in (tmp_path / "picture.pdf").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["exceedance", "return-times", "estimates", "levels", "weights", "reaching-times"])
+@pytest.mark.parametrize(
+    "kind", ["exceedance", "return-times", "estimates", "convergence", "levels", "weights", "reaching-times"]
+)
 def test_the_numbers_of_a_picture(directory: Path, tmp_path: Path, kind: str) -> None:
     with pytams.load(directory) as saved:
         result = saved.result
         write_picture(result, kind, tmp_path / "numbers.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "numbers.csv").read_text())))
     n_reached = sum(run.n_reached for run in result.runs)
-    n_rows = {"estimates": 4, "levels": result.n_iterations, "weights": result.n_iterations}
+    n_rows = {"estimates": 4, "convergence": 4, "levels": result.n_iterations, "weights": result.n_iterations}
     assert len(rows) == (n_rows | {"reaching-times": n_reached}).get(kind, 300)
     if kind == "exceedance":
         low, middle, high = (float(rows[-1][name]) for name in ("low", "probability", "high"))
         assert middle == pytest.approx(result.probability)
         assert low < middle < high
+    if kind == "convergence":
+        assert math.exp(float(rows[-1]["log_probability"])) == pytest.approx(result.probability)
+        assert [int(row["runs"]) for row in rows] == [1, 2, 3, 4]
     if kind == "reaching-times":
         assert sum(math.exp(float(row["log_weight"])) for row in rows) == pytest.approx(result.probability)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import pytams
 from exact import DoubleWell2D, Walk
 from pytams import Storage
+from pytams.analysis.summary import headline
 
 SETTINGS: dict[str, Any] = {"end_time": 5.0, "step_size": 0.05, "target_score": 0.9, "n_trajectories": 10}
 
@@ -54,6 +56,10 @@ def test_what_is_said_of_levels_so_far_is_what_will_be_said(tmp_path: Path, n: i
             assert p.log_value == final.exceedance(p.z).log_value
         assert "PROVISIONAL" in str(so_far)
         assert so_far.health.reason.startswith("provisional: ")
+        assert saved.ensemble(n_most=5).identical(saved.result.ensemble(n_most=5))
+        assert so_far.to_xarray().attrs["provisional"] == 1
+        assert "±" not in headline(so_far)
+        assert "of the log-probability" not in so_far.health.reason
         assert so_far.ensemble(n_most=5).sizes["trajectory"] <= 5
         assert saved.result is so_far or saved.n_finished
         said = json.loads(json.dumps(saved.to_dict()))["result"]
@@ -78,6 +84,25 @@ def test_before_anything(tmp_path: Path) -> None:
             _ = saved.result
 
 
+def test_a_trajectory_is_called_what_was_asked_for(tmp_path: Path) -> None:
+    """Also if it has no segment of its own, as nothing was left to simulate."""
+    tams = pytams.TAMS(Walk(), end_time=20, step_size=1, target_score=3, n_trajectories=10)
+    tams.run(1, seed=1, out=tmp_path / "a.tams")
+    with pytams.load(tmp_path / "a.tams") as saved:
+        ensemble = saved.trajectories(0)
+        assert any(one.key.slot != slot for slot, one in enumerate(ensemble)), "or it tests nothing"
+        for slot, one in enumerate(ensemble):
+            assert one.name.slot == slot
+            assert f"run 0, slot {slot}, branch {one.name.branch}" in repr(one)
+            assert one.to_xarray().attrs["slot"] == slot
+
+
+def test_what_is_shown_is_dated(tmp_path: Path) -> None:
+    stop_after(tmp_path / "a.tams", 10)
+    with pytams.load(tmp_path / "a.tams") as saved:
+        assert re.search(r"\nas of \d+ s ago, when something was written last$", str(saved))
+
+
 def test_nothing_is_learned_or_planned_from_what_goes_on(tmp_path: Path) -> None:
     stop_after(tmp_path / "a.tams", 10, n_runs=4)
     with pytams.load(tmp_path / "a.tams") as saved:
@@ -91,7 +116,7 @@ def test_labels_are_kept_and_may_change(tmp_path: Path) -> None:
     with pytams.load(tmp_path / "a.tams") as saved:
         labels = saved.result.labels
     assert (labels.title, labels.axis("time"), labels.component(1)) == ("A double well", "time (s)", "y")
-    assert (labels.axis("y"), labels.component(2), labels.time_unit) == ("y", "state 2", "s")
+    assert (labels.axis("y"), labels.component(2), labels.time_unit) == ("y", "x[2]", "s")
     assert pytams.TAMS(Walk(), **SETTINGS | {"step_size": 1.0}).run(1).labels.axis("score") == "score"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,6 +85,20 @@ def return_times(runs: Sequence[RunResult], z: Sequence[float] | NDArray[np.floa
     return Curve(z=p.z, log_value=value, relative_error=error, log_low=low, log_high=high)
 
 
+def means_of_first(runs: Sequence[RunResult], n_most: int = 100) -> tuple[NDArray[Any], ...]:
+    """Average the first runs, for some numbers of them: how many; log of the mean, and of its interval's ends."""
+    counts = np.unique(np.linspace(1, len(runs), min(len(runs), n_most)).round().astype(np.int64))
+    means = [_mean_of(runs[:n]) for n in counts.tolist()]
+    names = ("log_value", "log_low", "log_high")
+    return counts, *(np.array([getattr(one, name) for one in means]) for name in names)
+
+
+def _mean_of(runs: Sequence[RunResult]) -> estimators.LogMean:
+    return estimators.mean_over_runs(
+        [run.log_estimate for run in runs], lambda _: [run.relative_variance for run in runs]
+    )
+
+
 def levels_of(result: Result, n: int = 300) -> NDArray[np.float64]:
     """Choose levels from where the runs begin up to just below the target, or how far they have come."""
     end = result.level
@@ -104,6 +118,8 @@ def check_levels(result: Result, z: Sequence[float] | NDArray[np.float64]) -> Se
     SettingsError
         It says why.
     """
+    if np.isnan(z).any():
+        raise SettingsError("z", "nan is no level")
     settings, level, was_learned = result.settings, result.level, bool(result.taught_by)
     if level < settings.target_score and np.any(np.asarray(z) >= level):
         how_far = f"have only come to {level:g}: take levels below that" if level > -math.inf else "have no level yet"

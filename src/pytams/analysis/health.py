@@ -268,7 +268,7 @@ def judge_runs(
         starts_part=partings.starts_median * settings.step_size,
         end_time=settings.end_time,
         caveat=caveat,
-        stall=None if was_learned else plateau(runs, settings.target_score),
+        stall=None if was_learned or not all(run.finished for run in runs) else plateau(runs, settings.target_score),
         is_provisional=not all(run.finished for run in runs),
     )
 

@@ -28,7 +28,9 @@ class Plateau(NamedTuple):
     """Of the log-probability, over all runs."""
 
     def __str__(self) -> str:
-        return f"{self.share:.0%} of the log-probability is lost between {self.low:.3g} and {self.high:.3g}"
+        low, high = f"{self.low:.4g}", f"{self.high:.4g}"
+        where = f"at {low}" if low == high else f"between {low} and {high}"
+        return f"{self.share:.0%} of the log-probability is lost {where}"
 
 
 def plateau(runs: Sequence[RunResult], target: float) -> Plateau | None:

@@ -6,6 +6,7 @@ They need ``pip install "pytams-splitting[plot]"``.
 from __future__ import annotations
 
 import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.distribution import installing
@@ -91,6 +92,8 @@ def is_for(kind: str, result: Result) -> bool:
         return any(run.n_reached for run in result.runs)
     if kind == "discarded":
         return result.runs[0].n_branchings > 0
+    if kind in {"estimates", _OF_SEVERAL_RUNS} and result.log_probability == -math.inf:
+        return False
     return kind != _OF_SEVERAL_RUNS or len(result.runs) > 1
 
 

@@ -50,6 +50,13 @@ _CAPTIONS = {
 }
 """What is in a report, and what to see in it."""
 
+_SO_FAR = {
+    "scores": "The trajectories of the ensemble as it is.",
+    "genealogy": "The family tree of the ensemble as it is.",
+    "estimates": "What each run would give if it stopped here: too low, for trajectories go on.",
+    "convergence": "The mean of what runs would give if they stopped here.",
+}
+"""The same of what goes on."""
 _N_LEVELS = 11
 """In its tables."""
 _PALE = "#dddddd"
@@ -98,6 +105,7 @@ def write_report(
         "convergence": {"reference": reference},
         "paths": {"potential": potential},
     }
+    captions = _CAPTIONS | (_SO_FAR if result.is_provisional else {})
     n_runs = len(result.runs) if result.is_provisional else len(result.runs) + result.n_unfinished
     name, probability = result.labels.title or result.model, summary.headline(result)
     text = (
@@ -111,7 +119,7 @@ def write_report(
             interval=summary.interval(result, ".2e"),
             comparison=None if reference is None else result.compare(reference),
             figures=[
-                _picture(kind, partial(draw, **options.get(kind, {})))
+                _picture(captions[kind], partial(draw, **options.get(kind, {})))
                 for kind, draw in _drawings(result, learned).items()
                 if paths or kind not in plot.OF_STATES
             ],
@@ -177,12 +185,12 @@ def _drawings(result: Result, learned: Learned | None) -> dict[str, Callable[...
     return found if learned is None else found | {"score": partial(plot.score, learned)}
 
 
-def _picture(kind: str, draw: Callable[..., object]) -> _Picture:
+def _picture(caption: str, draw: Callable[..., object]) -> _Picture:
     figure = new_figure()
     draw(ax=figure.subplots())
     light = _data_url(figure)
     _make_pale(figure)
-    return _Picture(_CAPTIONS[kind], light, _data_url(figure))
+    return _Picture(caption, light, _data_url(figure))
 
 
 def _make_pale(figure: Figure) -> None:

@@ -72,14 +72,15 @@ def headline(result: Result) -> str:
 
     Examples
     --------
-    ``(7.5 ± 0.6) x 10⁻³``; without a known error ``7.5 x 10⁻³``.
+    ``(7.5 ± 0.6) x 10⁻³``; ``0.42 ± 0.03``; ``7.5 x 10⁻³, error unknown``.
     """
     log = result.log_probability
     if log == -math.inf:
         return "0: nothing has reached the target" + (" so far" if result.is_provisional else "")
     power = math.floor(log / LOG_10 + 1e-12)
-    value, digits, said = math.exp(log - power * LOG_10), 1, ""
-    if math.isfinite(result.relative_error) and result.relative_error > 0.0:
+    power = 0 if power == -1 else power
+    value, digits, said = math.exp(log - power * LOG_10), 1 + (power == 0), ""
+    if not result.is_provisional and math.isfinite(result.relative_error) and result.relative_error > 0.0:
         error = value * result.relative_error
         places = -math.floor(math.log10(error) + 1e-12)
         digits = max(0, places + (f"{error:.0e}"[0] == "1"))
@@ -88,7 +89,9 @@ def headline(result: Result) -> str:
     if power:
         text = f"({text})" if said else text
         text += f" \N{MULTIPLICATION SIGN} 10{str(power).translate(_RAISED)}"
-    return text + (" so far" if result.is_provisional else "")
+    if result.is_provisional:
+        return text + " so far"
+    return text if said else f"{text}, error unknown"
 
 
 def interval(result: Result, form: str) -> str:
@@ -113,7 +116,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
     n_finished = sum(run.finished for run in result.runs)
     runs = f"{n_finished} finished, {result.n_extinct} extinct"
     if result.is_provisional:
-        runs += f", {n - n_finished} that go on, as they are so far (all at or above {result.level:.4g})"
+        runs += f", {n - n_finished} that go on, as they are so far{_level(result)}"
     elif result.n_unfinished:
         runs += f", {result.n_unfinished} unfinished and left out (the finished ones tend to be short: biased)"
     cost = f"{result.n_steps:,} model steps, {result.wall_time:.2f} s"
@@ -135,6 +138,10 @@ def rows(result: Result) -> list[tuple[str, str]]:
         ("health", printable(str(result.health))),
         ("seed", str(result.seed)),
     ]
+
+
+def _level(result: Result) -> str:
+    return f" (all at or above {result.level:.4g})" if result.level > -math.inf else ""
 
 
 def _taught_by(result: Result) -> str:

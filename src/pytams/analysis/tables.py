@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytams.analysis.curves import levels_of
+from pytams.analysis.curves import levels_of, means_of_first
 from pytams.core.distribution import imported_from
 from pytams.core.errors import SettingsError
 
@@ -93,6 +93,12 @@ def of_return_times(result: Result, n: int = 300) -> Columns:
     return {name: getattr(curve, of_curve).tolist() for name, of_curve in names.items()}
 
 
+def _of_convergence(result: Result) -> Columns:
+    counts, *found = means_of_first(result.runs)
+    names = ("log_probability", "log_low", "log_high")
+    return {"runs": counts.tolist()} | {name: one.tolist() for name, one in zip(names, found, strict=True)}
+
+
 def _of_levels(result: Result) -> Columns:
     found = _iterations(result.runs)
     names = {"iteration_run": "run", "level": "level", "log_weight_after": "log_weight", "n_killed": "n_killed"}
@@ -113,7 +119,7 @@ _NUMBERS: dict[str, Callable[[Result], Columns]] = {
     "exceedance": of_exceedance,
     "return-times": of_return_times,
     "estimates": lambda result: columns(result.runs),
-    "convergence": lambda result: columns(result.runs),
+    "convergence": _of_convergence,
     "levels": _of_levels,
     "weights": _of_levels,
     "reaching-times": _of_reaching_times,
@@ -146,6 +152,7 @@ def dataset(result: Result) -> Any:
         "seed": str(result.seed),  # it may be larger than a NetCDF integer
         "probability": result.probability,
         "standard_error": result.standard_error,
+        "provisional": int(result.is_provisional),  # NetCDF has no truth values
         **{name: value for name, value in result.settings.to_dict().items() if value is not None},
     }
     return xr.Dataset(variables, {"run": numbers, "slot": np.arange(finals.shape[1])}, attributes)

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from functools import reduce
 from typing import TextIO
 
 import typer
@@ -102,10 +103,14 @@ def say_aside(text: str, style: str | None = None, *, is_error: bool = False) ->
     console.print(printable_lines(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+_HERE = {"Storage(force=True)": "--force"}
+"""What is asked for in Python, and how here."""
+
+
 def explained(error: Exception) -> str:
     """Say what went wrong, as the message of a command."""
     if isinstance(error, PytamsError | ImportError):
-        return str(error)
+        return reduce(lambda text, names: text.replace(*names), _HERE.items(), str(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}"

@@ -8,6 +8,7 @@
     ├── RunDirectoryError      a run directory is missing, damaged or in use
     ├── StoreError             a segment file cannot be read or written, or is damaged (also an OSError)
     ├── CannotLearnError       a pilot study does not tell enough to learn a score from it
+    ├── NothingToDrawError     a picture is of something that has not happened (also a ValueError)
     ├── WorkersLostError       the workers break down again and again, or cannot be started
     └── LedgerError            a ledger is missing, foreign or replaced (also a SQLAlchemyError); see `pytams.sqldb`
         ├── NoLedgerError          there is a database, and no ledger in it
@@ -92,6 +93,10 @@ class DamagedFileError(StoreError):
 
 class CannotLearnError(PytamsError):
     """A pilot study does not tell enough to learn a score from it."""
+
+
+class NothingToDrawError(PytamsError, ValueError):
+    """A picture is of something that has not happened: nothing has reached the target, or nothing was killed."""
 
 
 class WorkersLostError(PytamsError):

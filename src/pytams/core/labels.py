@@ -47,5 +47,5 @@ class Labels(Checked):
         return self.units.get("time") or "the model's unit"
 
     def component(self, i: int) -> str:
-        """Name a component of the state."""
-        return self.state_names[i] if i < len(self.state_names) else f"state {i}"
+        """Name a component of the state: as features of a learned score are, if the model does not."""
+        return self.state_names[i] if i < len(self.state_names) else f"x[{i}]"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytams.storage.manifest import ModelSource
 
 _logger = logging.getLogger("pytams")
-_ADVICE = "put it back, start a new study, or go on at your own risk with --force (Storage(force=True))"
+_ADVICE = "put it back, start a new study, or go on at your own risk with Storage(force=True)"
 _ADVICE_ON_SCRIPTS = (
     '. (What stands under `if __name__ == "__main__":` is not compared: there, or in a file of its own, a script can '
     "ask for more runs.)"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pytams.storage.state_keeper import StateKeeper
 
-_FLUSH_SECONDS = 1.0
+_FLUSH_SECONDS, _MOST_FLUSH_SECONDS = 1.0, 10.0
+"""Between flushes: what others see is never older, whatever a flush costs."""
 _FLUSH_SHARE = 0.005
 """Share of the time that flushes of ended segments may take."""
 
@@ -41,7 +42,8 @@ class Pace:
         now = perf_counter()
         if now - self._last_checkpoint > self._checkpoint_interval:
             return Due.CHECKPOINT
-        if not self.something_ended or now - self._last_flush <= max(_FLUSH_SECONDS, self._cost / _FLUSH_SHARE):
+        pause = min(max(_FLUSH_SECONDS, self._cost / _FLUSH_SHARE), _MOST_FLUSH_SECONDS)
+        if not self.something_ended or now - self._last_flush <= pause:
             return Due.NOTHING
         return Due.FLUSH if self._can_flush else Due.CHECKPOINT
 

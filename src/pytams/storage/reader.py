@@ -26,7 +26,7 @@ from pytams.storage.lessons import read_score
 from pytams.storage.saved_runs import SavedRuns
 from pytams.storage.state_keeper import StateKeeper, keeper_of
 from pytams.storage.trajectories import SavedLink, SavedTrajectory
-from pytams.storage.views import study_html, unfinished_lines
+from pytams.storage.views import study_html, study_plain, study_text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -122,18 +122,13 @@ class SavedStudy:
         """
         return self._runs.result(self, so_far=True)
 
+    def ensemble(self, **options: Any) -> Any:
+        """Give the weighted ensemble, of what is finished or so far: `pytams.Result.ensemble` of `result`."""
+        return self.result.ensemble(**options)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, for JSON: the result, if a run has begun, and how far each run is."""
-        info, runs = self.directory.info, self._runs.to_dicts()
-        return {
-            "directory": str(self.directory.path),
-            "model": info.model.name,
-            "seed": info.seed,
-            "created": info.created,
-            "versions": info.versions,
-            "result": self.result.to_dict() if self.has_begun else None,
-            "runs": runs,
-        }
+        return study_plain(self, self._runs.to_dicts())
 
     @property
     def provenance(self) -> list[tuple[str, str]]:
@@ -148,14 +143,7 @@ class SavedStudy:
         return study_html(self, self._runs.to_dicts())
 
     def __str__(self) -> str:
-        info, runs = self.directory.info, self._runs.to_dicts()
-        n_finished = sum(run["finished"] for run in runs)
-        begun = printable(info.created)
-        lines = [f"{self.directory.path}: {n_finished} of {info.n_runs} runs finished, begun {begun}"]
-        if self.has_begun:
-            lines += ["", str(self.result)]
-        unfinished = [run for run in runs if not run["finished"]]
-        return "\n".join(lines + (unfinished_lines(unfinished, info.settings.target_score) if unfinished else []))
+        return study_text(self, self._runs.to_dicts())
 
     def trajectories(self, run: int) -> list[SavedTrajectory]:
         """Get the ensemble of a run, by slot."""
@@ -199,14 +187,15 @@ class SavedStudy:
         if run not in self._starts:
             n = self.directory.info.settings.n_trajectories
             self._starts[run] = all_starts(run, n, self._runs.iterations(run))
-        return self._found(chain(self._starts[run], SegmentKey(run, slot, branch)))
+        key = SegmentKey(run, slot, branch)
+        return self._found(chain(self._starts[run], key), key)
 
-    def _found(self, links: Iterable[Link]) -> SavedTrajectory:
+    def _found(self, links: Iterable[Link], key: SegmentKey | None = None) -> SavedTrajectory:
         """Find on disk what there is of a trajectory."""
         found = ((link, self._history(link.start)) for link in links)
         saved = tuple(SavedLink(*link, history) for link, history in found if history is not None)
         info = self.directory.info
-        return SavedTrajectory(saved, info.settings, info.seed, self._states_of, self.make_model, self._store)
+        return SavedTrajectory(saved, info.settings, info.seed, self._states_of, self.make_model, self._store, key)
 
     def courses(self, chains: Sequence[Sequence[Link]], *, states: bool) -> list[Course]:
         """Get trajectories, as `Result.ensemble` asks for them."""

@@ -67,15 +67,22 @@ class SavedTrajectory:
     _compute: Callable[[SavedTrajectory, Steppable | None], Sequence[State]] = field(repr=False, compare=False)
     _make_model: Callable[[], Steppable] = field(repr=False, compare=False)
     _store: StateStore | None = field(default=None, repr=False, compare=False)
+    asked: SegmentKey | None = field(default=None, compare=False)
+    """Run, slot and branch that it is of; None: those of `key`."""
 
     def __repr__(self) -> str:
-        run, slot, branch = self.key
+        run, slot, branch = self.name
         top = max(self.scores, default=math.nan)
         which = f"run {run}, slot {slot}, branch {branch}"
         return f"<SavedTrajectory of {which}: {len(self.scores)} scores, at most {top:.4g}>"
 
     def _repr_html_(self) -> str:
         return trajectory_html(self)
+
+    @property
+    def name(self) -> SegmentKey:
+        """Run, slot and branch. If it had nothing left to simulate, it has no segment of its own: see `key`."""
+        return self.asked or self.key
 
     @property
     def key(self) -> SegmentKey:
@@ -195,4 +202,4 @@ class SavedTrajectory:
         """
         xr = imported_from("xarray", "xarray", "to_xarray()")
         variables = {"score": ("time", self.scores), **labelled_states(self.states, "state_time")}
-        return xr.Dataset(variables, {"time": self.times, "state_time": self.state_times}, self.key._asdict())
+        return xr.Dataset(variables, {"time": self.times, "state_time": self.state_times}, self.name._asdict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytams.storage.directory import RunDirectory
     from pytams.storage.reader import SavedStudy
     from pytams.storage.trajectories import SavedTrajectory
 
@@ -23,7 +25,43 @@ _WIDTH, _HEIGHT, _POINTS = 400, 80, 200
 """Of a picture."""
 
 
-def unfinished_lines(runs: Sequence[dict[str, Any]], target: float) -> list[str]:
+def study_plain(study: SavedStudy, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Give plain numbers and text of a saved study, for JSON."""
+    info = study.directory.info
+    return {
+        "directory": str(study.directory.path),
+        "model": info.model.name,
+        "seed": info.seed,
+        "created": info.created,
+        "versions": info.versions,
+        "result": study.result.to_dict() if study.has_begun else None,
+        "runs": list(runs),
+    }
+
+
+def study_text(study: SavedStudy, runs: Sequence[dict[str, Any]]) -> str:
+    """Say what a saved study holds, and how far its runs are."""
+    info = study.directory.info
+    unfinished = [run for run in runs if not run["finished"]]
+    n_finished = len(runs) - len(unfinished)
+    begun = printable(info.created)
+    lines = [f"{study.directory.path}: {n_finished} of {info.n_runs} runs finished, begun {begun}"]
+    if study.has_begun:
+        lines += ["", str(study.result)]
+    if unfinished:
+        lines += _lines(unfinished, info.settings.target_score)
+        age = _age(study.directory)
+        lines += [] if age is None else [f"as of {age:.0f} s ago, when something was written last"]
+    return "\n".join(lines)
+
+
+def _age(directory: RunDirectory) -> float | None:
+    """Say how many seconds ago a segment was written last; None if none was."""
+    times = [path.stat().st_mtime for path in directory.segment_files.paths() if path.exists()]
+    return max(0.0, time.time() - max(times)) if times else None
+
+
+def _lines(runs: Sequence[dict[str, Any]], target: float) -> list[str]:
     """Say how far runs are, a line each."""
     lines = ["", f"{'run':>5}  {'level':>10} of {target:g}  {'P(above it)':>11}  {'branchings':>10}  driver"]
     for run in runs:
@@ -57,7 +95,7 @@ def study_html(study: SavedStudy, runs: Sequence[dict[str, Any]]) -> str:
 
 def trajectory_html(trajectory: SavedTrajectory) -> str:
     """Show a trajectory: which it is, what it consists of, and its scores against time."""
-    run, slot, branch = trajectory.key
+    run, slot, branch = trajectory.name
     scores, target = trajectory.scores, trajectory.settings.target_score
     n = len(trajectory.links)
     rows = [

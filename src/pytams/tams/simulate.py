@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytams.core.distribution import imported_from
+from pytams.core.errors import SettingsError
 from pytams.core.segments import Link, Problem, SegmentKey, Start
 from pytams.core.settings import RunArguments, Settings
 from pytams.core.states import labelled_states
@@ -51,6 +52,8 @@ def simulate(
         Without xarray: ``pip install "pytams-splitting[xarray]"``.
     """
     xr = imported_from("xarray", "xarray", "simulate()")
+    if isinstance(model, type):
+        raise SettingsError("model", f"{model.__name__} is a class: give a model of it, as in {model.__name__}()")
     model.validate()
     arguments = RunArguments.checked({"n_runs": 1, "seed": seed, "first_run": trajectory})
     seed = draw_seed() if arguments.seed is None else arguments.seed

@@ -16,7 +16,7 @@ from pytams.analysis.plateaus import plateau
 from pytams.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
 
@@ -72,7 +72,7 @@ def weights(result: Result, run: int | None = None, ax: Axes | None = None) -> A
         runs = (one_run(result, run),)
         ax.plot(*_lost(runs[0]), color=BLUE, label="weight")
         title = f"Probability left, in run {runs[0].run}"
-    stall = None if result.taught_by else plateau(runs, result.settings.target_score)
+    stall = None if result.taught_by or result.is_provisional else plateau(runs, result.settings.target_score)
     if stall is not None:
         ax.axvspan(stall.low, stall.high, **SHADE | {"color": GREY}, label=f"{stall.share:.0%} is lost here")
     target_line(ax, "x", result)
@@ -100,14 +100,22 @@ def _lost(run: RunResult) -> tuple[Any, Any]:
     return np.array(run.iterations.levels)[kept], np.array(run.iterations.log_weights)[kept] / LOG_10
 
 
+def _extremes(runs: Sequence[RunResult]) -> list[tuple[RunResult, str, str]]:
+    """Find the finished runs with the largest and the smallest estimate, if they differ."""
+    finished = [run for run in runs if run.finished]
+    if len({run.log_estimate for run in finished}) <= 1:
+        return []
+    best, worst = (choose(finished, key=lambda run: run.log_estimate) for choose in (max, min))
+    return [(best, BLUE, "most"), (worst, GREEN, "least")]
+
+
 def _draw_all(ax: Axes, result: Result, line: Callable[[RunResult], tuple[Any, Any]]) -> None:
     """Draw a line of every run, faintly, but for the extreme ones."""
     runs = result.runs
     shown = [runs[i] for i in evenly(len(runs), _MOST_RUNS)]
     lines = [np.column_stack(line(run)) for run in shown]
     ax.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, alpha=0.5, label="one run"))
-    best, worst = (choose(runs, key=lambda run: run.log_estimate) for choose in (max, min))
-    for run, colour, which in ((best, BLUE, "most"), (worst, GREEN, "least")):
+    for run, colour, which in _extremes(runs):
         estimate = logs.text(run.log_estimate, ".2g")
         ax.plot(*line(run), color=colour, label=f"run {run.run}, with the {which}: {estimate}")
     ax.autoscale_view()

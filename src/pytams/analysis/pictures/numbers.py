@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from pytams.analysis import estimators
-from pytams.analysis.curves import levels_of
+from pytams.analysis.curves import levels_of, means_of_first
 from pytams.analysis.pictures.axes import (
     BLUE,
     GREEN,
@@ -21,17 +20,14 @@ from pytams.analysis.pictures.axes import (
     target_line,
     with_legend,
 )
+from pytams.core.errors import NothingToDrawError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from pytams.analysis.result import Result
-    from pytams.analysis.runs import RunResult
 
-_MOST_NUMBERS = 100
 _MOST_BINS = 40
 _MOST_LARGE, _MOST_DRAWN = 200, 2000
 """Dots of the full size; and those that are not made of pixels."""
@@ -107,7 +103,7 @@ def estimates(result: Result, reference: float | None = None, ax: Axes | None = 
     if reference:
         ax.axhline(known, color=ORANGE, linestyle="--", label="reference")
     ax.set(xlabel="run", ylabel="probability", title="Estimates of the runs" + _so_far(result))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _whole_numbers(ax, number)
     return with_legend(ax)
 
 
@@ -115,9 +111,7 @@ def convergence(result: Result, reference: float | None = None, ax: Axes | None 
     """Draw the mean of the first runs, with its 95 % interval, against how many they are."""
     ax = new_axes(ax)
     n_runs = len(result.runs)
-    counts = np.unique(np.linspace(1, n_runs, min(n_runs, _MOST_NUMBERS)).round().astype(int))
-    means = [_mean_of(result.runs[:n]) for n in counts.tolist()]
-    found = [np.array([getattr(mean, name) for mean in means]) for name in ("log_value", "log_low", "log_high")]
+    counts, *found = means_of_first(result.runs)
     shown = np.isfinite(found[0])
     known = np.array([math.log(reference)] if reference else [])
     value, low, high, known = on_log_axis(ax, "y", *(log[shown] for log in found), known)
@@ -127,10 +121,10 @@ def convergence(result: Result, reference: float | None = None, ax: Axes | None 
     for there in known:
         ax.axhline(there, color=ORANGE, linestyle="--", label="reference")
     title = "The estimate as runs are added" + _so_far(result)
-    if math.isfinite(result.relative_error) and result.relative_error > 0.0:
+    if n_runs > 1 and not result.is_provisional and result.relative_error > 0.0:
         title += f": {_NARROW:.0%} takes about {result.runs_for(_NARROW):,} runs"
     ax.set(xlabel="runs", ylabel="probability", title=title)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _whole_numbers(ax, counts)
     return with_legend(ax)
 
 
@@ -139,17 +133,17 @@ def reaching_times(result: Result, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    ValueError
+    NothingToDrawError
         If nothing has reached the target.
     """
     times, log_weights = reached(result)
     if not len(times):
-        raise ValueError("no trajectory has reached the target: there are no times to draw")
+        raise NothingToDrawError("no trajectory has reached the target: there are no times to draw")
     ax = new_axes(ax)
     weights = np.exp(log_weights - log_weights.max())
-    n_bins = round(min(math.sqrt(len(times)), _MOST_BINS))
     label = f"{len(times)} reactive trajectories"
-    ax.hist(times, n_bins, weights=weights, density=True, color=BLUE, alpha=0.4, label=label)
+    edges = _edges(times, result.settings.step_size).tolist()
+    ax.hist(times, edges, weights=weights, density=True, color=BLUE, alpha=0.4, label=label)
     mean = result.reaching_time
     value, error = float(mean.value), float(mean.error)
     if math.isfinite(error):
@@ -159,10 +153,20 @@ def reaching_times(result: Result, ax: Axes | None = None) -> Axes:
     return with_legend(ax)
 
 
-def _mean_of(runs: Sequence[RunResult]) -> estimators.LogMean:
-    return estimators.mean_over_runs(
-        [run.log_estimate for run in runs], lambda _: [run.relative_variance for run in runs]
-    )
+def _whole_numbers(ax: Axes, numbers: NDArray[np.int64]) -> None:
+    """Make an axis one of whole numbers; also if there is only one."""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(numbers) == 1:
+        ax.set_xlim(numbers[0] - 1, numbers[0] + 1)
+
+
+def _edges(times: NDArray[np.float64], step_size: float) -> NDArray[np.float64]:
+    """Choose bins of whole steps, or some would hold more of them than others."""
+    n_steps = round(np.ptp(times) / step_size) + 1
+    n_bins = max(1, round(min(math.sqrt(len(times)), _MOST_BINS, n_steps)))
+    width = math.ceil(n_steps / n_bins) * step_size
+    edges = times.min() - 0.5 * step_size + width * np.arange(math.ceil(n_steps * step_size / width - 1e-9) + 1)
+    return np.asarray(edges)
 
 
 def reached(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

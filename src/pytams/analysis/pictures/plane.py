@@ -10,7 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 
 from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, ORANGE, new_axes, with_legend
-from pytams.core.errors import SettingsError
+from pytams.core.errors import NothingToDrawError, SettingsError
 from pytams.core.settings import choices
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def paths(
 
     Raises
     ------
-    ValueError
+    NothingToDrawError
         If nothing has reached the target.
     SettingsError
         If there is no such component.
@@ -88,7 +88,7 @@ def density(
 
     Raises
     ------
-    ValueError
+    NothingToDrawError
         If nothing has reached the target.
     SettingsError
         If there is no such component.
@@ -129,7 +129,7 @@ class _Plane(NamedTuple):
 def _plane(result: Result, n_most: int, x: str | None, y: str | None) -> _Plane:
     """Get reactive paths, and choose what of them is drawn."""
     if not any(run.n_reached for run in result.runs):
-        raise ValueError("no trajectory has reached the target: there are no paths to draw")
+        raise NothingToDrawError("no trajectory has reached the target: there are no paths to draw")
     ensemble = result.ensemble(reached=True, states=not {x, y} <= {"time", "score"}, n_most=n_most)
     found = components(ensemble, result.labels)
     own = [name for name in found if name not in {"time", "score"}]

@@ -11,7 +11,7 @@ from pytams.analysis.ensemble import evenly
 from pytams.analysis.logs import LOG_10
 from pytams.analysis.pictures.axes import COLOURS, ORANGE, new_axes, target_line, with_legend
 from pytams.analysis.pictures.levels import one_run
-from pytams.core.errors import SettingsError
+from pytams.core.errors import NothingToDrawError, SettingsError
 from pytams.core.settings import choices
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def scores(
     label = "started by splitting iteration" if colour == "generation" else "weight (power of ten)"
     _draw_scores(ax, result, ensemble, colours.values, label)
     which = f"{ensemble.sizes['trajectory']} trajectories" + ("" if run is None else f" of run {run}")
-    name = "Ensemble so far" if result.is_provisional else "Final ensemble"
+    goes_on = result.is_provisional if run is None else not found.finished
+    name = "Ensemble so far" if goes_on else "Final ensemble"
     ax.set(title=f"{name}: {which}")
     return with_legend(ax)
 
@@ -73,12 +74,12 @@ def discarded(result: Result, run: int | None = None, n_most: int = 60, ax: Axes
 
     Raises
     ------
-    ValueError
+    NothingToDrawError
         If none was.
     """
     found = one_run(result, run)
     if not found.n_branchings:
-        raise ValueError(f"run {found.run} has killed no trajectory: there is nothing to draw")
+        raise NothingToDrawError(f"run {found.run} has killed no trajectory: there is nothing to draw")
     ax = new_axes(ax)
     ensemble = result.discarded(found.run, n_most=n_most)
     _draw_scores(ax, result, ensemble, ensemble.killed_in.values, "killed in splitting iteration")
@@ -130,7 +131,7 @@ def genealogy(result: Result, run: int | None = None, n_most: int = 200, ax: Axe
     ax.autoscale_view()
     ax.set(
         xlabel="splitting iteration",
-        ylabel="trajectories so far" if result.is_provisional else "final trajectories",
+        ylabel="final trajectories" if found.finished else "trajectories so far",
         yticks=[],
         title=f"Run {found.run}: {len(found.families)} of {found.n} initial trajectories have descendants",
     )
