@@ -20,7 +20,8 @@ from pytams.analysis.interactive import PICTURES
 pytestmark = pytest.mark.slow
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 60_000.0  # ms
+PATIENCE = 180_000.0  # ms
+expect.set_options(timeout=PATIENCE)
 MODEL = """
 import time
 from pathlib import Path
