@@ -25,6 +25,7 @@ from pytams.analysis.canvas import (
     told,
     whole_numbers,
 )
+from pytams.analysis.curves import says_of_levels
 from pytams.analysis.ensemble import evenly
 from pytams.core.errors import PytamsError
 
@@ -207,8 +208,7 @@ PICTURES = {
 
 def kinds(result: Result) -> list[str]:
     """Name those that can be drawn of a result: of levels on the way only if these are of the user's score."""
-    is_hers = not (result.taught_by or result.settings.spin_up)
-    return [kind for kind in PICTURES if is_hers or kind not in {"exceedance", "return-times"}]
+    return [kind for kind in PICTURES if says_of_levels(result) or kind not in {"exceedance", "return-times"}]
 
 
 _INTERVAL = ("95 % interval", "@interval")
