@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 import pytams
 from pytams.analysis import summary
 from pytams.analysis.interactive import PICTURES
+from pytams.analysis.page_tables import as_csv, page_tables
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +158,13 @@ def test_it_follows_a_study(
     )
     for _, value in result.rows:
         assert value in page.inner_text("#top")
+
+    expect(page.locator("pre")).to_contain_text("pytams run input.toml --out study.tams")
+    for table in page_tables(result):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=f"{table.kind}.csv").click()
+        assert download.value.suggested_filename == f"{table.kind}.csv"
+        assert Path(download.value.path()).read_text() == as_csv(table.kind, result)
 
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     run = page.get_by_label("Runs", exact=True)

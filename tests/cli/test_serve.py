@@ -18,13 +18,18 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from bokeh.document import Document
+from bokeh.models import ColumnDataSource
 
 import pytams
 from exact import DoubleWell2D
 from pytams import Storage
-from pytams.analysis import summary
+from pytams.analysis import logs, plot, summary
 from pytams.analysis.interactive import PICTURES
+from pytams.analysis.page import in_lines
+from pytams.analysis.page_tables import as_csv, page_tables
 from pytams.cli import followed
+from pytams.cli.reproduce import to_reproduce
 from pytams.cli.serve import HEADERS, Page, Server, open_server
 from pytams.storage.lessons import Lessons, Plan
 
@@ -87,6 +92,13 @@ def get(server: Server, what: str) -> Any:
     answer, content = ask(server, f"/{server.token}/{what}")
     assert answer.status == 200
     return json.loads(content)
+
+
+def sources_of(answer: Any) -> dict[str, dict[str, Any]]:
+    """Give the columns of the sources of a picture, by their names."""
+    models = Document.from_json(answer["item"]["doc"]).models
+    sources = [one for one in models if isinstance(one, ColumnDataSource)]
+    return {str(one.name): {key: list(column) for key, column in one.data.items()} for one in sources}
 
 
 def test_only_who_knows_the_token_gets_anything(directory: Path) -> None:
@@ -197,6 +209,58 @@ def test_what_it_shows_is_what_is_found(directory: Path) -> None:
 
 
 @pytest.mark.slow
+def test_it_has_the_tables_and_the_input_file_of_the_report(directory: Path) -> None:
+    with served(directory) as server, pytams.load(directory) as saved:
+        bottom = get(server, "state")["bottom"]
+        for table in page_tables(saved.result):
+            assert f'<a href="{table.kind}.csv" download="{table.kind}.csv">' in bottom
+            assert f"<h2>{table.title}</h2>" in bottom
+            assert all(f"<td>{value}</td>" in bottom for row in table.rows for value in row)
+            answer, content = ask(server, f"/{server.token}/{table.kind}.csv")
+            assert (answer.status, answer.headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+            assert content.decode() == as_csv(table.kind, saved.result)
+        assert len(content.decode().splitlines()) == 301
+        assert "<h2>To reproduce it</h2>" in bottom
+        assert in_lines(to_reproduce(directory, saved.directory.info)) in bottom
+        assert "# pytams run input.toml --out study.tams\n" in bottom
+        assert ask(server, f"/{server.token}/levels.csv")[0].status == 404
+
+
+def test_an_input_file_that_cannot_be_written_says_why(directory: Path) -> None:
+    for path in (*(directory / "ledgers").iterdir(), *(directory / "segments").iterdir()):
+        path.unlink()
+    manifest = json.loads((directory / "study.json").read_text())
+    manifest["model"] |= {"reference": "model.py:Model", "arguments": {"depth": [None]}}
+    (directory / "study.json").write_text(json.dumps(manifest))
+    with served(directory) as server:
+        state = get(server, "state")
+        assert "<pre># TypeError: " in state["bottom"], state["error"]
+
+
+@pytest.mark.slow
+def test_it_has_every_picture_of_the_report_but_those_of_states(directory: Path) -> None:
+    assert set(PICTURES) == set(plot.KINDS) - set(plot.OF_STATES)
+    with served(directory) as server, pytams.load(directory) as saved:
+        families = [len(run.families) for run in saved.result.runs]
+        for run, found in enumerate(families):
+            note = get(server, f"picture?kind=genealogy&run={run}")["note"]
+            assert note == f"Run {run}: {found} of 20 initial trajectories have descendants."
+            n = saved.result.runs[run].n_branchings
+            assert (
+                f" of {n} killed trajectories of run {run},"
+                in get(server, f"picture?kind=discarded&run={run}")["note"]
+            )
+        n, mean = sum(run.n_reached for run in saved.result.runs), float(saved.result.reaching_time.value)
+        note = get(server, "picture?kind=reaching-times")["note"]
+        assert note == f"{n} trajectories have reached it; their mean time is {mean:.3g}."
+        sources = sources_of(get(server, "picture?kind=convergence"))
+        assert sources["means"]["x"] == [1, 2, 3]
+        assert sources["means"]["value"][-1] == logs.text(saved.result.log_probability, ".3e")
+        sources = sources_of(get(server, "picture?kind=genealogy&run=0"))
+        assert len(set(sources["runs"]["root"])) == families[0]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [0, 1, 30, 80])
 def test_while_runs_go_on(tmp_path: Path, n: int) -> None:
     stop_after(tmp_path / "dw.tams", n)
@@ -224,6 +288,8 @@ def test_a_study_that_nobody_has_begun(directory: Path) -> None:
         assert "No run has begun yet." in state["top"]
         assert "end_time" in state["bottom"]
         assert (state["kinds"], state["runs"], state["error"]) == ([], [], "")
+        assert "To reproduce it" in state["bottom"]
+        assert ask(server, f"/{server.token}/exceedance.csv")[0].status == 404
         assert get(server, "picture?kind=levels") == {"why": "No run has begun yet."}
 
 

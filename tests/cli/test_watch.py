@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pty
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from sqlalchemy import make_url
 import pytams
 from exact import DoubleWell2D, Walk
 from pytams import Storage
-from pytams.cli.watch import WatchedStudy, _driven_by
+from pytams.cli.watch import WatchedStudy, _busy, _driven_by, rows_of
 from pytams.sqldb.errors import LedgerError
 from pytams.sqldb.owner import Owner
 from pytams.sqldb.runledger import RunLedger
@@ -143,10 +145,13 @@ def test_of_a_killed_driver(tmp_path: Path, driver: subprocess.Popen[str]) -> No
     driver.kill()
     driver.communicate()
     study.look()
-    assert study.n_busy == 0
+    assert study.n_busy == study.n_running == 0
+    assert {row[3] for row in rows_of(study) if row[0].isdecimal()} == {"0"}
     watcher = start("watch", "run.tams", cwd=tmp_path)
     assert watcher.stdout is not None
-    assert any("no driver is at work: go on with pytams resume" in line for line in watcher.stdout)
+    line = next(line for line in watcher.stdout if "no driver is at work: go on with pytams resume" in line)
+    assert not re.search(r"running,|steps/s|elapsed|left", line)
+    assert re.search(r", begun \d+:\d\d ago; ", line)
     watcher.send_signal(signal.SIGINT)
     _, stderr = watcher.communicate(timeout=60)
     assert watcher.returncode == 0, stderr
@@ -211,6 +216,28 @@ def test_many_drivers_are_not_all_named() -> None:
     assert _driven_by(drivers) == (
         r"driven by process 1 on here and process 0 on \x1b[2Jnode0 and process 1 on \x1b[2Jnode1 and 3 more"
     )
+
+
+def test_the_time_is_that_since_the_study_began(tmp_path: Path) -> None:
+    """It is not that since somebody has begun to watch."""
+    tams = pytams.TAMS(DoubleWell2D(), end_time=4, step_size=0.02, target_score=0.9, n_trajectories=20)
+    tams.run(1, seed=1, out=tmp_path / "dw.tams")
+    manifest = tmp_path / "dw.tams" / "study.json"
+    content = json.loads(manifest.read_text())
+    for created, said in (
+        (datetime.now(UTC) - timedelta(days=2, hours=1), ", begun 49:"),
+        (datetime.now(UTC) + timedelta(days=1), ", begun 0:00 ago"),
+        ("\x1b[2Jlong ago", ", 0:0"),
+        ("2026-11-24T13:40:16", ", 0:0"),
+    ):
+        manifest.write_text(json.dumps(content | {"created": str(created)}))
+        study = WatchedStudy(tmp_path / "dw.tams")
+        assert said in progress.Meter(study, study.created).line()
+
+
+def test_workers_are_counted_in_words() -> None:
+    assert _busy(1) == "1 worker busy"
+    assert [_busy(n) for n in (0, 2)] == ["0 workers busy", "2 workers busy"]
 
 
 class Seen:

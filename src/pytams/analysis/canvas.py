@@ -9,7 +9,7 @@ import numpy as np
 from pytams.analysis.logs import LOG_10
 
 try:
-    from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, PlainText
+    from bokeh.models import BasicTicker, ColumnDataSource, FixedTicker, HoverTool, PlainText
     from bokeh.palettes import Viridis256
     from bokeh.plotting import figure
 except ImportError as error:
@@ -21,12 +21,24 @@ if TYPE_CHECKING:
     from bokeh.models.renderers import GlyphRenderer
     from numpy.typing import NDArray
 
+    from pytams.analysis.result import Result
+
 BLUE, ORANGE, GREY = "#1F83C4", "#D55E00", "#7F7F7F"
 """Those of the other pictures."""
 COLOURS = Viridis256[90:230]
+MOST_POINTS = 40_000
+"""Of the lines of a picture, all together: a page is to follow, and nobody sees more."""
 _HEIGHT = 340
 _LARGE = 600.0
 """Log of a number that a logarithmic axis can have for certain."""
+
+
+class Drawn(NamedTuple):
+    """A picture of some runs."""
+
+    figure: figure
+    note: str = ""
+    """What is not in it, or which run it is of."""
 
 
 class LogAxis(NamedTuple):
@@ -72,6 +84,12 @@ def whole_numbers(made: figure) -> None:
     made.xaxis.ticker = BasicTicker(min_interval=1)
 
 
+def no_ticks(made: figure) -> None:
+    """Let the vertical axis have no numbers: they say nothing."""
+    made.yaxis.ticker = FixedTicker(ticks=[])
+    made.ygrid.visible = False
+
+
 def named(name: str, **columns: Any) -> ColumnDataSource:
     """Make a source that can be found by its name."""
     return ColumnDataSource(columns, name=name)
@@ -93,6 +111,13 @@ def target(made: figure, x: Sequence[float], y: Sequence[float]) -> None:
     """Draw the target, from one point to another."""
     source = named("target", x=x, y=y)
     made.line("x", "y", source=source, color=ORANGE, line_width=1.5, line_dash="dashed", legend_label="target")
+
+
+def upright_target(made: figure, result: Result, values: NDArray[np.float64]) -> None:
+    """Draw the target from the lowest to the highest of some coordinates."""
+    known = values[np.isfinite(values)]
+    ends = [float(known.min()), float(known.max())] if len(known) else []
+    target(made, [result.settings.target_score] * len(ends), ends)
 
 
 def told(

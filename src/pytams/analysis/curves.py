@@ -108,6 +108,11 @@ def levels_of(result: Result, n: int = 300) -> NDArray[np.float64]:
     return np.linspace(begin, np.nextafter(end, -math.inf), n)
 
 
+def says_of_levels(result: Result) -> bool:
+    """Whether levels below the target mean something: the score there is the user's, and counts from t = 0."""
+    return not (result.taught_by or result.settings.spin_up)
+
+
 def check_levels(result: Result, z: Sequence[float] | NDArray[np.float64]) -> Sequence[float] | NDArray[np.float64]:
     """Give levels back; refuse those that runs of a result have not come to yet.
 
@@ -120,11 +125,15 @@ def check_levels(result: Result, z: Sequence[float] | NDArray[np.float64]) -> Se
     """
     if np.isnan(z).any():
         raise SettingsError("z", "nan is no level")
-    settings, level, was_learned = result.settings, result.level, bool(result.taught_by)
+    settings, level = result.settings, result.level
     if level < settings.target_score and np.any(np.asarray(z) >= level):
         how_far = f"have only come to {level:g}: take levels below that" if level > -math.inf else "have no level yet"
         raise SettingsError("z", f"runs go on, and {how_far}")
-    if np.all(np.asarray(z) >= settings.target_score) or not (was_learned or settings.spin_up):
+    if np.all(np.asarray(z) >= settings.target_score) or says_of_levels(result):
         return z
-    why = "the score was learned, and only at the target it is yours" if was_learned else "scores before t = 0 count"
+    why = (
+        "the score was learned, and only at the target it is yours"
+        if result.taught_by
+        else "scores before t = 0 count"
+    )
     raise SettingsError("z", f"{why}: for levels below {settings.target_score:g} take a study without")

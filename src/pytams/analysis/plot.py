@@ -18,6 +18,7 @@ try:
 except ImportError as error:
     raise ImportError(f"pictures need matplotlib: {installing('plot')}") from error
 
+from pytams.analysis.curves import says_of_levels
 from pytams.analysis.pictures.axes import AXES_SIZE, BLUE, GREY, ORANGE, with_legend
 from pytams.analysis.pictures.learned import score
 from pytams.analysis.pictures.levels import levels, weights
@@ -87,7 +88,7 @@ def is_for(kind: str, result: Result) -> bool:
     Of levels on the way only if these are of the user's score; of reactive trajectories if there are any.
     """
     if kind in {"exceedance", "return-times"}:
-        return not (result.taught_by or result.settings.spin_up)
+        return says_of_levels(result)
     if kind in {"reaching-times", *OF_STATES}:
         return any(run.n_reached for run in result.runs)
     if kind == "discarded":

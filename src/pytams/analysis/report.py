@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from pytams.analysis import plot, summary, tables
+from pytams.analysis import plot, summary
+from pytams.analysis.page_tables import as_csv, page_tables
 from pytams.analysis.picture_files import new_figure, write_text
 from pytams.core.distribution import installing
 
@@ -57,8 +57,6 @@ _SO_FAR = {
     "convergence": "The mean of what runs would give if they stopped here.",
 }
 """The same of what goes on."""
-_N_LEVELS = 11
-"""In its tables."""
 _PALE = "#dddddd"
 """Text and axes on a dark page."""
 
@@ -123,47 +121,14 @@ def write_report(
                 for kind, draw in _drawings(result, learned).items()
                 if paths or kind not in plot.OF_STATES
             ],
-            tables=_tables(result),
+            tables=page_tables(result),
+            csv=lambda kind: "data:text/csv;charset=utf-8," + quote(as_csv(kind, result)),
             settings={**result.settings.to_dict(), "seed": result.seed, "runs": n_runs},
             reproduce=in_lines(reproduce),
             provenance=[*provenance, ("report written", datetime.now(UTC).isoformat(timespec="seconds"))],
         )
     )
     write_text(path, text)
-
-
-class _Table(NamedTuple):
-    """Numbers of a report."""
-
-    title: str
-    names: list[str]
-    rows: list[list[str]]
-    csv: str
-    """All of it, as a data: URL."""
-    file: str
-    """What to call that."""
-
-
-def _tables(result: Result) -> list[_Table]:
-    """List P(max > z) and return times at some levels, beside all of them as CSV."""
-    if not plot.is_for("exceedance", result) or not math.isfinite(result.level):
-        return []
-    unit = result.labels.time_unit
-    return [
-        _table("Probability of every level", "exceedance", tables.of_exceedance, "probability", result),
-        _table(f"Return times ({unit})", "return-times", tables.of_return_times, "return_time", result),
-    ]
-
-
-def _table(
-    title: str, kind: str, columns: Callable[[Result, int], tables.Columns], name: str, result: Result
-) -> _Table:
-    few = columns(result, _N_LEVELS)
-    shown = [few[key] for key in ("z", name, "low", "high")]
-    rows = [[f"{value:.4g}" for value in row] for row in zip(*shown, strict=True)]
-    names = [result.labels.axis("score"), name.replace("_", " "), "95 % from", "to"]
-    csv = "data:text/csv;charset=utf-8," + quote(tables.comma_separated(columns(result, 300)))
-    return _Table(title, names, rows, csv, f"{kind}.csv")
 
 
 class _Picture(NamedTuple):

@@ -17,12 +17,15 @@ from urllib.parse import parse_qs
 from pytams.core.errors import RunDirectoryError, SettingsError
 
 try:
-    from pytams.analysis.page import templates
+    from pytams.analysis.page import in_lines, templates
 except ImportError as error:
     raise ImportError('the page needs jinja2: pip install "pytams-splitting[serve]"') from error
 from pytams.analysis import summary
 from pytams.analysis.interactive import PICTURES, kinds
+from pytams.analysis.page_tables import TABLES, as_csv, page_tables, tells
 from pytams.cli.followed import Followed, Snapshot
+from pytams.cli.output import explained
+from pytams.cli.reproduce import to_reproduce
 from pytams.cli.watch import COLUMNS
 from pytams.storage.lessons import Lessons
 
@@ -82,10 +85,20 @@ class Page:
             return Answer(self._scripts[name], "text/javascript; charset=utf-8")
         if name == "state":
             return _json(self._state(query.get("version", [""])[0]))
+        if name.endswith(".csv"):
+            return self._csv(name.removesuffix(".csv"))
         kind, run = query.get("kind", [""])[0], query.get("run", ["all"])[0]
         if name == "picture" and kind in PICTURES and re.fullmatch(r"all|\d{1,9}", run, re.ASCII):
             return _json(self._followed.picture(kind, None if run == "all" else int(run)))
         return _NOT_FOUND
+
+    def _csv(self, kind: str) -> Answer:
+        """Give all numbers of a table of the page."""
+        saved = self._followed.look().saved
+        result = saved.result if saved is not None and saved.has_begun else None
+        if kind not in TABLES or result is None or not tells(result):
+            return _NOT_FOUND
+        return Answer(as_csv(kind, result).encode(), "text/csv; charset=utf-8")
 
     def _state(self, version: str) -> dict[str, Any]:
         """Say how the study goes, and all that is text on the page if the reader's version of it is another one."""
@@ -109,7 +122,13 @@ class Page:
         return {
             "title": name if result is None else f"{name}: {summary.headline(result)}",
             "top": self._template("top")(name, result, *_numbers(result)),
-            "bottom": self._template("bottom")(settings.items(), saved.provenance),
+            "bottom": self._template("bottom")(
+                [] if result is None else page_tables(result),
+                "{}.csv".format,
+                settings.items(),
+                in_lines(_reproduced(saved)),
+                saved.provenance,
+            ),
             "kinds": [] if result is None else kinds(result),
             "runs": _runs(saved),
         }
@@ -125,6 +144,14 @@ def _json(value: Any) -> Answer:
 def _numbers(result: Result | None) -> tuple[str, str]:
     """Write the probability and its interval."""
     return ("", "") if result is None else (summary.headline(result), summary.interval(result, ".2e"))
+
+
+def _reproduced(saved: SavedStudy) -> str:
+    """Write the input file that reproduces it."""
+    try:
+        return to_reproduce(saved.directory.path, saved.directory.info)
+    except Exception as error:  # whatever somebody has put into the directory, the page says it
+        return f"# {explained(error)}"
 
 
 def _runs(saved: SavedStudy) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,6 +54,11 @@ class WatchedRun(NamedTuple):
         return -math.inf if self.status is None or self.status.level is None else self.status.level
 
     @property
+    def n_running(self) -> int:
+        """Segments running now: none if nobody drives it."""
+        return 0 if self.status is None or self.driver is None else self.status.n_running
+
+    @property
     def log_estimate(self) -> float:
         """Log of what it estimates so far, -inf if nothing has reached the target."""
         return -math.inf if self.status is None or self.status.log_estimate is None else self.status.log_estimate
@@ -85,6 +91,8 @@ class WatchedStudy:
         directory.check_runs()
         self.target_score = directory.info.settings.target_score
         """The score to reach."""
+        self.created = _time(directory.info.created)
+        """When it was begun; None if the directory does not tell."""
         self.runs = range(directory.info.n_runs)
         """Their numbers."""
         for run in directory.begun():
@@ -119,8 +127,8 @@ class WatchedStudy:
 
     @property
     def n_running(self) -> int:
-        """Segments running now, in all runs."""
-        return sum(status.n_running for status in self._statuses)
+        """Segments running now, in all runs that somebody drives."""
+        return sum(run.n_running for run in self.unfinished.values())
 
     @property
     def progress(self) -> float:
@@ -166,10 +174,19 @@ def _look_at(directory: RunDirectory, run: int) -> WatchedRun:
         return WatchedRun(status, ledger.driver(), ledger.silence())
 
 
+def _time(text: str) -> datetime | None:
+    """Read a time with its zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else found
+
+
 def follow(path: Path, console: Console, seconds: float, database_url: str | None = None) -> None:
     """Show how a study goes until all of its runs are finished: a live table on a terminal, lines elsewhere."""
     study = WatchedStudy(path, database_url)
-    meter = Meter(study)
+    meter = Meter(study, study.created)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while study.n_finished < len(study.runs):
@@ -189,10 +206,14 @@ def follow(path: Path, console: Console, seconds: float, database_url: str | Non
 
 def _lines(study: WatchedStudy, meter: Meter) -> list[Text]:
     driven = driven_by(study)
-    workers = f"{study.n_busy} workers busy" if driven else "no driver is at work: go on with pytams resume"
+    workers = _busy(study.n_busy) if driven else "no driver is at work: go on with pytams resume"
     age = "" if study.age is None else f", as of {study.age:.0f} s ago"
     estimate = f"running estimate{estimate_text(*study.log_estimate)}, {workers}{age}"
-    return [Text(line) for line in (meter.line(), estimate, driven) if line]
+    return [Text(line) for line in (meter.line(is_driven=bool(driven)), estimate, driven) if line]
+
+
+def _busy(n: int) -> str:
+    return f"{n} worker{'' if n == 1 else 's'} busy"
 
 
 def driven_by(study: WatchedStudy) -> str:
@@ -227,7 +248,7 @@ def rows_of(study: WatchedStudy) -> list[list[str]]:
         numbers = ["0", "0", "-"]
         if status is not None:
             estimate = logs.text(run.log_estimate, ".2e") if run.log_estimate > -math.inf else "-"
-            numbers = [str(status.n_branchings), str(status.n_running), estimate]
+            numbers = [str(status.n_branchings), str(run.n_running), estimate]
         level = f"{run.level:.4g}" if math.isfinite(run.level) else "-"
         found.append([str(number), level, *numbers, _driver(run)])
     n_more = max(0, len(rows) - _MOST_ROWS) + study.n_to_come

@@ -6,6 +6,7 @@ import html
 import math
 import sys
 import uuid
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -206,10 +207,18 @@ class _Cell:
 
 
 class Meter:
-    """How a study goes, in one line."""
+    """How a study goes, in one line.
 
-    def __init__(self, study: Watched) -> None:
-        self._study = study
+    Parameters
+    ----------
+    study
+        The study.
+    begun
+        When it was, if that is longer ago than this is looked at.
+    """
+
+    def __init__(self, study: Watched, begun: datetime | None = None) -> None:
+        self._study, self._begun = study, begun
         self._start = self._last = perf_counter()
         self._first_progress: tuple[float, float] | None = None
 
@@ -226,19 +235,21 @@ class Meter:
         """How much is done, 0 to 1, for a bar."""
         return min(1.0, max(0.0, self._study.progress))
 
-    def line(self) -> str:
-        """Say runs done, lowest level against target, speed, time left."""
+    def line(self, *, is_driven: bool = True) -> str:
+        """Say runs done, lowest level against target, time; and speed and time left, if somebody drives it."""
         study = self._study
         elapsed = perf_counter() - self._start
         level = study.lowest_level
         parts = [
             f"{study.n_finished}/{len(study.runs)} runs",
             f"lowest level {'-' if math.isinf(level) else f'{level:.4g}'} of {study.target_score:.4g}",
-            f"{study.n_running} running",
-            f"{study.steps_per_second:,.0f} steps/s",
-            f"{_clock(elapsed)} elapsed",
         ]
-        left = self._left(elapsed)
+        if is_driven:
+            parts += [f"{study.n_running} running", f"{study.steps_per_second:,.0f} steps/s"]
+        parts.append(
+            f"{_clock(elapsed)} elapsed" if self._begun is None else f"begun {_clock(_age(self._begun))} ago"
+        )
+        left = self._left(elapsed) if is_driven else None
         if left is not None:
             parts.append(f"about {_clock(left)} left")
         return ", ".join(parts)
@@ -260,6 +271,11 @@ class Meter:
         if done >= 1.0 or done - first < 0.02:
             return None
         return (elapsed - start) * (1.0 - done) / (done - first)
+
+
+def _age(begun: datetime) -> float:
+    """Seconds since then; 0 if a clock elsewhere is ahead of this one."""
+    return max(0.0, (datetime.now(UTC) - begun).total_seconds())
 
 
 def _clock(seconds: float) -> str:

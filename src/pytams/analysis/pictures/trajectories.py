@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 
 from pytams.analysis.ensemble import evenly
+from pytams.analysis.lineages import lineages_of, middle_of_equals
 from pytams.analysis.logs import LOG_10
 from pytams.analysis.pictures.axes import COLOURS, ORANGE, new_axes, target_line, with_legend
 from pytams.analysis.pictures.levels import one_run
@@ -15,13 +16,10 @@ from pytams.core.errors import NothingToDrawError, SettingsError
 from pytams.core.settings import choices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from pytams.analysis.result import Result
-    from pytams.analysis.runs import RunResult
 
 
 _COLOURED_BY = ("generation", "weight")
@@ -121,10 +119,9 @@ def genealogy(result: Result, run: int | None = None, n_most: int = 200, ax: Axe
     """
     ax = new_axes(ax)
     found = one_run(result, run)
-    lineages = _lineages(found, evenly(found.n, n_most))
-    lineages = lineages[:, np.lexsort(lineages[::-1])]  # relatives side by side: no line crosses another
+    lineages = lineages_of(found, evenly(found.n, n_most))
     roots, family = np.unique(lineages[0], return_inverse=True)
-    heights = np.array([_middle_of_equals(row) for row in lineages])
+    heights = np.array([middle_of_equals(row) for row in lineages])
     colours = np.asarray(COLOURS(np.linspace(0.0, 1.0, len(roots))))[family]
     ax.add_collection(LineCollection([list(enumerate(line)) for line in heights.T], colors=colours, linewidths=0.9))
     ax.plot(np.zeros(len(heights[0])), heights[0], "o", color=ORANGE, markersize=4, label="initial trajectory")
@@ -137,24 +134,3 @@ def genealogy(result: Result, run: int | None = None, n_most: int = 200, ax: Axe
     )
     ax.grid(visible=False)
     return with_legend(ax)
-
-
-def _lineages(run: RunResult, slots: Sequence[int]) -> NDArray[np.int64]:
-    """Before each iteration and at the end: the slot that these final trajectories were in, a row each."""
-    lineages = np.empty((len(run.iterations) + 1, len(slots)), dtype=np.int64)
-    lineages[-1] = slots
-    for k in range(len(run.iterations) - 1, -1, -1):
-        iteration = run.iterations[k]
-        came_from = np.arange(run.n)
-        for killed, ancestor in zip(iteration.killed, iteration.ancestors, strict=False):  # extinction has none
-            came_from[killed.slot] = ancestor.slot
-        lineages[k] = came_from[lineages[k + 1]]
-    return lineages
-
-
-def _middle_of_equals(row: NDArray[np.int64]) -> NDArray[np.float64]:
-    """For each entry: the mean position of those that equal it."""
-    _, inverse = np.unique(row, return_inverse=True)
-    positions = np.bincount(inverse, np.arange(len(row))) / np.bincount(inverse)
-    middle: NDArray[np.float64] = positions[inverse]
-    return middle
