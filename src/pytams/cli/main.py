@@ -44,32 +44,36 @@ SettingsFile = Annotated[
 
 FAILED, BAD_INPUT = 1, 2
 _ANYWHERE = {"--debug", "--quiet", "-q"}
+_DRIVING = {"run", "improve", "resume", "repair"}
 
 
 def main() -> None:
     """Run the command line: every error is one clear message, and an exit code."""
     open_standard_files()
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
     if not {"-q", "--quiet"}.isdisjoint(arguments):
         be_quiet()
     try:
         refuse_another()  # which may have replaced the package's __init__, and so its own look
         app([argument for argument in arguments if argument not in _ANYWHERE], prog_name="pytams")
     except InterruptError:
-        _fail("interrupted", INTERRUPTED, debug=debug)
+        _fail("interrupted", INTERRUPTED, arguments)
     except SettingsError as error:
         from pytams.cli.keys import in_names_of_line  # noqa: PLC0415 - takes NumPy
 
-        _fail(str(in_names_of_line(error, arguments)), BAD_INPUT, debug=debug)
+        _fail(str(in_names_of_line(error, arguments)), BAD_INPUT, arguments)
     except Exception as error:
-        _fail(f"{explained(error)}\n(--debug shows where)", FAILED, debug=debug)
+        _fail(explained(error), FAILED, arguments, hint="\n(--debug shows where)")
 
 
-def _fail(message: str, code: int, *, debug: bool) -> None:
-    if debug:
+def _fail(message: str, code: int, arguments: list[str], hint: str = "") -> None:
+    """End with a message: also as JSON, if that is what whoever has called reads."""
+    if "--debug" in arguments:
         traceback.print_exc()
-    say_aside(f"pytams: {message}", style="red", is_error=True)
+    say_aside(f"pytams: {message}{hint}", style="red", is_error=True)
+    command = next((argument for argument in arguments if argument not in _ANYWHERE), None)
+    if "--json" in arguments and command in _DRIVING:
+        say(json.dumps({"finished": False, "error": message}))
     sys.exit(code)
 
 
