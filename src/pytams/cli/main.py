@@ -42,6 +42,19 @@ SettingsFile = Annotated[
     ),
 ]
 
+
+def _settings(incomplete: str) -> list[str]:
+    """Complete the key of a setting."""
+    from pytams.cli.keys import KEYS  # noqa: PLC0415 - takes NumPy
+
+    names = [f"{section}.{key}=" for section, keys in KEYS.items() for key in keys]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", autocompletion=_settings, help="Override a setting."),
+]
 FAILED, BAD_INPUT = 1, 2
 _ANYWHERE = {"--debug", "--quiet", "-q"}
 _DRIVING = {"run", "improve", "resume", "repair"}
@@ -103,9 +116,7 @@ def run(
     input_file: Annotated[Path, typer.Argument(metavar="INPUT.toml", help="Settings.")],
     runs: Annotated[int | None, typer.Option(help="Independent runs, instead of [tams] nruns.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of [tams] seed.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
-    ] = None,
+    settings: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a run directory, to resume from.")] = None,
@@ -147,7 +158,12 @@ def resume(
     runs: Annotated[int | None, typer.Option(help="Extend the study to so many runs.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], or raise tams.nsplititer."),
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            autocompletion=_settings,
+            help="Change [runner], or raise tams.nsplititer.",
+        ),
     ] = None,
     settings_file: SettingsFile = None,
     url: Url = None,
@@ -182,9 +198,7 @@ def repair(
 def check(
     input_file: Annotated[Path, typer.Argument(metavar="INPUT.toml", help="Settings.")],
     steps: Annotated[int, typer.Option(min=2, help="Length of the trajectories to compute.")] = 40,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
-    ] = None,
+    settings: Overrides = None,
 ) -> None:
     """See whether a model is fit for a study: a function of its seed, wherever it is put down and taken up."""
     from pytams.cli.check import check_input  # noqa: PLC0415 - takes NumPy
@@ -205,9 +219,7 @@ def plan(
         Path | None, typer.Option(metavar="DIR", help="A study of the same event; without one, a short one is made.")
     ] = None,
     error: Annotated[float, typer.Option(help="The relative error that is wanted.")] = 0.1,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
-    ] = None,
+    settings: Overrides = None,
     url: Url = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:

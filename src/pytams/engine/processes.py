@@ -82,7 +82,7 @@ def make_executor(n_workers: int, name: str, packed: bytes, method: str = "forks
 
 
 def _start_fork_server() -> None:
-    """Start it, if it does not run, so that signals to all processes end neither it nor a worker that is being born."""
+    """Start it, if it does not run, so that signals to all end neither it nor a worker that is being born."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_DRIVER)
     try:
         forkserver.ensure_running()
