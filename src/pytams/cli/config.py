@@ -80,7 +80,8 @@ class Config:
             key: value for key, value in table.get("model", {}).items() if not is_ours(key, table["model"])
         }
         """What the model's constructor gets."""
-        self._sections = {section for section, keys in table.items() if keys}
+        self.said = {section: set(keys) for section, keys in table.items() if keys}
+        """Keys by section, as the user has given them now: of a study that goes on, those of ``--set``."""
         if table.get("launch") and self._model is not None and self._model.kind == "class":
             self._wrong.append(SettingsError("[launch]", "this is for programs, [model] type = 'program'"))
         if table.get("score", {}).get("learn") is True and self._model is not None and self._model.kind == "program":
@@ -139,9 +140,13 @@ class Config:
             unsaid = _take_from_study(table, info.runner)
         else:
             _take_from_file(table, _read(settings_file))
+        said: dict[str, Any] = {}
         for override in overrides:
             _override(table, override)
+            _override(said, override)
         config = cls(table, Path())
+        config.said = {section: set(keys) for section, keys in said.items()}
+        config._check_unchanged(info)
         config._score_in = directory if info.model.taught_by and not own_score else None
         unsaid -= table["dask"].keys()
         if unsaid and config.runner.type == "dask":
@@ -153,6 +158,15 @@ class Config:
                 f"[dask] and [database] are used), or by --set dask.{names[0]}=...; or choose another runner.type",
             )
         return config
+
+    def _check_unchanged(self, info: StudyInfo) -> None:
+        """Refuse what is the same for all states that are stored of a study."""
+        for name in ("sparse_freq", "archive_discarded"):
+            was = getattr(info, name)
+            if getattr(self._storage, name) != was:
+                raise in_toml_names(
+                    SettingsError(name, f"the study was made with {str(was).lower()}; this cannot change")
+                )
 
     @property
     def must_be_said_again(self) -> bool:
@@ -188,15 +202,6 @@ class Config:
     def make_model(self) -> Steppable:
         """Make the model, of its class or of the program, from the other keys of ``[model]``."""
         return made(self._model, self.model_arguments, self._launch, self._folder)
-
-    def without_effect(self, *, has_directory: bool) -> list[str]:
-        """Say which sections were written for nothing."""
-        found = []
-        if "database" in self._sections and not has_directory:
-            found.append("[database] has no effect without --out: nothing is written")
-        if "dask" in self._sections and self.runner.type != "dask":
-            found.append(f"[dask] has no effect: [runner] type is '{self.runner.type}'")
-        return found
 
     @property
     def engine(self) -> Callable[[Problem], Engine]:

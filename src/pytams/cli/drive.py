@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytams.cli.config import Config
+from pytams.cli.effects import threads_without_effect, warn
 from pytams.cli.output import aside, keep_from_models, say_aside, set_up_logging
 from pytams.cli.signals import INTERRUPTED, STOPPED, InterruptError, Stop
 from pytams.tams.progress import Progress
@@ -66,6 +67,12 @@ class Driving:
         """Set up logging and signals. From here on, the model's code runs."""
         keep_from_models(set_up_logging(config.session.loglevel, config.session.logfile))
         return cls(config, settings_file, directory, Stop(config.session.walltime))
+
+    def make_tams(self) -> TAMS:
+        """Make the model, and TAMS; and say if it has no use for threads that were asked for."""
+        tams = self.config.make_tams()
+        warn(threads_without_effect(self.config, tams.model))
+        return tams
 
     def run(
         self, tams: TAMS, n_runs: int, seed: int | None, storage: Storage | None, *, is_lesson: bool = False

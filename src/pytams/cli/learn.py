@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytams
 from pytams.analysis.work import Work, cautious
 from pytams.cli.drive import Driven, Driving, config_of
+from pytams.cli.effects import warn, without_effect
 from pytams.cli.output import say_aside
 from pytams.cli.signals import InterruptError
 from pytams.core.errors import RunDirectoryError, SettingsError
@@ -22,6 +23,7 @@ from pytams.storage.lessons import Lessons, Plan, read_score
 from pytams.storage.manifest import read_manifest
 from pytams.tams.gain import Gain
 from pytams.tams.improving import Rounds, check_seed, improve, nothing_to_gain
+from pytams.tams.plan import Learning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +104,7 @@ def _learned(
     where = _Driven(seed, driving, lessons)
     try:
         with driving.stop.listening(), closing(where):  # also between the studies
-            tams = driving.config.make_tams()
+            tams = driving.make_tams()
             own = None if lessons is None else lessons.pilot_score
             tams = tams if own is None else tams.with_score(own)
             improvement = improve(tams, pilot, pilot_runs=how.pilot_runs, rounds=how.rounds, where=where)
@@ -165,8 +167,9 @@ def go_on_learning(
         raise RunDirectoryError(
             f"{lessons.path}: nothing has been computed yet: give the command again that has begun it"
         )
-    how = [f"score.pilot_runs={plan.pilot_runs}", f"score.rounds={plan.rounds}"]
-    config = config_of(lessons.round(first), [*overrides, *how], settings_file, force=force, own_score=True)
+    config = config_of(lessons.round(first), overrides, settings_file, force=force, own_score=True)
+    warn(without_effect(config, has_directory=True, begins=False))
+    config.learning = Learning(pilot_runs=plan.pilot_runs, rounds=plan.rounds)
     driving = Driving.begin(config, settings_file, lessons.path)
     n_runs = plan.n_runs if n_runs is None else n_runs
     storage = config.storage(lessons.path, force=force)

@@ -23,6 +23,17 @@ Url = Annotated[
     typer.Option("--url", help="Of the PostgreSQL database that its ledgers are in: what DIR says is not trusted."),
 ]
 
+KINDS = (
+    "overview", "levels", "weights", "exceedance", "return-times", "estimates", "convergence", "reaching-times",
+    "scores", "discarded", "genealogy", "paths", "density", "score",
+)  # fmt: skip
+"""Of pictures: as in `pytams.analysis.plot`, which takes matplotlib."""
+
+
+def _kinds(incomplete: str) -> list[str]:
+    """Complete the kind of a picture."""
+    return [kind for kind in KINDS if kind.startswith(incomplete)]
+
 
 def show(
     directory: Directory,
@@ -76,10 +87,11 @@ def plot(
     kind: Annotated[
         str,
         typer.Option(
+            autocompletion=_kinds,
             help="overview, levels, weights (what is left of the probability at each level), exceedance, "
             "return-times, estimates, convergence, reaching-times, scores, discarded, genealogy, score (one that was "
             "learned), paths or density (of reactive trajectories, paths over the model's `potential`; these two may "
-            "import the model)."
+            "import the model).",
         ),
     ] = "overview",
     out: Annotated[

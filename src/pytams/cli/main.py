@@ -42,34 +42,51 @@ SettingsFile = Annotated[
     ),
 ]
 
+
+def _settings(incomplete: str) -> list[str]:
+    """Complete the key of a setting."""
+    from pytams.cli.keys import KEYS  # noqa: PLC0415 - takes NumPy
+
+    names = [f"{section}.{key}=" for section, keys in KEYS.items() for key in keys]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", autocompletion=_settings, help="Override a setting."),
+]
 FAILED, BAD_INPUT = 1, 2
 _ANYWHERE = {"--debug", "--quiet", "-q"}
+_DRIVING = {"run", "improve", "resume", "repair"}
 
 
 def main() -> None:
     """Run the command line: every error is one clear message, and an exit code."""
     open_standard_files()
     arguments = sys.argv[1:]
-    debug = "--debug" in arguments
     if not {"-q", "--quiet"}.isdisjoint(arguments):
         be_quiet()
     try:
         refuse_another()  # which may have replaced the package's __init__, and so its own look
         app([argument for argument in arguments if argument not in _ANYWHERE], prog_name="pytams")
     except InterruptError:
-        _fail("interrupted", INTERRUPTED, debug=debug)
+        _fail("interrupted", INTERRUPTED, arguments)
     except SettingsError as error:
         from pytams.cli.keys import in_names_of_line  # noqa: PLC0415 - takes NumPy
 
-        _fail(str(in_names_of_line(error, arguments)), BAD_INPUT, debug=debug)
+        _fail(str(in_names_of_line(error, arguments)), BAD_INPUT, arguments)
     except Exception as error:
-        _fail(f"{explained(error)}\n(--debug shows where)", FAILED, debug=debug)
+        _fail(explained(error), FAILED, arguments, hint="\n(--debug shows where)")
 
 
-def _fail(message: str, code: int, *, debug: bool) -> None:
-    if debug:
+def _fail(message: str, code: int, arguments: list[str], hint: str = "") -> None:
+    """End with a message: also as JSON, if that is what whoever has called reads."""
+    if "--debug" in arguments:
         traceback.print_exc()
-    say_aside(f"pytams: {message}", style="red", is_error=True)
+    say_aside(f"pytams: {message}{hint}", style="red", is_error=True)
+    command = next((argument for argument in arguments if argument not in _ANYWHERE), None)
+    if "--json" in arguments and command in _DRIVING:
+        say(json.dumps({"finished": False, "error": message}))
     sys.exit(code)
 
 
@@ -99,9 +116,7 @@ def run(
     input_file: Annotated[Path, typer.Argument(metavar="INPUT.toml", help="Settings.")],
     runs: Annotated[int | None, typer.Option(help="Independent runs, instead of [tams] nruns.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of [tams] seed.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
-    ] = None,
+    settings: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     reference: Annotated[float | None, typer.Option(help="A known probability, to compare with.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write a run directory, to resume from.")] = None,
@@ -143,7 +158,12 @@ def resume(
     runs: Annotated[int | None, typer.Option(help="Extend the study to so many runs.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change [runner], or raise tams.nsplititer."),
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            autocompletion=_settings,
+            help="Change [runner], or raise tams.nsplititer.",
+        ),
     ] = None,
     settings_file: SettingsFile = None,
     url: Url = None,
@@ -178,9 +198,7 @@ def repair(
 def check(
     input_file: Annotated[Path, typer.Argument(metavar="INPUT.toml", help="Settings.")],
     steps: Annotated[int, typer.Option(min=2, help="Length of the trajectories to compute.")] = 40,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
-    ] = None,
+    settings: Overrides = None,
 ) -> None:
     """See whether a model is fit for a study: a function of its seed, wherever it is put down and taken up."""
     from pytams.cli.check import check_input  # noqa: PLC0415 - takes NumPy
@@ -201,9 +219,7 @@ def plan(
         Path | None, typer.Option(metavar="DIR", help="A study of the same event; without one, a short one is made.")
     ] = None,
     error: Annotated[float, typer.Option(help="The relative error that is wanted.")] = 0.1,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting.")
-    ] = None,
+    settings: Overrides = None,
     url: Url = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import suppress
 from functools import reduce
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console
@@ -92,9 +92,28 @@ def be_quiet() -> None:
     _is_quiet = True
 
 
+class _MayBeClosed:
+    """Standard error; what nobody reads any more, since a terminal was closed, is no error."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 def aside(*, is_error: bool = False) -> Console:
     """Make a console for what is no result: on standard error."""
-    return Console(stderr=True, quiet=_is_quiet and not is_error)
+    return Console(file=cast("TextIO", _MayBeClosed(sys.stderr)), quiet=_is_quiet and not is_error)
 
 
 def say_aside(text: str, style: str | None = None, *, is_error: bool = False) -> None:

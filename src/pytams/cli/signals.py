@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pytams.core.stopping import ASKED_TO_STOP
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 STOPPED, INTERRUPTED = 75, 130
 """Exit codes: a temporary failure, after which the same command goes on (EX_TEMPFAIL); and Ctrl-C."""
+_ALWAYS_HEARD = {signal.SIGINT, signal.SIGTERM}
 
 
 class InterruptError(Exception):
@@ -46,16 +49,26 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as a wish to stop; a second one stops at once, by `KeyboardInterrupt`."""
+        """Take SIGINT, and what else asks to stop, as a wish to stop.
+
+        A second SIGINT or SIGTERM stops at once, by `KeyboardInterrupt`. Others do not: SIGHUP may come twice from a
+        terminal that is closed, and SIGXCPU comes every second. What was ignored from the start, as SIGHUP by
+        ``nohup``, stays so.
+        """
 
         def listen(number: int, frame: Any) -> None:  # noqa: ARG001 - Python's signature
             is_second, self.signal = self.signal is not None, self.signal or signal.Signals(number)
-            if is_second or self.is_at_once:
+            if self.is_at_once or (is_second and number in _ALWAYS_HEARD):
                 raise KeyboardInterrupt
 
-        before = {number: signal.signal(number, listen) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [number for number in (signal.SIGINT, *ASKED_TO_STOP) if _is_heard(number)]
+        before = {number: signal.signal(number, listen) for number in numbers}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _is_heard(number: signal.Signals) -> bool:
+    return number in _ALWAYS_HEARD or signal.getsignal(number) != signal.SIG_IGN

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytams.cli.config import Config
 from pytams.cli.drive import Driven, Driving, config_of
+from pytams.cli.effects import warn, without_effect
 from pytams.cli.output import say_aside
 from pytams.core.errors import SettingsError
 
@@ -26,6 +27,8 @@ def begin(
 ) -> Driven:
     """Run the study that an input file asks for, and learn its score first, if it asks for that."""
     config = Config.load(input_file, overrides)
+    if overwrite and out is None:
+        raise SettingsError("--overwrite", "there is nothing to move aside: say which directory, by --out DIR")
     if overwrite and out is not None and out.exists():
         _move_aside(out)
     shared = config.runner.runs_at_once is not None
@@ -33,8 +36,7 @@ def begin(
         raise SettingsError(
             "--out", f"{out} holds a study already; go on with it: pytams resume {out}; or --overwrite"
         )
-    for warning in config.without_effect(has_directory=out is not None):
-        say_aside(f"warning: {warning}", is_error=True)
+    warn(without_effect(config, has_directory=out is not None, begins=True))
     n_runs = config.arguments.n_runs if n_runs is None else n_runs
     seed = config.arguments.seed if seed is None else seed
     storage = None if out is None else config.storage(out)
@@ -43,7 +45,7 @@ def begin(
         from pytams.cli.learn import learn_and_run  # noqa: PLC0415 - takes SciPy
 
         return learn_and_run(driving, n_runs, seed, storage)
-    result = driving.run(config.make_tams(), n_runs, seed, storage)
+    result = driving.run(driving.make_tams(), n_runs, seed, storage)
     return Driven(result, was_stopped=driving.was_stopped)
 
 
@@ -83,8 +85,9 @@ def go_on(
     config = config_of(directory, overrides, settings_file, force=force)
     n_runs = config.arguments.n_runs if n_runs is None else n_runs
     storage = config.storage(directory, force=force)
+    warn(without_effect(config, has_directory=True, begins=False))
     driving = Driving.begin(config, settings_file, directory)
-    result = driving.run(config.make_tams(), n_runs, config.arguments.seed, storage)
+    result = driving.run(driving.make_tams(), n_runs, config.arguments.seed, storage)
     if not lessons.are_there:
         return Driven(result, was_stopped=driving.was_stopped)
     from pytams.cli.learn import gain_in  # noqa: PLC0415 - likewise

@@ -12,8 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from pytams.core.stopping import ASKED_TO_STOP
 from pytams.engine.options import Runner, task_seconds
 from pytams.engine.pool import ExecutorWorkers
 from pytams.engine.queued import Queued
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_OF_DRIVER = {signal.SIGINT, *ASKED_TO_STOP} - {signal.SIGTERM}
+"""Signals that workers leave to it; by SIGTERM it may end them."""
 
 
 class Processes(Queued):
@@ -72,7 +76,18 @@ def make_executor(n_workers: int, name: str, packed: bytes, method: str = "forks
     """
     context = multiprocessing.get_context(method)
     context.set_forkserver_preload([__name__])
+    if method == "forkserver":
+        _start_fork_server()
     return _Pool(n_workers, context, _set_up_worker, (name, packed))
+
+
+def _start_fork_server() -> None:
+    """Start it, if it does not run, so that signals to all end neither it nor a worker that is being born."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_DRIVER)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Pool(ProcessPoolExecutor):
@@ -95,8 +110,10 @@ class _Pool(ProcessPoolExecutor):
 
 
 def _set_up_worker(name: str, packed: bytes) -> None:
-    """Leave Ctrl-C to the driver, and do not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to the driver, and do not outlive it."""
+    for number in _OF_DRIVER:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_DRIVER)
     threading.Thread(target=_follow_parent, daemon=True).start()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what a model prints is not lost with its process

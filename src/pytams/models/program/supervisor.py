@@ -32,6 +32,8 @@ _LOOK_SECONDS = 0.05
 _LEFT_SECONDS = 1.0
 """What a program leaves running when it ends has so long to end by itself."""
 
+_NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+
 
 class Supervisor:
     """What is started, one program at a time, and what comes of it.
@@ -61,7 +63,7 @@ class Supervisor:
         os.set_blocking(wake, False)
         os.set_blocking(woken, False)
         signal.set_wakeup_fd(woken)
-        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGCHLD, *_NOT_OURS):
             signal.signal(number, lambda *_: None)  # the worker decides; not ignored, which programs would inherit
         with selectors.DefaultSelector() as selector:
             selector.register(wake, selectors.EVENT_READ)
