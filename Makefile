@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-slurm test-simulators mutants check bench validation package clean
+.PHONY: demo test test-slow test-slurm test-simulators mutants check docs bench validation package clean
 
 test test-slow: export OMP_NUM_THREADS = 1 # there are as many workers as cores
 test test-slow: export OPENBLAS_NUM_THREADS = 1
@@ -34,6 +34,10 @@ check: $(READY)
 	$(BIN)/ruff check --no-cache --output-format concise
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: $(READY)  ## the site, in build/docs; a warning is an error
+	rm -rf build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -d build/doctrees docs build/docs
 
 bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/dataflow.py
@@ -73,4 +77,4 @@ $(READY): $(INSTALLED)
 	touch $@
 
 clean:
-	rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist docs/api

@@ -11,4 +11,6 @@ errors mean, `forks` what a child process may do. `runledger` adds what a driver
 from pytams.sqldb.sqlfile import SQLFile
 from pytams.sqldb.tables import ArchivedTrajectory, Base, SplittingIterations, Trajectory, valid_statuses
 
-__all__ = ["ArchivedTrajectory", "Base", "SQLFile", "SplittingIterations", "Trajectory", "valid_statuses"]
+__all__ = [  # noqa: RUF022 - in the order of the documentation, which is made of it
+    "Base", "Trajectory", "ArchivedTrajectory", "SplittingIterations", "valid_statuses", "SQLFile",
+]  # fmt: skip
