@@ -16,7 +16,8 @@ import pytest
 import pytams
 from pytams.cli.config import Config
 from pytams.cli.main import main
-from pytams.cli.migrate import RULES, Migrated, migrated
+from pytams.cli.migrate import Migrated, migrated
+from pytams.cli.theirs import RULES
 
 PAGE = Path(__file__).parents[2] / "docs" / "coming_from_pytams.md"
 
