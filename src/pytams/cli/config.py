@@ -97,7 +97,7 @@ class Config:
     @classmethod
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
         """Read a TOML file; each override is ``section.key=value``: as in TOML, a bare word, or nothing."""
-        table = _read(path)
+        table = read_table(path)
         for override in overrides:
             _override(table, override)
         return cls(table, path.absolute().parent)
@@ -139,7 +139,7 @@ class Config:
         if settings_file is None:
             unsaid = _take_from_study(table, info.runner)
         else:
-            _take_from_file(table, _read(settings_file))
+            _take_from_file(table, read_table(settings_file))
         said: dict[str, Any] = {}
         for override in overrides:
             _override(table, override)
@@ -269,7 +269,7 @@ def _dask(cluster: Cluster) -> dict[str, Any]:
     return _changed("dask", cluster) | cluster.options
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
     """Read a TOML file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

@@ -270,3 +270,20 @@ def new(
         say(f"wrote {path}")
     build = f"make -C {shlex.quote(str(name))} && " if program else ""
     say(f"try:  {build}pytams run {shlex.quote(str(paths[-1]))}")
+
+
+@app.command()
+def migrate(
+    input_file: Annotated[Path, typer.Argument(metavar="THEIRS.toml", help="An input file of pyTAMS.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ours; NAME_ours.toml beside it, if not given."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="FILE.py:CLASS", help="Its model, which pyTAMS is given in a script.")
+    ] = None,
+) -> None:
+    """Write an input file of pyTAMS in our keys, and say what changed and what has no counterpart."""
+    from pytams.cli.migrate import migrate_file  # noqa: PLC0415 - takes NumPy
+
+    say(migrate_file(input_file, out, model))
