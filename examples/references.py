@@ -1,0 +1,69 @@
+"""Numbers that the examples are compared with, made without pytams: `python examples/references.py NAME`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Reference(NamedTuple):
+    """A number, and its standard error: 0 if it is exact."""
+
+    value: float
+    error: float = 0.0
+
+
+def share(reached: Any) -> Reference:
+    """Give the share of those that have reached the target, with its error."""
+    p = float(np.mean(reached))
+    return Reference(p, float(np.sqrt(p * (1.0 - p) / len(reached))))
+
+
+def overturning(noise: float = 0.05, copies: int = 100_000, fresh_water: float = 0.3, seed: int = 1) -> Reference:
+    """Simulate the five boxes by their salt contents, of n and s both: P(nothing sinks within 100 years)."""
+    rng = np.random.default_rng(seed)
+    dt, year, v_n, v_s, s_0 = 0.1 * 365 * 86400.0, 365 * 86400.0, 3e15, 9e15, 35.0
+    e_a, e_s, ekman = 1e6 * fresh_water, 0.17e6, 0.1 * 3e7 / (1027.5 * 1e-4)
+
+    def advance(salt: Any, depth: Any, kick: Any) -> Any:
+        v_t, v_ts = 1e14 * depth, 5e12 * depth
+        salts = np.array([v_t, v_ts, v_n + 0.0 * depth, v_s + 0.0 * depth])
+        t, ts, n, s = salt / salts
+        d = (3e17 * s_0 - salt.sum(0)) / (3e17 - salts.sum(0))
+        sinks = np.maximum(3e4 * depth**2 * (2e-4 * 5.0 + 8e-4 * (n - ts)), 0.0)
+        eddies, rises = 1.7e4 * depth, 1e9 / depth
+        south = ekman - eddies
+        to_t, to_ts = south * np.where(south > 0, ts, t), south * np.where(south > 0, d, s)
+        north = (sinks + 5e6) * (t - n) - (e_s + e_a) * s_0
+        more = [
+            to_t + rises * d - sinks * t + 1e7 * (ts - t) + 5e6 * (n - t) + 2 * e_s * s_0,
+            ekman * s - eddies * ts - to_t + 1e7 * (t - ts),
+            north,
+            to_ts + eddies * ts - ekman * s - (e_s - e_a) * s_0,
+        ]
+        salt = salt + dt * np.array(more)
+        salt[2] -= kick
+        salt[3] += kick
+        return salt, depth + dt * (rises + south - sinks) / 1.05e14, ts - n
+
+    depth = np.array([900.0])
+    salt = np.array([[35.5 * 9e16], [35.2 * 4.5e15], [34.7 * v_n], [35.0 * v_s]])
+    for _ in range(50_000):  # to the state of today
+        salt, depth, _ = advance(salt, depth, 0.0)
+    salt, depth, best = np.repeat(salt, copies, 1), np.repeat(depth, copies), np.full(copies, -np.inf)
+    for _ in range(1000):
+        kick = noise * e_a * s_0 * np.sqrt(100 * year * dt) * rng.standard_normal(copies)
+        salt, depth, difference = advance(salt, depth, kick)
+        best = np.maximum(best, difference)
+    best = np.maximum(best, advance(salt, depth, 0.0)[2])
+    return share(best >= 1.25)
+
+
+REFERENCES: dict[str, Callable[[], object]] = {"overturning": overturning}
+
+
+if __name__ == "__main__":
+    print(REFERENCES[sys.argv[1]]())

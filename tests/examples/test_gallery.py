@@ -1,0 +1,36 @@
+"""The examples of the gallery, each beside an exact number or one made without pytams, in standard errors."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytams
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMES = ["overturning"]
+sys.path[:0] = [str(EXAMPLES), *(str(EXAMPLES / name) for name in NAMES)]
+import references  # noqa: E402 - in the examples
+from overturning import Overturning  # noqa: E402 - likewise
+
+pytestmark = pytest.mark.slow
+
+
+def study(model: Any, n_runs: int, **settings: Any) -> pytams.Result:
+    return pytams.TAMS(model, **settings).run(n_runs, seed=2)
+
+
+def agree(result: pytams.Result, reference: references.Reference) -> None:
+    assert result.n_unfinished == 0
+    error = math.hypot(result.standard_error, reference.error)
+    assert abs(result.probability - reference.value) < 4 * error
+
+
+def test_overturning() -> None:
+    times: dict[str, Any] = {"end_time": 100.0, "step_size": 0.1, "target_score": 1.0}
+    result = study(Overturning(noise=0.05), 40, **times, n_trajectories=50, n_discard=5)
+    agree(result, references.overturning(0.05, copies=40_000))
