@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import binom
 
 
 class Reference(NamedTuple):
@@ -62,7 +63,38 @@ def overturning(noise: float = 0.05, copies: int = 100_000, fresh_water: float =
     return share(best >= 1.25)
 
 
-REFERENCES: dict[str, Callable[[], object]] = {"overturning": overturning}
+def tandem_queue(
+    target: int = 25, n_steps: int = 1000, arrivals: float = 0.1, first: float = 0.5, second: float = 0.4
+) -> Reference:
+    """P(so many customers before there is none, within so many events), by the chain's transition matrix."""
+    places = {(a, n - a): i for i, (n, a) in enumerate((n, a) for n in range(target + 1) for a in range(n + 1))}
+    matrix = np.zeros((len(places), len(places)))
+    total = arrivals + first + second
+    for (a, b), i in places.items():
+        if a + b in {0, target}:
+            matrix[i, i] = 1.0
+            continue
+        matrix[i, places[a + 1, b]] += arrivals / total
+        matrix[i, places[a - 1, b + 1] if a else i] += first / total
+        matrix[i, places[a, b - 1] if b else i] += second / total
+    reached = np.array([float(a + b == target) for a, b in places])
+    for _ in range(n_steps):
+        reached = matrix @ reached
+    return Reference(float(reached[places[1, 0]]))
+
+
+def fibre_bundle(
+    end_time: float = 0.07, step_size: float = 0.001, fibres: int = 50, exponent: float = 5.0
+) -> Reference:
+    """P(all fibres have broken), by the transition matrix of the number of intact ones, which is all that matters."""
+    matrix = np.zeros((fibres + 1, fibres + 1))
+    for intact in range(fibres + 1):
+        survives = np.exp(-step_size * (fibres / max(intact, 1)) ** exponent)
+        matrix[intact, : intact + 1] = binom.pmf(range(intact + 1), intact, survives)
+    return Reference(float(np.linalg.matrix_power(matrix, round(end_time / step_size))[fibres, 0]))
+
+
+REFERENCES: dict[str, Callable[[], object]] = {one.__name__: one for one in (overturning, tandem_queue, fibre_bundle)}
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ import pytest
 import pytams
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ["overturning"]
+NAMES = ["fibre_bundle", "overturning", "tandem_queue"]
 sys.path[:0] = [str(EXAMPLES), *(str(EXAMPLES / name) for name in NAMES)]
 import references  # noqa: E402 - in the examples
+from fibre_bundle import FibreBundle  # noqa: E402 - likewise
 from overturning import Overturning  # noqa: E402 - likewise
+from tandem_queue import TandemQueue  # noqa: E402 - likewise
 
 pytestmark = pytest.mark.slow
 
@@ -34,3 +36,15 @@ def test_overturning() -> None:
     times: dict[str, Any] = {"end_time": 100.0, "step_size": 0.1, "target_score": 1.0}
     result = study(Overturning(noise=0.05), 40, **times, n_trajectories=50, n_discard=5)
     agree(result, references.overturning(0.05, copies=40_000))
+
+
+def test_tandem_queue() -> None:
+    times: dict[str, Any] = {"end_time": 400, "step_size": 1, "target_score": 10}
+    result = study(TandemQueue(), 40, **times, n_trajectories=100)
+    agree(result, references.tandem_queue(target=10, n_steps=400))
+
+
+def test_fibre_bundle() -> None:
+    times: dict[str, Any] = {"end_time": 0.09, "step_size": 0.001, "target_score": 1.0}
+    result = study(FibreBundle(deadline=0.09), 20, **times, n_trajectories=100, n_discard=10)
+    agree(result, references.fibre_bundle(end_time=0.09))
