@@ -12,10 +12,12 @@ import pytest
 import pytams
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ["fibre_bundle", "overturning", "tandem_queue"]
+NAMES = ["bichannel", "fibre_bundle", "heat_wave", "overturning", "tandem_queue"]
 sys.path[:0] = [str(EXAMPLES), *(str(EXAMPLES / name) for name in NAMES)]
 import references  # noqa: E402 - in the examples
+from bichannel import Bichannel, share_of_upper  # noqa: E402 - likewise
 from fibre_bundle import FibreBundle  # noqa: E402 - likewise
+from heat_wave import HotSeason  # noqa: E402 - likewise
 from overturning import Overturning  # noqa: E402 - likewise
 from tandem_queue import TandemQueue  # noqa: E402 - likewise
 
@@ -48,3 +50,17 @@ def test_fibre_bundle() -> None:
     times: dict[str, Any] = {"end_time": 0.09, "step_size": 0.001, "target_score": 1.0}
     result = study(FibreBundle(deadline=0.09), 20, **times, n_trajectories=100, n_discard=10)
     agree(result, references.fibre_bundle(end_time=0.09))
+
+
+def test_bichannel() -> None:
+    times: dict[str, Any] = {"end_time": 10.0, "step_size": 0.02, "target_score": 0.9}
+    result = study(Bichannel(beta=1.67), 20, **times, n_trajectories=100, n_discard=5)
+    probability, upper = references.bichannel(beta=1.67, end_time=10.0)
+    agree(result, probability)
+    share = share_of_upper(result)
+    assert abs(share.value - upper.value) < 4 * share.error
+
+
+def test_heat_wave() -> None:
+    times: dict[str, Any] = {"end_time": 90, "step_size": 1, "target_score": 0.0}
+    agree(study(HotSeason(target=4.0), 20, **times, n_trajectories=50, n_discard=5), references.heat_wave(target=4.0))
