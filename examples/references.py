@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid, trapezoid
 from scipy.interpolate import RectBivariateSpline
 from scipy.sparse import csr_array
 from scipy.special import ndtr
@@ -147,8 +148,24 @@ def heat_wave(target: float = 6.5, days: int = 90, memory: float = 5.0, deviatio
     return Reference(float(ndtr(-target / np.sqrt(variance))))
 
 
+def first_passage(noise: float = 0.015, dt: float = 0.01) -> tuple[Reference, Reference]:
+    """Mean time from -1 to 0.9: of the chain, by its transition operator, and of the process, by quadrature."""
+    sigma = np.sqrt(2.0 * noise * dt)
+    h = 0.9 / np.ceil(0.9 / (0.5 * sigma))
+    x = h * (np.arange(round(-2.0 / h), round(0.9 / h)) + 0.5)
+    distance = (x - (x + dt * (x - x**3))[:, None]) / sigma
+    operator = np.exp(-0.5 * distance**2) * h / sigma / np.sqrt(2.0 * np.pi)
+    times = np.linalg.solve(np.eye(len(x)) - operator, np.full(len(x), dt))
+
+    y = np.linspace(-2.5, 0.9, 200_001)
+    potential = y**4 / 4 - y**2 / 2
+    inner = cumulative_trapezoid(np.exp(-potential / noise), y, initial=0.0)
+    outer = np.where(y >= -1.0, np.exp(potential / noise) * inner / noise, 0.0)
+    return Reference(float(np.interp(-1.0, x, times))), Reference(float(trapezoid(outer, y)))
+
+
 REFERENCES: dict[str, Callable[[], object]] = {
-    one.__name__: one for one in (overturning, tandem_queue, fibre_bundle, bichannel, heat_wave)
+    one.__name__: one for one in (overturning, tandem_queue, fibre_bundle, bichannel, heat_wave, first_passage)
 }
 
 

@@ -12,11 +12,12 @@ import pytest
 import pytams
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ["bichannel", "fibre_bundle", "heat_wave", "overturning", "tandem_queue"]
+NAMES = ["bichannel", "fibre_bundle", "first_passage", "heat_wave", "overturning", "tandem_queue"]
 sys.path[:0] = [str(EXAMPLES), *(str(EXAMPLES / name) for name in NAMES)]
 import references  # noqa: E402 - in the examples
 from bichannel import Bichannel, share_of_upper  # noqa: E402 - likewise
 from fibre_bundle import FibreBundle  # noqa: E402 - likewise
+from first_passage import Excursion, mean_first_passage_time  # noqa: E402 - likewise
 from heat_wave import HotSeason  # noqa: E402 - likewise
 from overturning import Overturning  # noqa: E402 - likewise
 from tandem_queue import TandemQueue  # noqa: E402 - likewise
@@ -64,3 +65,12 @@ def test_bichannel() -> None:
 def test_heat_wave() -> None:
     times: dict[str, Any] = {"end_time": 90, "step_size": 1, "target_score": 0.0}
     agree(study(HotSeason(target=4.0), 20, **times, n_trajectories=50, n_discard=5), references.heat_wave(target=4.0))
+
+
+def test_first_passage() -> None:
+    times: dict[str, Any] = {"end_time": 100.0, "step_size": 0.01, "target_score": 0.9}
+    model = Excursion(noise=0.02)
+    value, error = mean_first_passage_time(model, study(model, 40, **times, n_trajectories=50, n_discard=5))
+    chain, process = references.first_passage(noise=0.02)
+    assert abs(value - chain.value) < 4 * error
+    assert chain.value == pytest.approx(process.value, rel=0.01)
