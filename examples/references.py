@@ -159,7 +159,7 @@ def first_passage(noise: float = 0.015, dt: float = 0.01) -> tuple[Reference, Re
 
     y = np.linspace(-2.5, 0.9, 200_001)
     potential = y**4 / 4 - y**2 / 2
-    inner = cumulative_trapezoid(np.exp(-potential / noise), y, initial=0.0)
+    inner = cumulative_trapezoid(np.exp(-potential / noise), y, initial=0)
     outer = np.where(y >= -1.0, np.exp(potential / noise) * inner / noise, 0.0)
     return Reference(float(np.interp(-1.0, x, times))), Reference(float(trapezoid(outer, y)))
 
