@@ -149,7 +149,7 @@ def heat_wave(target: float = 6.5, days: int = 90, memory: float = 5.0, deviatio
 
 
 def first_passage(noise: float = 0.015, dt: float = 0.01) -> tuple[Reference, Reference]:
-    """Mean time from -1 to 0.9: of the chain, by its transition operator, and of the process, by quadrature."""
+    """Mean time from -1 to 0.9: of the chain, by its operator, and of the process, by quadrature."""
     sigma = np.sqrt(2.0 * noise * dt)
     h = 0.9 / np.ceil(0.9 / (0.5 * sigma))
     x = h * (np.arange(round(-2.0 / h), round(0.9 / h)) + 0.5)
@@ -164,8 +164,48 @@ def first_passage(noise: float = 0.015, dt: float = 0.01) -> tuple[Reference, Re
     return Reference(float(np.interp(-1.0, x, times))), Reference(float(trapezoid(outer, y)))
 
 
+def lorenz96(target: float = 10.6, end_time: float = 20.0, copies: int = 20_000, seed: int = 1) -> Reference:
+    """Simulate Lorenz 96 without splitting, 40 units of time before the start: P(the averaged energy exceeds that)."""
+    x, dt = 8.0 + np.random.default_rng(seed).standard_normal((40, copies)), 0.05
+    average, best = np.zeros(copies), np.full(copies, -np.inf)
+
+    def tendency(x: Any) -> Any:
+        return (np.roll(x, -1, 0) - np.roll(x, 2, 0)) * np.roll(x, 1, 0) - x + 8.0
+
+    for i in range(800 + round(end_time / dt)):
+        a = tendency(x)
+        b = tendency(x + 0.5 * dt * a)
+        c = tendency(x + 0.5 * dt * b)
+        x = x + dt / 6.0 * (a + 2.0 * b + 2.0 * c + tendency(x + dt * c))
+        average = average + dt / 4.0 * (0.5 * np.mean(x * x, axis=0) - average)
+        if i >= 799:
+            best = np.maximum(best, average)
+    return share(best >= target)
+
+
+def allen_cahn(
+    beta: float = 5.0,
+    length: float = 6.0,
+    sites: int = 24,
+    end_time: float = 10.0,
+    copies: int = 10_000,
+    seed: int = 1,
+) -> Reference:
+    """Simulate the field without splitting: P(its mean reaches 0)."""
+    h, rng = length / sites, np.random.default_rng(seed)
+    dt = 0.4 * h**2
+    u, best = np.full((sites, copies), -1.0), np.full(copies, -1.0)
+    for _ in range(round(end_time / dt)):
+        ends = np.concatenate([u[:1], u, u[-1:]])
+        noise = np.sqrt(2.0 * dt / (beta * h)) * rng.standard_normal(u.shape)
+        u = u + dt * ((ends[2:] - 2.0 * u + ends[:-2]) / h**2 + u - u**3) + noise
+        best = np.maximum(best, u.mean(axis=0))
+    return share(best >= 0.0)
+
+
 REFERENCES: dict[str, Callable[[], object]] = {
-    one.__name__: one for one in (overturning, tandem_queue, fibre_bundle, bichannel, heat_wave, first_passage)
+    one.__name__: one
+    for one in (overturning, tandem_queue, fibre_bundle, bichannel, heat_wave, first_passage, lorenz96, allen_cahn)
 }
 
 

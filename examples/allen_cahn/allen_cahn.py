@@ -31,7 +31,7 @@ def score(x: Any, t: Any, p: Any) -> Any:
 
 
 class AllenCahn(pytams.SDE):
-    """du = (u_xx + u - u^3) dt + sqrt(2 / beta) dW(x, t) on 0 <= x <= length, from u = -1; the score is the mean of u.
+    """du = (u_xx + u - u^3) dt + sqrt(2 / beta) dW(x, t), 0 <= x <= length, from u = -1; the score is its mean.
 
     Parameters
     ----------

@@ -12,13 +12,24 @@ import pytest
 import pytams
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ["bichannel", "fibre_bundle", "first_passage", "heat_wave", "overturning", "tandem_queue"]
+NAMES = [
+    "allen_cahn",
+    "bichannel",
+    "fibre_bundle",
+    "first_passage",
+    "heat_wave",
+    "lorenz96",
+    "overturning",
+    "tandem_queue",
+]
 sys.path[:0] = [str(EXAMPLES), *(str(EXAMPLES / name) for name in NAMES)]
 import references  # noqa: E402 - in the examples
+from allen_cahn import AllenCahn  # noqa: E402 - likewise
 from bichannel import Bichannel, share_of_upper  # noqa: E402 - likewise
 from fibre_bundle import FibreBundle  # noqa: E402 - likewise
 from first_passage import Excursion, mean_first_passage_time  # noqa: E402 - likewise
 from heat_wave import HotSeason  # noqa: E402 - likewise
+from lorenz96 import Lorenz96  # noqa: E402 - likewise
 from overturning import Overturning  # noqa: E402 - likewise
 from tandem_queue import TandemQueue  # noqa: E402 - likewise
 
@@ -74,3 +85,16 @@ def test_first_passage() -> None:
     chain, process = references.first_passage(noise=0.02)
     assert abs(value - chain.value) < 4 * error
     assert chain.value == pytest.approx(process.value, rel=0.01)
+
+
+def test_allen_cahn() -> None:
+    times: dict[str, Any] = {"end_time": 10.0, "step_size": 0.025, "target_score": 0.0}
+    result = study(AllenCahn(length=6.0, beta=5.0, sites=24), 20, **times, n_trajectories=100, n_discard=10)
+    agree(result, references.allen_cahn(copies=4000))
+
+
+def test_lorenz96() -> None:
+    times: dict[str, Any] = {"end_time": 10.0, "step_size": 0.05, "target_score": 10.2}
+    result = study(Lorenz96(), 8, **times, n_trajectories=100, n_discard=10)
+    assert "approximation" in result.caveat
+    agree(result, references.lorenz96(target=10.2, end_time=10.0, copies=2000))
