@@ -241,6 +241,7 @@ def test_an_input_file_that_cannot_be_written_says_why(directory: Path) -> None:
 def test_it_has_every_picture_of_the_report_but_those_of_states(directory: Path) -> None:
     assert set(PICTURES) == set(plot.KINDS) - set(plot.OF_STATES)
     with served(directory) as server, pytams.load(directory) as saved:
+        get(server, "state")
         families = [len(run.families) for run in saved.result.runs]
         for run, found in enumerate(families):
             note = get(server, f"picture?kind=genealogy&run={run}")["note"]

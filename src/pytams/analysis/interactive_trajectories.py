@@ -62,7 +62,7 @@ def genealogy(result: Result) -> Drawn:
     heights = np.array([middle_of_equals(lineages[row]) for row in rows])
     roots, family = np.unique(lineages[0], return_inverse=True)
     colours = [COLOURS[one * (len(COLOURS) - 1) // max(1, len(roots) - 1)] for one in family.tolist()]
-    made = canvas("splitting iteration", "trajectories so far" if result.is_provisional else "final trajectories")
+    made = canvas("splitting iteration", "trajectories")
     no_ticks(made)
     source = named("runs", xs=[rows] * n, ys=list(heights.T), slot=lineages[-1], root=lineages[0], colour=colours)
     drawn = made.multi_line("xs", "ys", source=source, color="colour", legend_label="lineage")
