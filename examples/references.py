@@ -165,7 +165,7 @@ def first_passage(noise: float = 0.015, dt: float = 0.01) -> tuple[Reference, Re
 
 
 def lorenz96(target: float = 10.6, end_time: float = 20.0, copies: int = 20_000, seed: int = 1) -> Reference:
-    """Simulate Lorenz 96 without splitting, 40 units of time before the start: P(the averaged energy exceeds that)."""
+    """Simulate Lorenz 96 without splitting, 40 units of time before the start: P(averaged energy exceeds it)."""
     x, dt = 8.0 + np.random.default_rng(seed).standard_normal((40, copies)), 0.05
     average, best = np.zeros(copies), np.full(copies, -np.inf)
 
