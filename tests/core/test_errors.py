@@ -22,6 +22,7 @@ ERRORS: list[pytams.PytamsError] = [
     pytams.StoreError("file cannot be written"),
     DamagedFileError("file is damaged"),
     pytams.CannotLearnError("nothing has reached the target"),
+    pytams.NothingToDrawError("nothing has reached the target"),
     pytams.WorkersLostError("they broke down"),
     pytams.LedgerError("ledger is foreign"),
     pytams.NoLedgerError("no ledger in it"),

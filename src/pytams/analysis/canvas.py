@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pytams.analysis.logs import LOG_10
+from pytams.core.distribution import installing
 
 try:
     from bokeh.models import BasicTicker, ColumnDataSource, FixedTicker, HoverTool, PlainText
     from bokeh.palettes import Viridis256
     from bokeh.plotting import figure
 except ImportError as error:
-    raise ImportError('the page needs bokeh: pip install "pytams-splitting[serve]"') from error
+    raise ImportError(f"the page needs bokeh: {installing('serve')}") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
