@@ -113,7 +113,8 @@ class _MayBeClosed:
 
 def aside(*, is_error: bool = False) -> Console:
     """Make a console for what is no result: on standard error."""
-    return Console(file=cast("TextIO", _MayBeClosed(sys.stderr)), quiet=_is_quiet and not is_error)
+    file = None if sys.stderr is None else cast("TextIO", _MayBeClosed(sys.stderr))  # None: it was never open
+    return Console(file=file, stderr=True, quiet=_is_quiet and not is_error)
 
 
 def say_aside(text: str, style: str | None = None, *, is_error: bool = False) -> None:
