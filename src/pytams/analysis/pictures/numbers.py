@@ -17,6 +17,7 @@ from pytams.analysis.pictures.axes import (
     SHADE,
     new_axes,
     on_log_axis,
+    step_edges,
     target_line,
     with_legend,
 )
@@ -142,7 +143,8 @@ def reaching_times(result: Result, ax: Axes | None = None) -> Axes:
     ax = new_axes(ax)
     weights = np.exp(log_weights - log_weights.max())
     label = f"{len(times)} reactive trajectories"
-    edges = _edges(times, result.settings.step_size).tolist()
+    n_bins = round(min(math.sqrt(len(times)), _MOST_BINS))
+    edges = step_edges(times, result.settings.step_size, n_bins).tolist()
     ax.hist(times, edges, weights=weights, density=True, color=BLUE, alpha=0.4, label=label)
     mean = result.reaching_time
     value, error = float(mean.value), float(mean.error)
@@ -158,15 +160,6 @@ def _whole_numbers(ax: Axes, numbers: NDArray[np.int64]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(numbers) == 1:
         ax.set_xlim(numbers[0] - 1, numbers[0] + 1)
-
-
-def _edges(times: NDArray[np.float64], step_size: float) -> NDArray[np.float64]:
-    """Choose bins of whole steps, or some would hold more of them than others."""
-    n_steps = round(np.ptp(times) / step_size) + 1
-    n_bins = max(1, round(min(math.sqrt(len(times)), _MOST_BINS, n_steps)))
-    width = math.ceil(n_steps / n_bins) * step_size
-    edges = times.min() - 0.5 * step_size + width * np.arange(math.ceil(n_steps * step_size / width - 1e-9) + 1)
-    return np.asarray(edges)
 
 
 def reached(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 
-from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, ORANGE, new_axes, with_legend
+from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, ORANGE, new_axes, step_edges, with_legend
 from pytams.core.errors import NothingToDrawError, SettingsError
 from pytams.core.settings import choices
 
@@ -98,7 +99,7 @@ def density(
     there = np.isfinite(plane.points).all(axis=2)
     weights = np.broadcast_to(plane.weights[:, None], there.shape)[there]
     x_there, y_there = plane.points[there].T
-    values, xs, ys = np.histogram2d(x_there, y_there, bins=_BINS, weights=weights, density=True)
+    values, xs, ys = np.histogram2d(x_there, y_there, bins=plane.bins, weights=weights, density=True)
     seen = np.ma.masked_equal(values.T, 0.0)
     drawn = ax.pcolormesh(xs, ys, seen, cmap=COLOURS, norm=PowerNorm(0.5), rasterized=True)
     ax.get_figure(root=True).colorbar(drawn, ax=ax, label="density of reactive paths")  # type: ignore[union-attr] # it has one
@@ -122,6 +123,8 @@ class _Plane(NamedTuple):
     """Of each path, relative to the largest."""
     x: str
     y: str
+    bins: list[Any]
+    """For a density: of each axis."""
     is_whole_state: bool
     """Whether these are all components of the state, in order."""
 
@@ -139,12 +142,14 @@ def _plane(result: Result, n_most: int, x: str | None, y: str | None) -> _Plane:
         if name not in found:
             raise SettingsError(axis, f"there is no component {name!r}; there are {choices(name, found)}")
     log_weights = ensemble.log_weight.values
+    step_edges_of = partial(step_edges, step_size=result.settings.step_size, n_most=_BINS)
     return _Plane(
         np.stack([found[name] for name in names], axis=-1),
         ensemble.score.values,
         np.exp(log_weights - log_weights.max()),
         result.labels.axis(names[0]),
         result.labels.axis(names[1]),
+        [step_edges_of(ensemble.time.values) if name == "time" else _BINS for name in names],
         is_whole_state=names == own,
     )
 
