@@ -19,8 +19,8 @@ PAGES = {
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
 _BLOCK = re.compile(r"(?:^<!-- (not run|file): ([^\n]+) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.M | re.S)
-_LEFT_OUT = ("pip install", "make demo", "make test", "git clone", ".venv/")
-"""What installs, or is a test itself."""
+_LEFT_OUT = ("pip install", "make demo", "make test", "git clone", ".venv/", "pytams serve")
+"""What installs, is a test itself, or goes on until it is ended."""
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")
 
 
