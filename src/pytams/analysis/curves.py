@@ -99,6 +99,19 @@ def _mean_of(runs: Sequence[RunResult]) -> estimators.LogMean:
     )
 
 
+def step_edges(times: NDArray[np.float64], step_size: float, n_most: int) -> NDArray[np.float64]:
+    """Choose at most so many bins, of whole steps: or some would hold more of them than others."""
+    n_steps = round(np.ptp(times) / step_size) + 1
+    width = math.ceil(n_steps / max(1, n_most))
+    edges = times.min() + step_size * (width * np.arange(math.ceil(n_steps / width) + 1) - 0.5)
+    return np.asarray(edges)
+
+
+def bins_of_times(times: NDArray[np.float64], step_size: float, n_most: int = 40) -> NDArray[np.float64]:
+    """Choose bins for a histogram of times at which something happened."""
+    return step_edges(times, step_size, round(min(math.sqrt(len(times)), n_most)))
+
+
 def levels_of(result: Result, n: int = 300) -> NDArray[np.float64]:
     """Choose levels from where the runs begin up to just below the target, or how far they have come."""
     end = result.level

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +21,7 @@ from pytams.analysis.canvas import (
     upright_target,
     whole_numbers,
 )
-from pytams.analysis.curves import levels_of
-from pytams.analysis.ensemble import evenly
+from pytams.analysis.curves import bins_of_times, levels_of, means_of_first
 from pytams.core.errors import PytamsError
 
 if TYPE_CHECKING:
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from pytams.analysis.curves import Curve
     from pytams.analysis.result import Result
 
-_MOST_MEANS = 100
-_MOST_BINS = 40
 _INTERVAL = ("95 % interval", "@interval")
 
 
@@ -91,10 +87,8 @@ def estimates(result: Result) -> Drawn:
 
 def convergence(result: Result) -> Drawn:
     """Draw the mean of the first runs, with its 95 % interval, against how many they are."""
-    n_runs = len(result.runs)
-    counts = np.array(evenly(n_runs, _MOST_MEANS)) + 1
-    means = [replace(result, runs=result.runs[:n]) for n in counts.tolist()]
-    log = np.array([(mean.log_probability, *mean.log_interval) for mean in means])
+    counts, *found = means_of_first(result.runs)
+    log = np.stack(found, axis=1)
     counts, log = counts[np.isfinite(log[:, 0])], log[np.isfinite(log[:, 0])]
     if not len(log):
         raise PytamsError("No run has reached the target yet.")
@@ -118,9 +112,9 @@ def reaching_times(result: Result) -> Drawn:
     times, log_weights = np.array(found["time"]), np.array(found["log_weight"])
     if not len(times):
         raise PytamsError("No trajectory has reached the target yet.")
-    n_bins = round(min(math.sqrt(len(times)), _MOST_BINS))
+    bins = bins_of_times(times, result.settings.step_size)
     weights = np.exp(log_weights - log_weights.max())
-    density, edges = np.histogram(times, n_bins, weights=weights, density=True)
+    density, edges = np.histogram(times, bins, weights=weights, density=True)
     made = canvas(result.labels.axis("time"), "density")
     source = named("bins", left=edges[:-1], right=edges[1:], top=density)
     legend = "reactive trajectories"

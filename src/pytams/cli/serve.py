@@ -14,12 +14,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
+from pytams.core.distribution import installing
 from pytams.core.errors import RunDirectoryError, SettingsError
 
 try:
     from pytams.analysis.page import in_lines, templates
 except ImportError as error:
-    raise ImportError('the page needs jinja2: pip install "pytams-splitting[serve]"') from error
+    raise ImportError(f"the page needs jinja2: {installing('serve')}") from error
 from pytams.analysis import summary
 from pytams.analysis.interactive import PICTURES, kinds
 from pytams.analysis.page_tables import TABLES, as_csv, page_tables, tells

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib.pyplot as plt
@@ -50,14 +49,6 @@ def new_axes(ax: Axes | None) -> Axes:
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
-
-
-def step_edges(times: NDArray[np.float64], step_size: float, n_most: int) -> NDArray[np.float64]:
-    """Choose at most so many bins, of whole steps: or some would hold more of them than others."""
-    n_steps = round(np.ptp(times) / step_size) + 1
-    width = math.ceil(n_steps / max(1, n_most))
-    edges = times.min() + step_size * (width * np.arange(math.ceil(n_steps / width) + 1) - 0.5)
-    return np.asarray(edges)
 
 
 def target_line(ax: Axes, which: Literal["x", "y"], result: Result) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from pytams.analysis.curves import levels_of, means_of_first
+from pytams.analysis import tables
+from pytams.analysis.curves import bins_of_times, levels_of, means_of_first
 from pytams.analysis.pictures.axes import (
     BLUE,
     GREEN,
@@ -17,7 +18,6 @@ from pytams.analysis.pictures.axes import (
     SHADE,
     new_axes,
     on_log_axis,
-    step_edges,
     target_line,
     with_legend,
 )
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from pytams.analysis.result import Result
 
-_MOST_BINS = 40
 _MOST_LARGE, _MOST_DRAWN = 200, 2000
 """Dots of the full size; and those that are not made of pixels."""
 _NARROW = 0.05
@@ -137,14 +136,14 @@ def reaching_times(result: Result, ax: Axes | None = None) -> Axes:
     NothingToDrawError
         If nothing has reached the target.
     """
-    times, log_weights = reached(result)
+    found = tables.of_picture("reaching-times", result)
+    times, log_weights = np.array(found["time"]), np.array(found["log_weight"])
     if not len(times):
         raise NothingToDrawError("no trajectory has reached the target: there are no times to draw")
     ax = new_axes(ax)
     weights = np.exp(log_weights - log_weights.max())
     label = f"{len(times)} reactive trajectories"
-    n_bins = round(min(math.sqrt(len(times)), _MOST_BINS))
-    edges = step_edges(times, result.settings.step_size, n_bins).tolist()
+    edges = bins_of_times(times, result.settings.step_size).tolist()
     ax.hist(times, edges, weights=weights, density=True, color=BLUE, alpha=0.4, label=label)
     mean = result.reaching_time
     value, error = float(mean.value), float(mean.error)
@@ -160,13 +159,6 @@ def _whole_numbers(ax: Axes, numbers: NDArray[np.int64]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(numbers) == 1:
         ax.set_xlim(numbers[0] - 1, numbers[0] + 1)
-
-
-def reached(result: Result) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the time at which each reactive trajectory reached the target, and the log of its weight."""
-    pairs = [(final.last_step, run.log_weight - math.log(run.n)) for run in result.runs for final in run.reached]
-    steps, weights = np.array(pairs).reshape(-1, 2).T
-    return np.asarray(result.settings.times(steps)), weights
 
 
 def _mean(result: Result) -> str:

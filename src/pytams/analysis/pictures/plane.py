@@ -10,7 +10,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 
-from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, ORANGE, new_axes, step_edges, with_legend
+from pytams.analysis.curves import step_edges
+from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, ORANGE, new_axes, with_legend
 from pytams.core.errors import NothingToDrawError, SettingsError
 from pytams.core.settings import choices
 
