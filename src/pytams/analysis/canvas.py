@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from pytams.analysis.logs import LOG_10
+from pytams.analysis.colours import BLUE, ORANGE
+from pytams.analysis.logs import LOG_10, fit_an_axis
 from pytams.core.distribution import installing
 
 try:
@@ -24,14 +25,10 @@ if TYPE_CHECKING:
 
     from pytams.analysis.result import Result
 
-BLUE, ORANGE, GREY = "#1F83C4", "#D55E00", "#7F7F7F"
-"""Those of the other pictures."""
 COLOURS = Viridis256[90:230]
 MOST_POINTS = 40_000
 """Of the lines of a picture, all together: a page is to follow, and nobody sees more."""
 _HEIGHT = 340
-_LARGE = 600.0
-"""Log of a number that a logarithmic axis can have for certain."""
 
 
 class Drawn(NamedTuple):
@@ -51,8 +48,7 @@ class LogAxis(NamedTuple):
     @classmethod
     def of(cls, label: str, *values: NDArray[np.float64]) -> LogAxis:
         """Make one that has room for numbers with these logs."""
-        fits = all((np.abs(log[np.isfinite(log)]) < _LARGE).all() for log in values)
-        return cls("log", label) if fits else cls("linear", f"log10 of {label}")
+        return cls("log", label) if fit_an_axis(*values) else cls("linear", f"log10 of {label}")
 
     def at(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give the coordinates of numbers with these logs; NaN of what is on no such axis."""

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pytams.analysis.canvas import (
-    BLUE,
     MOST_POINTS,
-    ORANGE,
     Drawn,
     LogAxis,
     band,
@@ -24,6 +22,7 @@ from pytams.analysis.canvas import (
     told,
     upright_target,
 )
+from pytams.analysis.colours import BLUE, ORANGE
 from pytams.analysis.curves import says_of_levels
 from pytams.analysis.ensemble import evenly
 from pytams.analysis.interactive_numbers import (

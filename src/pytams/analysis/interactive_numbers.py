@@ -9,8 +9,6 @@ import numpy as np
 
 from pytams.analysis import logs, tables
 from pytams.analysis.canvas import (
-    BLUE,
-    GREY,
     Drawn,
     LogAxis,
     band,
@@ -21,6 +19,7 @@ from pytams.analysis.canvas import (
     upright_target,
     whole_numbers,
 )
+from pytams.analysis.colours import BLUE, GREY
 from pytams.analysis.curves import bins_of_times, levels_of, means_of_first
 from pytams.core.errors import PytamsError
 

@@ -9,7 +9,6 @@ import numpy as np
 from pytams.analysis.canvas import (
     COLOURS,
     MOST_POINTS,
-    ORANGE,
     Drawn,
     canvas,
     named,
@@ -17,6 +16,7 @@ from pytams.analysis.canvas import (
     target,
     told,
 )
+from pytams.analysis.colours import ORANGE
 from pytams.analysis.ensemble import discarded_ensemble, evenly
 from pytams.analysis.lineages import lineages_of, middle_of_equals
 from pytams.core.errors import PytamsError

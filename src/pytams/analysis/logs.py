@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 LOG_10 = math.log(10.0)
 _LOG_SMALLEST = math.log(sys.float_info.min)
 _LOG_LARGEST = math.log(sys.float_info.max)
+_LARGE = 600.0
+"""Log of a number that a logarithmic axis can have for certain."""
 
 
 def number(log: float) -> float:
@@ -30,6 +32,11 @@ def numbers(logs: float | NDArray[np.float64]) -> NDArray[np.float64]:
 def is_plain(log: float) -> bool:
     """Whether the number with this log is 0, or a float of full precision."""
     return log == -math.inf or _LOG_SMALLEST < log < _LOG_LARGEST
+
+
+def fit_an_axis(*logs: NDArray[np.float64]) -> bool:
+    """Whether a logarithmic axis has room for the numbers with these logs, as far as they are finite."""
+    return all((np.abs(log[np.isfinite(log)]) < _LARGE).all() for log in logs)
 
 
 def text(log: float, form: str) -> str:

@@ -18,8 +18,9 @@ try:
 except ImportError as error:
     raise ImportError(f"pictures need matplotlib: {installing('plot')}") from error
 
+from pytams.analysis.colours import BLUE, GREY, ORANGE
 from pytams.analysis.curves import says_of_levels
-from pytams.analysis.pictures.axes import AXES_SIZE, BLUE, GREY, ORANGE, with_legend
+from pytams.analysis.pictures.axes import AXES_SIZE, with_legend
 from pytams.analysis.pictures.learned import score
 from pytams.analysis.pictures.levels import levels, weights
 from pytams.analysis.pictures.numbers import convergence, estimates, exceedance, reaching_times, return_times

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pytams.analysis.logs import LOG_10
+from pytams.analysis.colours import BLUE, ORANGE
+from pytams.analysis.logs import LOG_10, fit_an_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,14 +19,9 @@ if TYPE_CHECKING:
 
     from pytams.analysis.result import Result
 
-BLUE, ORANGE, GREEN, GREY = "#1F83C4", "#D55E00", "#009E73", "#7F7F7F"
-"""Colour-blind readers tell them apart, and they show on white and on black."""
 COLOURS = LinearSegmentedColormap.from_list("pytams", plt.get_cmap("viridis")(np.linspace(0.25, 0.9, 64)))
 SHADE: dict[str, Any] = {"color": BLUE, "alpha": 0.2, "linewidth": 0}
 AXES_SIZE = (6.4, 4.0)
-
-_LARGE = 600.0
-"""Log of a number that an axis can have for certain."""
 
 
 def on_log_axis(ax: Axes, which: Literal["x", "y"], *logs: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -33,7 +29,7 @@ def on_log_axis(ax: Axes, which: Literal["x", "y"], *logs: NDArray[np.float64]) 
 
     If some are too small or too large for it, the axis is one of powers of ten, which looks alike.
     """
-    if all((np.abs(log[np.isfinite(log)]) < _LARGE).all() for log in logs):
+    if fit_an_axis(*logs):
         ax.set(**{f"{which}scale": "log"})
         return [np.exp(log) for log in logs]
     axis = ax.xaxis if which == "x" else ax.yaxis

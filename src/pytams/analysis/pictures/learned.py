@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, new_axes, with_legend
+from pytams.analysis.colours import BLUE, GREY
+from pytams.analysis.pictures.axes import COLOURS, new_axes, with_legend
 from pytams.core.errors import SettingsError
 from pytams.core.settings import choices
 

@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.collections import LineCollection
 
 from pytams.analysis import logs
+from pytams.analysis.colours import BLUE, GREEN, GREY
 from pytams.analysis.ensemble import evenly
 from pytams.analysis.logs import LOG_10
-from pytams.analysis.pictures.axes import BLUE, GREEN, GREY, SHADE, new_axes, target_line, with_legend
+from pytams.analysis.pictures.axes import SHADE, new_axes, target_line, with_legend
 from pytams.analysis.plateaus import plateau
 from pytams.core.errors import SettingsError
 

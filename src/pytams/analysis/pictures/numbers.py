@@ -9,18 +9,9 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from pytams.analysis import tables
+from pytams.analysis.colours import BLUE, GREEN, GREY, ORANGE
 from pytams.analysis.curves import bins_of_times, levels_of, means_of_first
-from pytams.analysis.pictures.axes import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    SHADE,
-    new_axes,
-    on_log_axis,
-    target_line,
-    with_legend,
-)
+from pytams.analysis.pictures.axes import SHADE, new_axes, on_log_axis, target_line, with_legend
 from pytams.core.errors import NothingToDrawError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 
+from pytams.analysis.colours import BLUE, GREY, ORANGE
 from pytams.analysis.curves import step_edges
-from pytams.analysis.pictures.axes import BLUE, COLOURS, GREY, ORANGE, new_axes, with_legend
+from pytams.analysis.pictures.axes import COLOURS, new_axes, with_legend
 from pytams.core.errors import NothingToDrawError, SettingsError
 from pytams.core.settings import choices
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from matplotlib.collections import LineCollection
 
+from pytams.analysis.colours import ORANGE
 from pytams.analysis.ensemble import evenly
 from pytams.analysis.lineages import lineages_of, middle_of_equals
 from pytams.analysis.logs import LOG_10
-from pytams.analysis.pictures.axes import COLOURS, ORANGE, new_axes, target_line, with_legend
+from pytams.analysis.pictures.axes import COLOURS, new_axes, target_line, with_legend
 from pytams.analysis.pictures.levels import one_run
 from pytams.core.errors import NothingToDrawError, SettingsError
 from pytams.core.settings import choices
