@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import pytams
 from pytams.cli.config import Config
 from pytams.cli.effects import threads_without_effect, without_effect
 
@@ -75,6 +76,25 @@ def test_launches_have_no_batches(walk: Path) -> None:
     assert warnings(walk, "runner.type=process", "runner.batch=2") == []
 
 
+@pytest.mark.parametrize(
+    ("file", "kind", "aside"),
+    [
+        ("type = 'dask'\nnworkers = 3\nbatch = 2", "inprocess", ["batch", "nworkers"]),
+        ("type = 'process'\nblock_timeout = 9\nnworkers = 3", "launch", ["block_timeout", "nworkers"]),
+        ("type = 'launch'\nslots = 3", "process", ["slots"]),
+    ],
+)
+def test_another_type_of_runner_for_once(walk: Path, file: str, kind: str, aside: list[str]) -> None:
+    """What the file says of its own is set aside; what the command line says beside it is not."""
+    walk.write_text(f"{INPUT}[runner]\n{file}\n")
+    assert Config.load(walk, [f"runner.type={kind}"]).runner.type == kind
+    assert warnings(walk, f"runner.type={kind}") == [
+        f"[runner] {key} has no effect: [runner] type is '{kind}'" for key in aside
+    ]
+    with pytest.raises(pytams.SettingsError, match=rf"\[runner\] {aside[0]}"):
+        Config.load(walk, [f"runner.type={kind}", f"runner.{aside[0]}=4"])
+
+
 @pytest.mark.parametrize("key", ["pilot_runs", "rounds"])
 def test_how_to_learn_is_nothing_without_learning(walk: Path, key: str) -> None:
     assert warnings(walk, f"score.{key}=5") == [f"[score] {key} has no effect without [score] learn = true"]
@@ -135,6 +155,10 @@ def test_what_cannot_change_is_refused_when_a_study_goes_on(walk: Path) -> None:
         refused = command(walk.parent, "resume", "x.tams", "--set", setting)
         assert refused.returncode == 2
         assert f"the study was made with {was}; this cannot change" in refused.stderr
+    for kind in ("process", "inprocess"):  # of as many workers as were asked for, and of none
+        again = command(walk.parent, "resume", "x.tams", "-q", "--runs", "2", "--set", f"runner.type={kind}",
+                        *(["--set", "runner.nworkers=2"] if kind == "process" else []))  # fmt: skip
+        assert (again.returncode, again.stderr) == (0, "")
     same = command(walk.parent, "resume", "x.tams", "-q", "--set", "trajectory.sparse_freq=0")
     assert (same.returncode, same.stderr) == (0, "")
     told = command(walk.parent, "resume", "x.tams", "-q", "--set", "score.rounds=3", "--set", "dask.minimum=1")

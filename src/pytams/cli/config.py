@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytams.cli.keys import KEYS, Session, in_toml_names
+from pytams.cli.keys import KEYS, NOT_FOR, Session, in_toml_names
 from pytams.cli.model import ModelKind, as_written, is_ours, made, of_study
 from pytams.core.errors import RunDirectoryError, SettingsError
 from pytams.core.settings import Checked, RunArguments, Settings, close, joined, nearest
@@ -98,9 +98,13 @@ class Config:
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
         """Read a TOML file; each override is ``section.key=value``: as in TOML, a bare word, or nothing."""
         table = read_table(path)
+        overrides = list(overrides)
         for override in overrides:
             _override(table, override)
-        return cls(table, path.absolute().parent)
+        aside = _set_aside(table, overrides)
+        config = cls(table, path.absolute().parent)
+        config.said.setdefault("runner", set()).update(aside)
+        return config
 
     @classmethod
     def of_study(
@@ -141,9 +145,11 @@ class Config:
         else:
             _take_from_file(table, read_table(settings_file))
         said: dict[str, Any] = {}
+        overrides = list(overrides)
         for override in overrides:
             _override(table, override)
             _override(said, override)
+        _set_aside(table, overrides)
         config = cls(table, Path())
         config.said = {section: set(keys) for section, keys in said.items()}
         config._check_unchanged(info)
@@ -326,3 +332,16 @@ def _override(table: dict[str, Any], override: str) -> None:
         part[key] = value
     else:  # as if it were not there
         part.pop(key, None)
+
+
+def _set_aside(table: dict[str, Any], overrides: list[str]) -> set[str]:
+    """Leave out what is nothing for a type of runner that was chosen for once, by an override."""
+    names = {override.partition("=")[0].strip() for override in overrides}
+    runner = table.get("runner")
+    if "runner.type" not in names or not isinstance(runner, dict):
+        return set()
+    nothing = NOT_FOR.get(str(runner.get("type", Runner().type)), set())
+    aside = {key for key in nothing & runner.keys() if f"runner.{key}" not in names}
+    for key in aside:
+        del runner[key]
+    return aside

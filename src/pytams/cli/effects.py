@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytams.cli.keys import KEYS
+from pytams.cli.keys import KEYS, NOT_FOR
 from pytams.cli.output import say_aside
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from pytams.cli.config import Config
     from pytams.core.ports import Steppable
 
-_IN_PROCESS = {"runner": {"block_length", "nthreads"}}
-_OF_WORKERS = {"runner": {"batch"}}
 _OF_LEARNING = {"score": KEYS["score"].keys() - {"learn"}}
 _IN_DIRECTORY = {"runner": {"runs_at_once"}, "trajectory": {"sparse_freq"}, "states": {"keep"}}
 """What concerns a run directory alone, beside ``[database]``."""
@@ -45,10 +43,8 @@ def without_effect(config: Config, *, has_directory: bool, begins: bool) -> list
         found.append(f"[dask] has no effect: [runner] type is '{kind}'")
     if not has_directory:
         found += [f"{name} has no effect without --out: nothing is written" for name in _said(config, _IN_DIRECTORY)]
-    if kind != "inprocess":
-        found += [f"{name} has no effect: [runner] type is '{kind}'" for name in _said(config, _IN_PROCESS)]
-    if kind == "launch":
-        found += [f"{name} has no effect: [runner] type is 'launch'" for name in _said(config, _OF_WORKERS)]
+    nothing = _said(config, {"runner": NOT_FOR[kind]})
+    found += [f"{name} has no effect: [runner] type is '{kind}'" for name in nothing]
     if begins and not config.learning.learn:
         found += [f"{name} has no effect without [score] learn = true" for name in _said(config, _OF_LEARNING)]
     if not begins and "score" in said:

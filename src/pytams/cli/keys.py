@@ -69,6 +69,13 @@ KEYS: dict[str, dict[str, tuple[type[Checked], str]]] = {
     "launch": {name: (Launch, name) for name in Launch.names()},
 }
 """Every key of every section, and the setting that it is."""
+NOT_FOR = {
+    "inprocess": {"nworkers", "batch", "block_seconds", "block_timeout", "slots"},
+    "process": {"nthreads", "block_length", "slots"},
+    "dask": {"nthreads", "block_length", "slots"},
+    "launch": {"nthreads", "block_length", "nworkers", "batch", "block_timeout"},
+}
+"""Keys of ``[runner]`` that are nothing for a type of runner."""
 
 _OUTSIDE_LAUNCH = {section: keys for section, keys in KEYS.items() if section != "launch"}
 TOML_NAMES = {
