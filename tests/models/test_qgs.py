@@ -89,13 +89,8 @@ def pytams_in(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def finished(out: Path) -> tuple[Any, ...]:
-    saved = pytams.load(out)
-    try:
-        return saved.result.runs
-    except pytams.RunDirectoryError:  # none is
-        return ()
-    finally:
-        saved.close()
+    with pytams.load(out) as saved:
+        return tuple(run for run in saved.result.runs if run.finished)
 
 
 def test_the_same_scores_after_kill_9(expected: tuple[Any, ...], tmp_path: Path) -> None:
