@@ -16,7 +16,7 @@ test: $(READY) check  ## everything that is quick
 	$(BIN)/pytest -n 2 -m "not slow and not slurm and not simulators"
 
 test-slow: $(READY)  ## the statistical and chaos suites
-	$(BIN)/pytest -n 2 -v -m slow
+	$(BIN)/pytest -n 2 --dist worksteal -v -m slow --durations=60
 
 test-slurm: $(READY)  ## a study on a real Slurm cluster of one node, started here; needs root, slurm-wlm and munge
 	$(BIN)/pytest -m slurm

@@ -341,7 +341,7 @@ def test_a_killed_driver_is_resumed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_drivers_killed_many_times(tmp_path: Path) -> None:
-    check_drivers_killed(tmp_path, 20)
+    check_drivers_killed(tmp_path, 8)
 
 
 def check_kills(n_kills: int) -> None:

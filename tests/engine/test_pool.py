@@ -283,7 +283,7 @@ def test_a_killed_driver_leaves_no_orphans_and_is_resumed(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_drivers_killed_many_times(tmp_path: Path) -> None:
-    check_drivers_killed(tmp_path, 20)
+    check_drivers_killed(tmp_path, 8)
 
 
 def test_large_ensembles_of_states_travel(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytams
 from exact import DoubleWell2D
 from pytams.storage.directory import RunDirectory
 
-N_STUDIES = 30
+N_STUDIES = 12
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{Path(__file__).parents[1]}:{os.environ.get('PYTHONPATH', '')}"}
 
 
