@@ -19,6 +19,8 @@ import pytest
         (["resume", "no.tams"], 1, "no.tams"),
         (["improve", "no.tams", "--out", "x.tams"], 1, "no.tams"),
         (["repair", "no.tams"], 1, "no.tams"),
+        (["run"], 2, "the command line is wrong"),
+        (["resume", "no.tams", "--nonsense"], 2, "the command line is wrong"),
     ],
 )
 def test_errors_are_json_too(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
@@ -32,4 +34,4 @@ def test_errors_are_json_too(tmp_path: Path, arguments: list[str], code: int, me
     told = json.loads(done.stdout)
     assert (done.returncode, told["finished"]) == (code, False)
     assert message in told["error"]
-    assert done.stderr.startswith(f"pytams: {told['error']}")
+    assert done.stderr.startswith(("Usage: pytams", f"pytams: {told['error']}"))

@@ -75,19 +75,27 @@ def main() -> None:
         from pytams.cli.keys import in_names_of_line  # noqa: PLC0415 - takes NumPy
 
         _fail(str(in_names_of_line(error, arguments)), BAD_INPUT, arguments)
+    except SystemExit as end:
+        if end.code == BAD_INPUT:  # of Typer, which has said why
+            _fail_as_json("the command line is wrong: standard error says where", arguments)
+        raise
     except Exception as error:
         _fail(explained(error), FAILED, arguments, hint="\n(--debug shows where)")
 
 
 def _fail(message: str, code: int, arguments: list[str], hint: str = "") -> None:
-    """End with a message: also as JSON, if that is what whoever has called reads."""
+    """End with a message; also as JSON, if that is what whoever has called reads."""
     if "--debug" in arguments:
         traceback.print_exc()
     say_aside(f"pytams: {message}{hint}", style="red", is_error=True)
+    _fail_as_json(message, arguments)
+    sys.exit(code)
+
+
+def _fail_as_json(message: str, arguments: list[str]) -> None:
     command = next((argument for argument in arguments if argument not in _ANYWHERE), None)
     if "--json" in arguments and command in _DRIVING:
         say(json.dumps({"finished": False, "error": message}))
-    sys.exit(code)
 
 
 def _show_version(wanted: bool) -> None:
