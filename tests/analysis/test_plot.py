@@ -264,6 +264,24 @@ def test_what_a_model_calls_things_is_on_the_axes() -> None:
         plot.paths(result, y="z")
 
 
+def test_a_random_start_is_no_part_of_the_state() -> None:
+    """Of what its start is made, nothing is drawn."""
+
+    class Random(DoubleWell2D):
+        start_shape, state_names = (2,), ("x", "y")
+
+        def initial_state(self, rng: Any) -> Any:
+            return 0.1 * rng - np.array([1.0, 0.0])
+
+    tams = pytams.TAMS(Random(), end_time=4, step_size=0.02, target_score=0.6, n_trajectories=20, n_discard=2)
+    result = tams.run(1, seed=1)
+    ax = plot.paths(result, potential)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y")
+    assert len(ax.collections) > 1, "the potential is drawn"
+    with pytest.raises(pytams.SettingsError, match="there are x, y, time, score"):
+        plot.paths(result, y="z")
+
+
 def test_the_density_is_of_all_the_time_that_paths_take(result: pytams.Result) -> None:
     ax: Any = plot.density(result)
     mesh = ax.collections[0]

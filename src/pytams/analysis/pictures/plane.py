@@ -136,6 +136,8 @@ def _plane(result: Result, n_most: int, x: str | None, y: str | None) -> _Plane:
     if not any(run.n_reached for run in result.runs):
         raise NothingToDrawError("no trajectory has reached the target: there are no paths to draw")
     ensemble = result.ensemble(reached=True, states=not {x, y} <= {"time", "score"}, n_most=n_most)
+    if result.settings.spin_up:
+        ensemble = _of_the_model(ensemble)
     found = components(ensemble, result.labels)
     own = [name for name in found if name not in {"time", "score"}]
     defaults = own[:2] if len(own) > 1 else ["time", *own] if own else ["time", "score"]
@@ -154,6 +156,12 @@ def _plane(result: Result, n_most: int, x: str | None, y: str | None) -> _Plane:
         [step_edges_of(ensemble.time.values) if name == "time" else _BINS for name in names],
         is_whole_state=names == own,
     )
+
+
+def _of_the_model(ensemble: Any) -> Any:
+    """Leave out what a random start is made of, which a state has beside it: `pytams.Model.start_shape`."""
+    own = {"state.array": "state"} if "state.array" in ensemble else {}
+    return ensemble.drop_vars("state.normals", errors="ignore").rename(own)
 
 
 def components(ensemble: Any, labels: Labels) -> dict[str, NDArray[np.float64]]:
