@@ -14,7 +14,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import h5netcdf
 import numpy as np
 
 from pytams.core.errors import DamagedFileError, StoreError
@@ -23,11 +22,12 @@ from pytams.core.states import LazySequence
 from pytams.core.text import printable
 from pytams.storage.columns import NETCDF_KINDS, Columns, Piece, encoded
 from pytams.storage.files import REPAIR, why_not, write_atomically
-from pytams.storage.plain_hdf5 import open_plain
+from pytams.storage.plain_hdf5 import open_plain, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sized
 
+    import h5py
     from numpy.typing import NDArray
 
 
@@ -162,15 +162,14 @@ class _File:
         path = checked_path(folder, name, sha256)
         self._path = path
         try:
-            self._read(h5netcdf.File(open_plain(path), "r", decode_vlen_strings=False))
+            self._read(variables_of(open_plain(path)))
         except StoreError:
             raise
         except Exception as error:  # whatever there may be in it
             raise StoreError(f"{path} is no segment file: {type(error).__name__}: {printable(str(error))}") from error
 
-    def _read(self, file: h5netcdf.File) -> None:
+    def _read(self, variables: dict[str, h5py.Dataset]) -> None:
         """Read all but the states, and make sure that it belongs together."""
-        self._file, variables = file, file.variables
         if any(len(variables[name].shape) != 1 for name in _FLAT):
             raise ValueError("what has one number for each piece, score or state has more than one dimension")
         self._rows = {name: variables[name][:].tolist() for name in _OF_PIECES}
