@@ -55,7 +55,9 @@ validation: $(READY)  ## estimates beside exact values: writes docs/validation.m
 	PYTHONPATH=tests:tests/analysis $(BIN)/python benchmarks/validation.py
 	$(BIN)/python benchmarks/validation_learned.py
 
-package:  ## wheel and sdist, each installed in an environment of its own; the demo is run from the wheel
+package: $(READY)  ## wheel and sdist, each installed in an environment of its own, the demo run from them; recipes are parsed
+	$(BIN)/python -m pip install --quiet --group packaging
+	$(BIN)/pytest -q tests/test_packaging.py
 	rm -rf dist && mkdir dist
 	$(PYTHON) -m venv dist/build
 	dist/build/bin/python -m pip install --quiet build
