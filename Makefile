@@ -79,4 +79,4 @@ $(READY): $(INSTALLED)
 	touch $@
 
 clean:
-	rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist docs/api
+	rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist docs/api docs/examples

@@ -1,8 +1,9 @@
-"""The documentation site, built by ``make docs``: these pages as they lie here, and the public names."""
+"""The documentation site, built by ``make docs``: these pages, those of the gallery, and the public names."""
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import sys
@@ -13,7 +14,10 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.ext.napoleon import NumpyDocstring
 
-SOURCES = Path(__file__).parents[1] / "src"
+ROOT = Path(__file__).parents[1]
+SOURCES = ROOT / "src"
+DOCS = ROOT / "docs"
+GALLERY = {readme.parent for readme in (ROOT / "examples").glob("*/README.md")}
 sys.path.insert(0, str(SOURCES))  # also for astroid, which looks up what a class inherits
 
 import pytams  # noqa: E402 - it can be found now
@@ -38,6 +42,8 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_title = f"pytams {release}"
 html_favicon = "icon.svg"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 html_math_renderer = "mathml"  # the usual one comes from the network
@@ -105,20 +111,86 @@ def as_fields(_app: Sphinx, kind: str, _name: str, _member: Any, _options: Any, 
         lines[:] = NumpyDocstring(lines).lines()
 
 
-def without_the_checkout(_app: Sphinx, _page: str, source: list[str]) -> None:
-    """Show a link to what is in the checkout, and not on the site, as a path."""
-    source[0] = re.sub(r"\[[^\]]*\]\((?:\.\./)+((?:examples|benchmarks|tests)[\w/.]*)\)", r"`\1`", source[0])
+FILE = """
+## {heading}
+
+[{name}]({name}), in a checkout `{path}`:
+
+```{{literalinclude}} {name}
+:language: {language}
+```
+"""
+
+
+def lay_out_gallery(app: Sphinx, _config: Config) -> None:
+    """Make a page of each README of the gallery, with the input file and the model below."""
+    clear_gallery(app)
+    for folder in GALLERY:
+        copy = Path(app.srcdir) / "examples" / folder.name
+        copy.mkdir(parents=True)
+        text = (folder / "README.md").read_text("utf-8")
+        for heading, name, language in (
+            ("Input file", "input.toml", "toml"),
+            ("Model", f"{folder.name}.py", "python"),
+        ):
+            shutil.copy(folder / name, copy)
+            path = (folder / name).relative_to(ROOT)
+            text += FILE.format(heading=heading, name=name, path=path, language=language)
+        (copy / "index.md").write_text(text, "utf-8")
+
+
+def clear_gallery(app: Sphinx, _error: Exception | None = None) -> None:
+    """Take the pages of the gallery away again; the READMEs are what is kept."""
+    shutil.rmtree(Path(app.srcdir) / "examples", ignore_errors=True)
+
+
+def on_the_site(link: re.Match[str], page: str) -> str:
+    """Write a link of the checkout as one of the site, called by the title; what is not there is shown as a path."""
+    text, target, anchor = link.groups(default="")
+    home = (ROOT if page.startswith("examples/") else DOCS) / page
+    path = Path(os.path.normpath(home.parent / target))
+    if not path.exists():  # a page that is made, or no link
+        return link[0]
+    if path in GALLERY:
+        path /= "README.md"
+    if not path.is_relative_to(DOCS) and path.parent not in GALLERY:
+        return f"`{path.relative_to(ROOT)}`"
+    place = path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT)
+    if place.name == "README.md":
+        place = place.with_name("index.md")
+    if text == path.name and path.suffix == ".md":
+        text = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+    return f"[{text}]({os.path.relpath(place, Path(page).parent)}{anchor})"
+
+
+def with_links(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Turn the links of a page into those of the site."""
+    source[0] = re.sub(r"\[([^\]]*)\]\(([^)#:\s]+)(#[^)\s]*)?\)", lambda link: on_the_site(link, page), source[0])
+
+
+THIN = '<mspace width="0.167em"></mspace>'
+FUNCTION = r"<mi[^>]*>\w{2,}</mi><mo>&ApplyFunction;</mo>"
+
+
+def mathml(formula: str, *, as_block: bool) -> str:
+    r"""Write a formula as MathML, which needs no script, with TeX's spaces around log; braces grow by \left only."""
+    text = re.sub(r">\s+<", "><", tex2mathml(formula, as_block=as_block))
+    if r"\left" not in formula:
+        text = re.sub(r"<mo>([{}])</mo>", r'<mo stretchy="false">\1</mo>', text)
+    text = re.sub(rf"({FUNCTION})(?!<mo[ >]|<mspace)", rf"\1{THIN}", text)
+    return re.sub(rf"(</m(?!o>|space>)\w+>)(?={FUNCTION})", rf"\1{THIN}", text)
 
 
 def inline_math(translator: HTML5Translator, node: nodes.math) -> None:
-    """Write a formula as MathML, which needs no script."""
-    translator.body.append(tex2mathml(node.astext(), as_block=False))
+    """Write a formula in a line."""
+    translator.body.append(mathml(node.astext(), as_block=False))
     raise nodes.SkipNode
 
 
 def displayed_math(translator: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a formula that has a line of its own; it scrolls where it is too wide."""
-    translator.body.append(f'<div style="overflow-x: auto">{tex2mathml(node.astext(), as_block=True)}</div>')
+    r"""Write formulas that have a line of their own; what \qquad parts may come one below the other."""
+    parts = [f"<div>{mathml(part, as_block=True)}</div>" for part in node.astext().split(r"\qquad")]
+    translator.body.append(f'<div class="formula">{"".join(parts)}</div>')
     raise nodes.SkipNode
 
 
@@ -126,6 +198,8 @@ def setup(app: Sphinx) -> None:
     """Join what is above."""
     app.add_html_math_renderer("mathml", (inline_math, None), (displayed_math, None))
     app.connect("config-inited", lay_out)
+    app.connect("config-inited", lay_out_gallery)
+    app.connect("build-finished", clear_gallery)
     app.connect("autoapi-skip-member", is_left_out)
     app.connect("autodoc-process-docstring", as_fields)
-    app.connect("source-read", without_the_checkout)
+    app.connect("source-read", with_links)

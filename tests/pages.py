@@ -17,7 +17,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for where in ("README.md", "docs/*.md", "docs/tutorials/*.md", "examples/*/README.md")
+    for path in sorted(ROOT.glob(where))
 }
 _BLOCK = re.compile(r"(?:^<!-- (not run|file): ([^\n]+) -->\n+)?^```([^\n]*)\n(.*?)^```$", re.M | re.S)
 _LEFT_OUT = ("pip install", "make demo", "make test", "git clone", ".venv/", "pytams serve")

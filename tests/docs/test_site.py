@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import html
 import re
 import shutil
 import subprocess
@@ -18,10 +20,11 @@ from playwright.sync_api import Browser, Page
 
 import pytams
 from browsers import chromium
-from pages import PAGES
+from exact import DoubleWell2D
+from pages import PAGES, ROOT
 
-ROOT = Path(__file__).parents[2]
 CONTRACT = Path(__file__).parent / "approved" / "pytams.sqldb.rst"
+READMES = {Path(page).parent.name: text for page, text in PAGES.items() if page.startswith("examples/")}
 PUBLISHED = [folder / "shared" / "reference" / "pytams.sqldb.rst" for folder in ROOT.parents]
 
 
@@ -41,15 +44,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """The site as `make docs` makes it, of a copy of the pages, and served on this machine."""
     pytest.importorskip("sphinx")
     folder = tmp_path_factory.mktemp("site")
-    sources, html = folder / "docs", folder / "html"
-    shutil.copytree(ROOT / "docs", sources, ignore=shutil.ignore_patterns("api", "conf.py", "__pycache__"))
+    sources, made = folder / "docs", folder / "html"
+    shutil.copytree(
+        ROOT / "docs", sources, ignore=shutil.ignore_patterns("api", "examples", "conf.py", "__pycache__")
+    )
     options = ["-q", "-W", "--keep-going", "-c", str(ROOT / "docs"), "-d", str(folder / "doctrees")]
-    command = [sys.executable, "-m", "sphinx", *options, "-D", "autoapi_keep_files=1", str(sources), str(html)]
+    command = [sys.executable, "-m", "sphinx", *options, "-D", "autoapi_keep_files=1", str(sources), str(made)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(made))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Built(sources, html, f"http://127.0.0.1:{server.server_port}")
+        yield Built(sources, made, f"http://127.0.0.1:{server.server_port}")
         server.shutdown()
 
 
@@ -87,6 +92,81 @@ def test_every_public_name_is_on_the_site_and_no_room(site: Built) -> None:
     assert shown == set(pytams.__all__)
     pages = {str(path.parent.relative_to(site.html / "api")) for path in (site.html / "api").rglob("index.html")}
     assert pages == {"pytams", "pytams/sqldb", *(f"pytams/{name}" for name in pytams._MODULES)}  # noqa: SLF001 - or a list
+
+
+@pytest.mark.slow
+def test_code_on_the_api_pages_runs(site: Built) -> None:
+    pytest.importorskip("xarray")
+    names = {"pytams": pytams} | {name: getattr(pytams, name) for name in pytams.__all__}
+    tams = pytams.TAMS(DoubleWell2D(), end_time=5, step_size=0.02, target_score=0.8, n_trajectories=20)
+    ran = set()
+    for page in (site.html / "api").rglob("index.html"):
+        for block in re.findall(r"<pre>(.*?)</pre>", page.read_text(), re.S):
+            text = html.unescape(re.sub("<[^>]*>", "", block))
+            parts = doctest.DocTestParser().parse(f"{text}\n")
+            sessions = [part for part in parts if isinstance(part, doctest.Example)]
+            assert all(not part.options for part in sessions), f"not run: {text}"
+            test = doctest.DocTest(sessions, names | {"result": tams.run(4, seed=1)}, page.parent.name, None, 0, text)
+            assert doctest.DocTestRunner().run(test).failed == 0, text
+            if not sessions:
+                exec(compile(text, str(page), "exec"), dict(names))
+            ran.add(text.split("(")[0])
+    assert {"def drift", ">>> steps = result.expectation"} <= ran
+
+
+def test_the_gallery_shows_every_example() -> None:
+    gallery = PAGES["docs/gallery.md"]
+    for name, text in READMES.items():
+        title = text.partition("\n")[0].removeprefix("# ")
+        assert f"## [{title}](../examples/{name}/README.md)\n" in gallery
+        assert re.search(rf"^!\[[^\]]+\]\(gallery/{name}\.png\)$", gallery, re.M)
+        assert f"`pytams run examples/{name}/input.toml`" in gallery
+
+
+def test_pictures_have_a_text_for_who_cannot_see_them() -> None:
+    for page, text in PAGES.items():
+        assert "![](" not in text, page
+
+
+@pytest.mark.slow
+def test_every_example_has_its_page(site: Built, browser: Browser) -> None:
+    for name, text in READMES.items():
+        assert f'href="examples/{name}/index.html"' in (site.html / "gallery.html").read_text()
+        page, said = opened(browser, f"{site.url}/examples/{name}/index.html", 1280, "light")
+        assert said == []
+        shown = page.inner_text("article")
+        assert page.inner_text("h1").startswith(text.partition("\n")[0].removeprefix("# "))
+        for line in ("input.toml", f"{name}.py"):
+            assert (ROOT / "examples" / name / line).read_text().strip() in shown
+        for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.M | re.S):
+            assert block.strip() in shown
+        for doi in re.findall(r"\]\((https:[^)]+)\)", text):
+            assert page.locator(f'article a[href="{doi}"]').count(), doi
+        pictures = page.locator("article img")
+        assert pictures.count() == text.count("](../../docs/gallery/") > 0
+        room = page.evaluate("document.querySelector('article p').clientWidth")
+        for picture in pictures.all():
+            assert picture.get_attribute("alt")
+            assert picture.evaluate("image => image.clientWidth") > 0.95 * room
+        page.close()
+
+
+@pytest.mark.slow
+def test_links_are_called_by_titles(site: Built) -> None:
+    for page in site.html.rglob("*.html"):
+        assert not re.search(r">\w+\.md(</span>)?</a>", page.read_text()), page
+
+
+@pytest.mark.slow
+def test_formulas(site: Built, browser: Browser) -> None:
+    """Braces are as high as what is in them, functions stand apart, and a wide formula scrolls by itself."""
+    text = (site.html / "theory.html").read_text()
+    assert "<mo>{</mo>" not in text
+    assert re.search(r"<mi>N</mi><mspace[^>]*></mspace><mi>log</mi><mo>[^<]*</mo><mspace", text)
+    page, _ = opened(browser, f"{site.url}/theory.html", 375, "light")
+    heights = page.evaluate("[...document.querySelectorAll('p math')].map(one => one.getBoundingClientRect().height)")
+    assert max(heights) < 2 * page.evaluate("parseFloat(getComputedStyle(document.querySelector('p')).lineHeight)")
+    page.close()
 
 
 @pytest.mark.slow
@@ -130,15 +210,13 @@ def opened(browser: Browser, url: str, width: int, scheme: str) -> tuple[Page, l
     return page, said
 
 
-SEEN = ["index", "models", "settings", "cluster", "results", "tutorials/first", "api/pytams/index"]
-SEEN += ["api/pytams/sqldb/index"]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(375, "light"), (375, "dark"), (1280, "light"), (1280, "dark")])
 def test_site_in_a_browser(site: Built, browser: Browser, width: int, scheme: str) -> None:
-    for name in SEEN:
-        page, said = opened(browser, f"{site.url}/{name}.html", width, scheme)
+    pages = [str(path.relative_to(site.html)) for path in site.html.rglob("*.html")]
+    assert len(pages) > 30
+    for name in pages:
+        page, said = opened(browser, f"{site.url}/{name}", width, scheme)
         assert said == [], name
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert min(page.evaluate("[1, ...[...document.images].map(image => image.naturalWidth)]")) > 0, name
@@ -156,7 +234,13 @@ def test_search_works_offline(site: Built, browser: Browser, served: bool) -> No
     assert "On a cluster" in page.inner_text("#search-results")
     if served:  # from a file, there are no excerpts, and the browser says so
         assert said == []
-    page.goto(f"{url}/search.html?q=lock_trajectory")
-    page.wait_for_selector("#search-results li a")
-    assert "lock_trajectory" in page.inner_text("#search-results")
+    for words, found in {
+        "lock_trajectory": "lock_trajectory",
+        "heat wave": "A hot season",
+        "Atlantic overturning": "The Atlantic overturning in five boxes",
+    }.items():
+        page.goto(f"{url}/search.html?q={words}")
+        page.wait_for_selector("#search-results li a")
+        page.wait_for_function("!document.querySelector('#search-progress')?.innerText.startsWith('Preparing')")
+        assert found in page.inner_text("#search-results")
     page.close()

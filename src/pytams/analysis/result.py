@@ -188,7 +188,7 @@ class Result:
 
         Examples
         --------
-        >>> result.expectation(lambda e: (e.score > 0.5).sum("time"))  # doctest: +SKIP
+        >>> steps = result.expectation(lambda e: (e.score > 0.5).sum("time"))
         """
         ensemble = self.ensemble(reached=True, states=states)
         return expectations.mean_over_reached(self.runs, expectations.values(functional, ensemble))
