@@ -1,4 +1,4 @@
-"""pyTAMS's estimate beside ours, on its own double well: `python benchmarks/their_estimator.py`.
+"""pyTAMS's estimate beside ours, on its own double well: `python benchmarks/their_estimator.py`, some minutes.
 
 For each l, the number of its workers: our runs; the same runs with the factor that pyTAMS 1.0.0 puts on them when all
 trajectories have arrived; and what its rule gives, by a plain implementation of it. With `--theirs PYTHON`, that of
@@ -28,9 +28,11 @@ END_TIME, STEP_SIZE, TARGET, N = 10, 0.01, 0.95, 50
 N_STEPS = round(END_TIME / STEP_SIZE)
 EXACT = DOUBLE_WELL_2D[END_TIME]
 WORKERS = (1, 2, 8)
+PORTION = 500
+"""Runs that are made at once: more would be reported as slow."""
 
 
-def ours(n_discard: int, n_runs: int) -> pytams.Result:
+def ours(n_discard: int, n_runs: int) -> list[pytams.RunResult]:
     tams = pytams.TAMS(
         double_well_2d(),
         end_time=END_TIME,
@@ -39,7 +41,11 @@ def ours(n_discard: int, n_runs: int) -> pytams.Result:
         n_trajectories=N,
         n_discard=n_discard,
     )
-    return tams.run(n_runs, seed=2026 + n_discard)
+    return [
+        run
+        for first in range(0, n_runs, PORTION)
+        for run in tams.run(min(PORTION, n_runs - first), seed=2026 + n_discard, first_run=first).runs
+    ]
 
 
 def with_one_more_factor(run: pytams.RunResult, n_discard: int) -> float:
@@ -188,7 +194,7 @@ def main() -> None:
     rng = np.random.Generator(np.random.Philox(2026))
     for n_workers in WORKERS:
         print(f"l = {n_workers}")
-        runs = ours(n_workers, arguments.runs).runs
+        runs = ours(n_workers, arguments.runs)
         say("pytams-splitting", [run.estimate for run in runs])
         say("these runs, one factor more", [with_one_more_factor(run, n_workers) for run in runs])
         say("pyTAMS's rule", [their_rule(rng, n_workers) for _ in range(arguments.runs)])

@@ -19,8 +19,6 @@ from pytams.cli.main import main
 from pytams.cli.migrate import Migrated, migrated
 from pytams.cli.theirs import RULES
 
-PAGE = Path(__file__).parents[2] / "docs" / "coming_from_pytams.md"
-
 DOUBLE_WELL = """
 [tams]
 ntrajectories = 32
@@ -195,6 +193,73 @@ def test_one_worker_is_this_process() -> None:
     assert new.table["tams"]["ndiscard"] == 1
 
 
+def test_monte_carlo_whatever_stands_first() -> None:
+    sampler = '[sampler]\nstrategy = "montecarlo"\n'
+    there = AFTER_1_0.replace('[sampler]\nstrategy = "ams"\n', "")
+    for text in (sampler + there, there + sampler):
+        assert from_text(text).table["tams"]["nsplititer"] == 0
+    own = there.replace("[ams]", "[montecarlo]").replace('nsplititer = 200\nvariant = "tams"\n', "")
+    new = from_text(own + sampler)
+    assert new.table["tams"]["nsplititer"] == 0
+    assert new.table["tams"]["ntrajectories"] == 25
+    assert new.table["trajectory"]["end_time"] == 10.0
+
+
+def test_l_as_a_setting_of_its_own() -> None:
+    new = from_text(
+        AFTER_1_0.replace("end_time = 10.0", "end_time = 10.0\nl_j = 3").replace("nworkers_iter = 1", "nworkers = 4")
+    )
+    assert new.table["tams"]["ndiscard"] == 3
+    assert new.table["runner"] == {"type": "process", "nworkers": 4}
+    new = from_text(AFTER_1_0.replace("end_time = 10.0", "end_time = 10.0\nl_j = 3"))
+    assert new.table["tams"]["ndiscard"] == 3
+
+
+def test_dask_in_the_section_of_the_runner() -> None:
+    new = from_text(SLURM.replace("[dask]", "[runner.dask]"))
+    assert new.table["dask"] == from_text(SLURM).table["dask"]
+    assert not [word for word in words(new).values() if word == "unknown"]
+
+
+def test_what_is_moved_is_called_changed() -> None:
+    new = from_text(AFTER_1_0)
+    for key in ("ntrajectories", "nsplititer"):
+        assert words(new)[f"[ams] {key}"] == "changed"
+        assert why(new, f"[ams] {key}") == f"[tams] {key}"
+
+
+def test_what_is_given_twice_and_differently_is_told() -> None:
+    text = AFTER_1_0 + "\n[tams]\nntrajectories = 50\nnsplititer = 200\ndeterministic = true\n"
+    new = from_text(text.replace("[sampler]", "[sampler]\ndeterministic = false"))
+    assert [row.why for row in new.rows if row.word == "to do"] == [
+        "[tams] ntrajectories = 50 and [ams] ntrajectories = 25: say which is meant",
+        "[tams] deterministic = True and [sampler] deterministic = False: say which is meant",
+    ]
+
+
+@pytest.mark.parametrize(("key", "wrong", "meant"), [("strategy", "amsx", "ams"), ("variant", "tam", "tams")])
+def test_a_value_that_nobody_knows_is_told(key: str, wrong: str, meant: str) -> None:
+    new = from_text(AFTER_1_0.replace(f'{key} = "{meant}"', f'{key} = "{wrong}"'))
+    row = next(row for row in new.rows if row.theirs.endswith(key))
+    assert row.word == "unknown"
+    assert f"did you mean {meant}?" in row.why
+
+
+def test_what_has_no_counterpart() -> None:
+    new = from_text(AFTER_1_0.replace('strategy = "ams"', 'strategy = "gktl"').replace('"tams"', '"hams"'))
+    assert words(new)["[sampler] strategy"] == words(new)["[ams] variant"] == "none"
+
+
+def test_other_defaults_are_told() -> None:
+    told = "\n".join(row.why for row in from_text(SLURM).rows)
+    assert "[tams] walltime is not said: 86400 s in pyTAMS, no limit here" in told
+    assert "[tams] loglevel is not said" in told
+    assert "[trajectory] sparse_freq is not said" in told
+    assert "[dask] cores = 1, which pyTAMS takes if it is not said" in told
+    assert "[dask] queue" not in told
+    assert "is not said:" not in "\n".join(row.why for row in from_text(DOUBLE_WELL).rows)
+
+
 def test_a_runner_that_nobody_knows() -> None:
     new = from_text(DOUBLE_WELL.replace("asyncio", "mpi"))
     assert "runner" not in new.table
@@ -224,6 +289,7 @@ def test_unknown_keys_are_told_and_what_only_a_model_reads_is_kept() -> None:
 @pytest.mark.parametrize("section", RULES)
 def test_every_key_of_theirs_is_told(section: str) -> None:
     values: dict[str, Any] = {"type": "dask", "backend": "slurm", "loglevel": "info", "job_prologue": []}
+    values |= {"ntrajectories": 50, "strategy": "ams", "variant": "tams"}
     needed = {"tams": {"ntrajectories": 50}, "trajectory": {"end_time": 2, "step_size": 1}}
     keys = {key: values.get(key, 2) for key in RULES[section]}
     keys |= {"walltime": 9.0, "logfile": "log"} if section in {"tams", "runtime"} else {}
@@ -232,14 +298,6 @@ def test_every_key_of_theirs_is_told(section: str) -> None:
     assert {f"[{section}] {key}" for key in RULES[section]} <= words(new).keys()
     assert "unknown" not in words(new).values()
     Config(new.table, Path())
-
-
-def test_the_page_has_every_key() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    listed = set(re.findall(r"`(?:\[(\w+)\] )?(\w+)`", page.partition("## Methods")[0]))
-    for section, keys in RULES.items():
-        for key in keys:
-            assert {(section, key), ("", key)} & listed, f"[{section}] {key}"
 
 
 def fails(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -289,16 +347,75 @@ def test_what_is_written_runs(tmp_path: Path) -> None:
     assert 0 < result["probability"] < 1
 
 
+def said_of(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "argv", ["pytams", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
 def test_what_ours_refuses_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("their.toml").write_text(DOUBLE_WELL.replace("nworker_iter = 2", "nworker_iter = 32"))
-    monkeypatch.setattr(sys, "argv", ["pytams", "migrate", "their.toml"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    out = capsys.readouterr().out
+    text = DOUBLE_WELL.replace("nworker_iter = 2", "nworker_iter = 32").replace("end_time = 2.0", "end_time = 2.005")
+    Path("their.toml").write_text(text)
+    out = said_of(["migrate", "their.toml"], capsys, monkeypatch)
     assert "to do    [model] class" in out
     assert "to mend:  [tams] ndiscard: 32 of 32 trajectories leaves none to restart from" in out
+    assert "to mend:  [trajectory] end_time: 2.005 is not a multiple" in out
+    assert "\nthen: pytams run their_ours.toml --out well.tams\n" in out
+    assert "try:" not in out
     assert "class" not in tomllib.loads(Path("their_ours.toml").read_text())["model"]
+
+
+def test_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = DOUBLE_WELL.replace("= 32", '= "32"').replace("end_time = 2.0", "end_time = 2.005")
+    Path("their.toml").write_text(text.replace('"warning"', '"loud"'))
+    out = said_of(["migrate", "their.toml"], capsys, monkeypatch)
+    mend = re.findall(r"^to mend:  (\[\w+\] \w+)", out, re.M)
+    assert mend == ["[tams] ntrajectories", "[tams] loglevel", "[trajectory] end_time"]
+
+
+def test_the_model_is_found_from_where_ours_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("sub", "theirs"):
+        Path(folder).mkdir()
+    for name in ("well.py", "theirs/model.py"):
+        Path(name).write_text(MODEL)
+    for name in ("their.toml", "theirs/their.toml"):
+        Path(name).write_text(DOUBLE_WELL)
+
+    def reference(theirs: str, model: str, out: str) -> str:
+        said = said_of(["migrate", theirs, "--model", model, "--out", out], capsys, monkeypatch)
+        assert ("to mend" in said) == ("nowhere" in model) == ("try:" not in said)
+        return str(tomllib.loads(Path(out).read_text())["model"]["class"])
+
+    assert reference("their.toml", "well.py:DoubleWell", "one.toml") == "well.py:DoubleWell"
+    assert reference("their.toml", "well.py:DoubleWell", "sub/one.toml") == "../well.py:DoubleWell"
+    assert reference("theirs/their.toml", "model.py:DoubleWell", "two.toml") == "theirs/model.py:DoubleWell"
+    assert reference("theirs/their.toml", "model.py:DoubleWell", "theirs/two.toml") == "model.py:DoubleWell"
+    assert reference("their.toml", f"{tmp_path}/well.py:W", "sub/two.toml") == f"{tmp_path}/well.py:W"
+    assert reference("their.toml", "package.well:W", "sub/three.toml") == "package.well:W"
+    assert reference("their.toml", "nowhere.py:W", "three.toml") == "nowhere.py:W"
+    assert "--model: 'well.py' is neither" in fails(
+        ["migrate", "their.toml", "--model", "well.py"], capsys, monkeypatch
+    )
+
+
+def test_files_as_editors_and_strangers_write_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = DOUBLE_WELL.replace("[model]", '[model]\n"a\\nb" = 1\n')
+    Path("their.toml").write_text("\ufeff" + text + '\n["x\\ny"]\nz = 1\n', encoding="utf-8")
+    out = said_of(["migrate", "their.toml"], capsys, monkeypatch)
+    assert "[model] a\\nb" in out
+    assert "[x\\ny]" in out
+    assert out.split("\n\n")[0].count("\n") + 1 == len(migrated(tomllib.loads(text)).rows) + 1
