@@ -80,7 +80,7 @@ def draw() -> None:
     """Draw the share of busy workers over their number."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - only here
 
-    figure = Figure(figsize=(6.0, 3.5), layout="constrained")
+    figure = Figure(figsize=(6.0, 4.2), layout="constrained")
     axes = figure.subplots()
     for n, n_discard, n_runs, barrier in (
         (100, 1, 1, True), (100, 1, 1, False), (100, 10, 1, False), (100, 1, 8, False), (1000, 10, 1, False)
@@ -90,7 +90,7 @@ def draw() -> None:
         label = f"N = {n}, l = {n_discard}, K = {n_runs}" + (", barrier" if barrier else "")
         axes.plot(workers, shares, label=label, linestyle="--" if barrier else "-")
     axes.set(xscale="log", xlabel="workers", ylabel="share of the time that they are busy", ylim=(0.0, 1.05))
-    axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(PICTURE)
 
 

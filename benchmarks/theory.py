@@ -1,6 +1,6 @@
 """Draws the figures of docs/theory.md: `python benchmarks/theory.py [NAME ...]`, all of them if none is named.
 
-Each is made of real studies whose exact values are known, in less than a minute on an idle core, compiling included.
+Each is made of real studies whose exact values are known, in a minute or two on an idle core, compiling included.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numba import njit
 from scipy.special import ndtr
 
 import pytams
+from theory_others import SEED, committor, draw_others, relative_variance
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from exact import (
     DOUBLE_WELL_2D,
-    ORNSTEIN_UHLENBECK,
     Climb,
     Walk,
     double_well_2d,
@@ -30,7 +30,6 @@ from exact import (
 )
 
 FOLDER = Path(__file__).parents[1] / "docs" / "theory"
-SEED = 2026
 
 
 def study(model: Any, end_time: float, target: float, n: int, n_discard: int, **settings: Any) -> pytams.TAMS:
@@ -123,11 +122,6 @@ class SmallJumps(Climb):
         return np.where(rng.random(n) < 0.9, rng.exponential(0.2, size=n), 0.0)
 
 
-def relative_variance(result: pytams.Result) -> float:
-    estimates = np.array(result.estimates)
-    return float(estimates.var(ddof=1) / estimates.mean() ** 2)
-
-
 def draw_variance() -> Figure:
     """Draw the relative variance of a run against N, beside -log(p) / N."""
     figure, axes = figure_with(1, height=4.2)
@@ -138,8 +132,9 @@ def draw_variance() -> Figure:
         ("small jumps, whose score is ideal", SmallJumps(), 200, 8.0, 1.0, math.exp(-4.0)),
     ):  # fmt: skip
         results = [study(model, end_time, target, n, 1, step_size=step_size).run(n_runs, SEED) for n in sizes]
-        (line,) = axes.plot(sizes, [relative_variance(result) for result in results], "o", label=label)
-        axes.plot(sizes, [-math.log(p) / n for n in sizes], color=line.get_color(), linewidth=0.8)
+        values, *bars = zip(*(relative_variance(result.estimates, p) for result in results), strict=True)
+        points = axes.errorbar(sizes, values, bars, fmt="o", capsize=3, label=label)
+        axes.plot(sizes, [-math.log(p) / n for n in sizes], color=points[0].get_color(), linewidth=0.8)
     axes.set(xscale="log", yscale="log", xlabel="N", ylabel="relative variance of a run")
     axes.set_xticks(sizes, [str(n) for n in sizes])
     axes.minorticks_off()
@@ -181,22 +176,6 @@ def draw_errors() -> Figure:
 # --- what splitting gains, and what a score does --------------------------------------------------------------------
 
 
-def draw_gain() -> Figure:
-    """Draw steps of plain Monte Carlo over those of splitting, for the same error, against the probability."""
-    figure, axes = figure_with(1)
-    for label, model, p_of, end_time, target in (
-        ("double well, T = 2 to 10", double_well_2d(), DOUBLE_WELL_2D, None, 0.95),
-        ("Ornstein-Uhlenbeck, 2 to 5 sigma", ornstein_uhlenbeck(), ORNSTEIN_UHLENBECK, 5, None),
-    ):
-        keys = [key for key in p_of if target or key < 6]
-        savings = [study(model, end_time or key, target or key, 100, 5).run(32, SEED).saving for key in keys]
-        axes.plot([p_of[key] for key in keys], savings, marker="o", label=label)
-    axes.axhline(1.0, color="black", linewidth=0.8)
-    axes.set(xscale="log", yscale="log", xlabel="probability", ylabel="steps of Monte Carlo / of splitting")
-    axes.legend(frameon=False)
-    return figure
-
-
 @njit  # type: ignore[untyped-decorator] # Numba's
 def usual(x: float, y: float) -> float:
     return 0.5 - 0.5 * math.exp(-8.0 * ((x + 1.0) ** 2 + y * y)) + 0.5 * math.exp(-8.0 * ((x - 1.0) ** 2 + y * y))
@@ -217,21 +196,61 @@ SCORES: dict[str, Any] = {
 }
 
 
+def well(score: Any) -> pytams.SDE:
+    """Give the double well another score."""
+    return pytams.SDE(
+        lambda x, t, p: (x[0] - x[0] * x[0] * x[0], -2.0 * x[1]),
+        lambda x, t, p: (p.sigma, p.sigma),
+        score,
+        initial=(-1.0, 0.0),
+        sigma=math.sqrt(0.1),
+    )
+
+
+def steps_saved(model: Any, end_time: float, target: float, exact: float, n_runs: int) -> tuple[float, float, float]:
+    """Give the steps of Monte Carlo, which stops at the event, over those of splitting, and how far bars reach."""
+    result = study(model, end_time, target, 100, 5).run(n_runs, SEED)
+    plain = study(model, end_time, target, 100, 5, max_branchings=0).run(n_runs, SEED)
+    variance, below, above = relative_variance(result.estimates, exact)
+    cost = (1.0 - exact) / exact * plain.n_steps / 100 / result.n_steps
+    saved = cost / variance
+    return saved, saved - cost / (variance + above), cost / (variance - below) - saved
+
+
+def draw_gain() -> Figure:
+    """Draw what splitting saves against the probability, with scores that are good and with one that says nothing."""
+    figure, axes = figure_with(1, height=4.2)
+    guided_by_y = well(lambda x, t, p: guided_by(0.5 + x[1], x[0], x[1]))
+    stationary = {deviations: by_start(deviations, 500)[0].sum() for deviations in (0.5, 1.0, 2.0, 3.0, 4.0, 5.0)}
+    studies: dict[str, tuple[int, list[tuple[Any, float, float, float]]]] = {
+        "double well, T = 2 to 10": (100, [(double_well_2d(), t, 0.95, p) for t, p in DOUBLE_WELL_2D.items()]),
+        "Ornstein-Uhlenbeck, 0.5 to 5 deviations": (
+            100,
+            [(ornstein_uhlenbeck(), 5, level, p) for level, p in stationary.items()],
+        ),
+        "double well, T = 4 to 10, guided by y": (
+            400,
+            [(guided_by_y, t, 0.95, p) for t, p in DOUBLE_WELL_2D.items() if t > 2],
+        ),
+    }
+    for label, (n_runs, cases) in studies.items():
+        saved, *bars = zip(*(steps_saved(*case, n_runs) for case in cases), strict=True)
+        axes.errorbar([case[-1] for case in cases], saved, bars, marker="o", capsize=3, label=label)
+    axes.axhline(1.0, color="black", linewidth=0.8)
+    axes.set(xscale="log", yscale="log", xlabel="probability", ylabel="steps of Monte Carlo / of splitting")
+    figure.legend(loc="outside lower center", frameon=False)
+    return figure
+
+
 def draw_score() -> Figure:
     """Draw the same event with several scores: the mean is the same, the spread is not."""
     exact, n = DOUBLE_WELL_2D[10], 100
     figure, (left, right) = figure_with(2)
     for place, score in enumerate(SCORES.values()):
-        model = pytams.SDE(
-            lambda x, t, p: (x[0] - x[0] * x[0] * x[0], -2.0 * x[1]),
-            lambda x, t, p: (p.sigma, p.sigma),
-            score,
-            initial=(-1.0, 0.0),
-            sigma=math.sqrt(0.1),
-        )
-        result = study(model, 10, 0.95, n, 1).run(200, SEED + place)
+        result = study(well(score), 10, 0.95, n, 1).run(200, SEED + place)
         left.errorbar(place, result.probability, 2 * result.standard_error, marker="o", capsize=4, color="C0")
-        right.bar(place, relative_variance(result), color="C0")
+        value, *bar = relative_variance(result.estimates, exact)
+        right.bar(place, value, yerr=[[side] for side in bar], capsize=4, color="C0")
     left.axhline(exact, color="black", linewidth=0.8)
     right.axhline(-math.log(exact) / n, color="black", linewidth=0.8)
     left.set(ylabel="mean of 200 runs", ylim=(0.85 * exact, 1.15 * exact))
@@ -241,26 +260,19 @@ def draw_score() -> Figure:
     return figure
 
 
-def exceeds(deviations: float, n_steps: int, step_size: float = 0.01, n_points: int = 3000) -> float:
-    """Compute P(max >= so many deviations) of the stationary Ornstein-Uhlenbeck chain, by its transfer operator."""
+def by_start(deviations: float, n_steps: int) -> tuple[Any, Any]:
+    """Give parts of P(max of the stationary chain >= so many deviations), and P(the start is as high as theirs)."""
     deviation = math.sqrt(0.5)
     edge = deviations * deviation
-    width = (edge + 6.0 * deviation) / n_points
-    x = edge - width * (np.arange(n_points) + 0.5)
-    kernel = np.exp(-((x - (1.0 - step_size) * x[:, None]) ** 2) / (2.0 * step_size))
-    kernel *= width / math.sqrt(2.0 * math.pi * step_size)
-    reached = ndtr(-(edge - (1.0 - step_size) * x) / math.sqrt(step_size))
-    later = np.zeros(n_points)
-    for _ in range(n_steps):
-        later = reached + kernel @ later
-    law = np.exp(-(x**2)) / math.sqrt(math.pi) * width
-    return float(ndtr(-deviations) + law @ later)
+    x, within = committor(edge, n_steps, 0.01)
+    rarity = ndtr(-np.append(edge, x - (edge - x[0])) / deviation)  # x is the middle of a cell
+    return np.append(rarity[0], np.diff(rarity) * within[-1]), rarity
 
 
 def draw_starts() -> Figure:
-    """Draw runs of a stationary process that must reach 5 deviations soon, with the start drawn, and split."""
+    """Draw runs of a stationary process that must reach 5 deviations soon, and from where others reach 6 later."""
     deviations, n_steps = 5, 50
-    exact = exceeds(deviations, n_steps)
+    exact = by_start(deviations, n_steps)[0].sum()
     split = pytams.SDE(
         lambda x, t, p: -x,
         lambda x, t, p: 1.0,
@@ -269,15 +281,29 @@ def draw_starts() -> Figure:
         start_shape=(),
         deviation=math.sqrt(0.5),
     )
-    figure, axes = figure_with(1)
+    figure, (left, right) = figure_with(2)
     for label, model in (("the start is drawn", ornstein_uhlenbeck()), ("the start is split, too", split)):
         result = study(model, 0.01 * n_steps, deviations, 100, 5).run(200, SEED)
         estimates = np.sort(np.array(result.estimates)) / exact
-        (line,) = axes.step(estimates, np.linspace(0, 1, len(estimates)), label=label)
-        axes.axvline(float(estimates.mean()), color=line.get_color(), linestyle=":")
-    axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set(xscale="log", xlabel="estimate of a run / exact value", ylabel="share of runs")
-    axes.legend(frameon=False, title="dotted: the mean", loc="upper left")
+        (line,) = left.step(estimates, np.linspace(0, 1, len(estimates)), label=label)
+        left.axvline(float(estimates.mean()), color=line.get_color(), linestyle=":")
+    left.axvline(1.0, color="black", linewidth=0.8)
+    left.set(xscale="log", xlabel="estimate of a run / exact value", ylabel="share of runs")
+    left.legend(frameon=False, title="dotted: the mean", loc="upper left")
+    for deviations, n_steps in ((5, 50), (5, 500), (6, 500)):
+        parts, rarity = by_start(deviations, n_steps)
+        label = f"{deviations} deviations, T = {0.01 * n_steps:g}"
+        right.plot(rarity, np.cumsum(parts) / parts.sum(), label=label)
+    right.axvline(1e-2, color="black", linewidth=0.8)
+    right.set(
+        xscale="log",
+        xlim=(1.0, 1e-8),
+        yscale="log",
+        ylim=(0.01, 1.0),
+        xlabel="starts rarer than",
+        ylabel="their share of p",
+    )
+    right.legend(frameon=False, title="line: 1 / N")
     return figure
 
 
@@ -288,6 +314,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "gain": draw_gain,
     "score": draw_score,
     "starts": draw_starts,
+    "others": draw_others,
 }
 
 

@@ -43,7 +43,7 @@ def check(model: pytams.Model, exact: float, n_runs: int, **settings: Any) -> py
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "n_discard"), [(10, 1), (10, 3), (40, 1), (40, 10)])
+@pytest.mark.parametrize(("n", "n_discard"), [(4, 1), (10, 1), (10, 3), (40, 1), (40, 10)])
 def test_integer_walk_where_every_level_is_tied(n: int, n_discard: int) -> None:
     exact = walk_probability(6, 20)
     assert exact == pytest.approx(0.018281062152884, rel=1e-12)
