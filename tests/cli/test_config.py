@@ -54,6 +54,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+TEXT = """
+[tams]
+ntrajectories = 7
+[trajectory]
+end_time = 5
+step_size = 1
+targetscore = 2
+[model]
+class = "walk.py:Walk"
+"""
+
+
 def changed(section: str, **keys: Any) -> dict[str, Any]:
     """GOOD with some keys changed; None removes one."""
     table = {name: dict(keys) for name, keys in GOOD.items()}
@@ -208,3 +220,9 @@ def test_a_program_has_no_score_to_learn(folder: Path) -> None:
     table = changed("model", class_=None, up=None, type="program", command=["sh"]) | {"score": {"learn": True}}
     with pytest.raises(pytams.SettingsError, match=r"^\[score\] learn: a program says no features"):
         Config(table, folder)
+
+
+def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
+    path = folder / "marked.toml"
+    path.write_text(TEXT, encoding="utf-8-sig")
+    assert Config.load(path).settings.n_trajectories == 7

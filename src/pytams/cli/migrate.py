@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import os
 import shlex
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tomli_w
 
-from pytams.cli.config import Config
+from pytams.cli.config import Config, read_table
 from pytams.cli.theirs import CHANGED, NONE, RULES, SAME, UNKNOWN, Outcome, contradictions, outcome, section_of
 from pytams.core.errors import SettingsError
 from pytams.core.text import printable
@@ -164,7 +163,7 @@ def migrate_file(path: Path, out: Path | None = None, model: str | None = None) 
     SettingsError
         If theirs cannot be read, the model is no reference, or ours cannot be written or is there already.
     """
-    theirs = _read(path)
+    theirs = read_table(path)
     out = path.with_name(f"{path.stem}_ours.toml") if out is None else out
     new = migrated(theirs, None if model is None else _as_seen_from(out.parent, model, path.parent))
     line = _line(theirs, out)
@@ -180,16 +179,6 @@ def migrate_file(path: Path, out: Path | None = None, model: str | None = None) 
     is_left = bool(wrong) or any(row.word == TO_DO for row in new.rows)
     said = [*(f"to mend:  {problem}" for problem in wrong), f"{'then:' if is_left else 'try: '} {line}"]
     return "\n".join([_as_table(new.rows), "", f"wrote {out}", *said])
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read theirs, also if an editor has put a byte order mark first."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingsError(str(path), f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"is not valid TOML: {error}") from error
 
 
 def _as_seen_from(folder: Path, model: str, theirs: Path) -> str:
