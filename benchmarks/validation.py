@@ -38,7 +38,8 @@ PAGE = DOCS / "validation.md"
 SEED = 2026
 HEAD = """# Validation
 
-`make validation` writes this page (half an hour). The exact values are probabilities of the
+`make validation` writes this page (half an hour), and those of [learned scores](validation_learned.md) and of
+[the gallery](validation_gallery.md). The exact values are probabilities of the
 Euler-Maruyama chain itself, monitored at its own steps, by a transfer operator on a fine grid, good to about 1e-3;
 for the walk they are exact. z is the distance between estimate and exact value in standard errors: two in three
 should lie within 1, and one in twenty beyond 2. {summary}
