@@ -51,8 +51,9 @@ bench: $(READY)  ## measure; figures in the docs come from here
 	$(BIN)/python benchmarks/parallel.py
 	$(BIN)/python benchmarks/scale.py
 
-validation: $(READY)  ## estimates beside exact values: writes docs/validation.md and validation_learned.md
+validation: $(READY)  ## estimates beside exact values: writes docs/validation.md, validation_learned.md, validation_gallery.md
 	PYTHONPATH=tests:tests/analysis $(BIN)/python benchmarks/validation.py
+	$(BIN)/python benchmarks/validation_gallery.py
 	$(BIN)/python benchmarks/validation_learned.py
 
 package: $(READY)  ## wheel and sdist, each installed in an environment of its own, the demo run from them; recipes are parsed

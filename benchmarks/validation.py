@@ -1,8 +1,13 @@
-"""Estimates beside exact values: writes docs/validation.md and the picture in it. Run by `make validation`."""
+"""Estimates beside exact values: writes docs/validation.md and the pictures in it. Run by `make validation`.
+
+`--draw` draws the table of probabilities that the page has.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -29,10 +34,12 @@ from pytams import plot
 from pytams.analysis import estimators
 
 DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "validation.md"
 SEED = 2026
 HEAD = """# Validation
 
-`make validation` writes this page (half an hour). The exact values are probabilities of the
+`make validation` writes this page (half an hour), and those of [learned scores](validation_learned.md) and of
+[the gallery](validation_gallery.md). The exact values are probabilities of the
 Euler-Maruyama chain itself, monitored at its own steps, by a transfer operator on a fine grid, good to about 1e-3;
 for the walk they are exact. z is the distance between estimate and exact value in standard errors: two in three
 should lie within 1, and one in twenty beyond 2. {summary}
@@ -154,6 +161,26 @@ def draw_curves() -> None:
     figure.savefig(DOCS / "return-times.png", dpi=100)
 
 
+def draw_probabilities() -> Figure:
+    """Draw the tables of probabilities that the page has: estimates over exact values, with two standard errors."""
+    tables = PAGE.read_text(encoding="utf-8").split("\n## ")[1].split("seeds from")[1:]
+    row = re.compile(r"^\| (.+?) \| (\S+) \| (\S+) \| (\S+)% \|", re.M)
+    figure = Figure(figsize=(8.0, 6.0), layout="constrained")
+    ax = figure.subplots()
+    for shift, settings, colour, text in zip((-0.15, 0.15), SETTINGS, (plot.BLUE, plot.GREY), tables, strict=True):
+        names, *numbers = zip(*row.findall(text), strict=True)
+        exact, found, percent = np.array(numbers, dtype=float)
+        ratios, heights = found / exact, np.arange(len(names)) + shift
+        ax.errorbar(ratios, heights, xerr=0.02 * percent * ratios, fmt="o", color=colour, label=str(settings))
+    ax.axvline(1.0, color=plot.ORANGE, linestyle="--", label="exact")
+    ax.set(xlabel="estimate over exact value, +- 2 standard errors")
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.grid(axis="x", alpha=0.25)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
 def intervals() -> Iterator[list[str]]:
     for name in COVERAGE:
         *_, n, n_discard = COVERAGE[name]
@@ -185,12 +212,15 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def main() -> None:
+def write() -> None:
     parts = ["\n## Probabilities\n"]
     head = ["model", "exact", "estimate", "relative error", "z", "in the 95 % interval", "health"]
     parts += [
         f"\n{settings}, seeds from {SEED} on:\n\n{table(head, probabilities(settings))}" for settings in SETTINGS
     ]
+    parts.append(
+        "\n![estimates over exact values](validation.png)\n\n`benchmarks/validation.py --draw` draws them.\n"
+    )
     parts.append("\n## Return times\n\nOf a stationary Ornstein-Uhlenbeck path exceeding so many sigma (T = 5).\n")
     head = ["sigma", "exact", "estimate", "95 % interval", "inside"]
     parts += [f"\n{settings}:\n\n{table(head, return_times(settings))}" for settings in SETTINGS]
@@ -224,7 +254,15 @@ It is right on average, and too low in most runs if few initial trajectories hav
         f"Here {within[0]} of {len(scores)}\nlie within 1, {within[1]} within 2, {within[2]} within 3, and the "
         f"largest is {max(scores):.1f}."
     )
-    (DOCS / "validation.md").write_text("".join([HEAD.format(summary=summary), *parts]), encoding="utf-8")
+    PAGE.write_text("".join([HEAD.format(summary=summary), *parts]), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draw", action="store_true", help="only draw the table that the page has")
+    if not parser.parse_args().draw:
+        write()
+    draw_probabilities().savefig(DOCS / "validation.png", dpi=100)
 
 
 if __name__ == "__main__":

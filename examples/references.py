@@ -87,6 +87,20 @@ def tandem_queue(
     return Reference(float(reached[places[1, 0]]))
 
 
+def second_queue(target: int = 14, arrivals: float = 3.0, first: float = 2.0, second: float = 6.0) -> Reference:
+    """P(so many customers in the second queue before there is none, from one), with at most as many in the first."""
+    shape = (target + 1, target + 1)
+    matrix, total = np.eye((target + 1) ** 2), arrivals + first + second
+    for a, b in np.ndindex(*shape):
+        if 0 < b < target:
+            there = [(min(a + 1, target), b), (a - 1, b + 1) if a else (a, b), (a, b - 1)]
+            for place, rate in zip(there, (arrivals, first, second), strict=True):
+                matrix[np.ravel_multi_index((a, b), shape), np.ravel_multi_index(place, shape)] -= rate / total
+    reached = np.zeros(shape)
+    reached[:, target] = 1.0
+    return Reference(float(np.linalg.solve(matrix, reached.ravel()).reshape(shape)[0, 1]))
+
+
 def fibre_bundle(
     end_time: float = 0.07, step_size: float = 0.001, fibres: int = 50, exponent: float = 5.0
 ) -> Reference:
@@ -205,7 +219,10 @@ def allen_cahn(
 
 REFERENCES: dict[str, Callable[[], object]] = {
     one.__name__: one
-    for one in (overturning, tandem_queue, fibre_bundle, bichannel, heat_wave, first_passage, lorenz96, allen_cahn)
+    for one in (
+        *(overturning, tandem_queue, second_queue, fibre_bundle, bichannel),
+        *(heat_wave, first_passage, lorenz96, allen_cahn),
+    )
 }
 
 

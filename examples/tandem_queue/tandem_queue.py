@@ -47,3 +47,21 @@ class TandemQueue(pytams.Model):
 
     def stopped(self, state: Any, t: Any) -> Any:
         return state.sum(axis=1) == 0
+
+
+class SecondQueue(TandemQueue):
+    """The same queues, where only the second one counts, from one customer in it until it is empty."""
+
+    title = "Second of two queues in tandem"
+
+    def __init__(self, arrivals: float = 3.0, first: float = 2.0, second: float = 6.0) -> None:
+        super().__init__(arrivals, first, second)
+
+    def initial_state(self, rng: np.random.Generator) -> Any:
+        return np.array([0, 1])
+
+    def score(self, state: Any, t: Any) -> Any:
+        return state[:, 1]
+
+    def stopped(self, state: Any, t: Any) -> Any:
+        return state[:, 1] == 0

@@ -106,7 +106,8 @@ SHELL |= {"README.md": SMALL, "docs/programs.md": SMALL, "docs/cluster.md": THER
 """What is done in each shell."""
 QUICK = {
     "docs/architecture.md", "docs/extending.md", "docs/ledger.md", "docs/learned.md", "docs/security.md",
-    "docs/settings.md", "docs/validation.md", "docs/validation_learned.md",
+    "docs/settings.md", "docs/validation.md", "docs/validation_gallery.md",
+    "docs/validation_learned.md",
 }  # fmt: skip
 """Pages that take less than a second."""
 

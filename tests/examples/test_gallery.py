@@ -31,7 +31,7 @@ from first_passage import Excursion, mean_first_passage_time  # noqa: E402 - lik
 from heat_wave import HotSeason  # noqa: E402 - likewise
 from lorenz96 import Lorenz96  # noqa: E402 - likewise
 from overturning import Overturning  # noqa: E402 - likewise
-from tandem_queue import TandemQueue  # noqa: E402 - likewise
+from tandem_queue import SecondQueue, TandemQueue  # noqa: E402 - likewise
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +56,13 @@ def test_tandem_queue() -> None:
     times: dict[str, Any] = {"end_time": 400, "step_size": 1, "target_score": 10}
     result = study(TandemQueue(), 40, **times, n_trajectories=100)
     agree(result, references.tandem_queue(target=10, n_steps=400))
+
+
+@pytest.mark.parametrize(("target", "published"), [(8, 5.62e-6), (10, 3.14e-7), (12, 1.86e-8), (14, 1.14e-9)])
+def test_second_queue_is_as_published(target: int, published: float) -> None:
+    exact = references.second_queue(target)
+    assert exact.value == pytest.approx(published, rel=0.005)
+    agree(study(SecondQueue(), 20, end_time=1000, step_size=1, target_score=target, n_trajectories=100), exact)
 
 
 def test_fibre_bundle() -> None:
