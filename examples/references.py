@@ -1,8 +1,9 @@
-"""Numbers that the examples are compared with, made without pytams: `python examples/references.py NAME`."""
+"""Numbers that the examples are compared with, made without pytams: `python examples/references.py NAME [KEY=NUMBER ...]`."""
 
 from __future__ import annotations
 
 import sys
+from ast import literal_eval
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from scipy.integrate import cumulative_trapezoid, trapezoid
 from scipy.interpolate import RectBivariateSpline
 from scipy.sparse import csr_array
 from scipy.special import ndtr
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 
 class Reference(NamedTuple):
@@ -217,14 +218,41 @@ def allen_cahn(
     return share(best >= 0.0)
 
 
-REFERENCES: dict[str, Callable[[], object]] = {
+def allen_cahn_pair(beta: float = 15.0, length: float = 2.0, end_time: float = 10.0, n: int = 80) -> Reference:
+    """Solve two sites, by their mean and half their difference, backwards in time: P(the mean reaches 0)."""
+    h, dt = length / 2, 0.025
+    sigma = np.sqrt(dt / (beta * h))
+    mean, half = np.linspace(-1.8, 0.0, n + 1), np.linspace(-1.0, 1.0, n + 1)
+
+    def kernel(x: Any) -> tuple[Any, Any]:  # from points y to grid points, with Simpson's weights
+        weights = np.where(np.arange(n + 1) % 2, 4.0, 2.0)
+        weights[[0, -1]] = 1.0
+        y = np.linspace(x[0] - 0.2, x[-1] + 0.2, n + 1)
+        return y, norm.pdf(x, y[:, None], sigma) * weights * (x[1] - x[0]) / 3
+
+    (y_mean, to_mean), (y_half, to_half) = kernel(mean), kernel(half)
+    at = np.meshgrid(mean, half, indexing="ij")
+    u, v = at[0] + at[1], at[0] - at[1]
+    f_u, f_v = (v - u) / h**2 + u - u**3, (u - v) / h**2 + v - v**3
+    to = at[0] + dt * (f_u + f_v) / 2, at[1] + dt * (f_u - f_v) / 2
+    inside = np.clip(to[0], y_mean[0], y_mean[-1]), np.clip(to[1], y_half[0], y_half[-1])
+    p = np.zeros_like(u)
+    for _ in range(round(end_time / dt)):
+        after = to_mean @ p @ to_half.T + ndtr(y_mean / sigma)[:, None]
+        p = RectBivariateSpline(y_mean, y_half, after).ev(*inside)
+    return Reference(float(RectBivariateSpline(mean, half, p).ev(np.array(-1.0), np.array(0.0))))
+
+
+REFERENCES: dict[str, Callable[..., object]] = {
     one.__name__: one
     for one in (
         *(overturning, tandem_queue, second_queue, fibre_bundle, bichannel),
-        *(heat_wave, first_passage, lorenz96, allen_cahn),
+        *(heat_wave, first_passage, lorenz96, allen_cahn, allen_cahn_pair),
     )
 }
 
 
 if __name__ == "__main__":
-    print(REFERENCES[sys.argv[1]]())
+    print(
+        REFERENCES[sys.argv[1]](**{key: literal_eval(number) for key, number in (x.split("=") for x in sys.argv[2:])})
+    )

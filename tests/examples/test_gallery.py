@@ -100,6 +100,14 @@ def test_allen_cahn() -> None:
     agree(result, references.allen_cahn(copies=4000))
 
 
+def test_allen_cahn_on_two_sites() -> None:
+    """Beside the exact value."""
+    times: dict[str, Any] = {"end_time": 10.0, "step_size": 0.025, "target_score": 0.0}
+    result = study(AllenCahn(length=2.0, beta=15.0, sites=2), 40, **times, n_trajectories=100, n_discard=5)
+    agree(result, references.allen_cahn_pair())
+    assert references.allen_cahn_pair(n=100).value == pytest.approx(references.allen_cahn_pair().value, rel=1e-4)
+
+
 def test_lorenz96() -> None:
     times: dict[str, Any] = {"end_time": 10.0, "step_size": 0.05, "target_score": 10.2}
     result = study(Lorenz96(), 8, **times, n_trajectories=100, n_discard=10)
