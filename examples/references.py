@@ -1,4 +1,7 @@
-"""Numbers that the examples are compared with, made without pytams: `python examples/references.py NAME [KEY=NUMBER ...]`."""
+"""Numbers that the examples are compared with, made without pytams.
+
+``python examples/references.py NAME``, perhaps with ``KEY=NUMBER ...``.
+"""
 
 from __future__ import annotations
 
