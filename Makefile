@@ -13,7 +13,7 @@ demo: $(INSTALLED)  ## the 2-D double well, 32 runs, beside the exact value
 	$(BIN)/pytams run examples/double_well_2d/input.toml --reference 7.596e-3
 
 test: $(READY) check  ## everything that is quick
-	$(BIN)/pytest -n 2 -m "not slow and not slurm and not simulators"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not slurm and not simulators"
 
 test-slow: $(READY)  ## the statistical and chaos suites
 	$(BIN)/pytest -n 2 --dist worksteal -v -m slow --durations=60
