@@ -256,6 +256,5 @@ REFERENCES: dict[str, Callable[..., object]] = {
 
 
 if __name__ == "__main__":
-    print(
-        REFERENCES[sys.argv[1]](**{key: literal_eval(number) for key, number in (x.split("=") for x in sys.argv[2:])})
-    )
+    said = dict(word.split("=") for word in sys.argv[2:])
+    print(REFERENCES[sys.argv[1]](**{key: literal_eval(number) for key, number in said.items()}))

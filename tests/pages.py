@@ -154,7 +154,5 @@ def same(expected: str, got: str) -> None:
     for number, found, (before, after) in zip(numbers, match.groups(), itertools.pairwise(words), strict=True):
         one, other = (float(text.replace(",", "")) for text in (number, found))
         if not re.match(r" s\b", after) and before != " s ":
-            about = not number.isdigit() or one > 64
-            assert one == other or (about and one / 1.5 < other < one * 1.5), (
-                f"expected {number}, got {found}:\n{got}"
-            )
+            is_about = one / 1.5 < other < one * 1.5 and not (number.isdigit() and one <= 64)
+            assert one == other or is_about, f"expected {number}, got {found}:\n{got}"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 import pytams
 from exact import Walk
@@ -52,18 +53,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "neighbour.py").write_text("START = 0\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
     return tmp_path
-
-
-TEXT = """
-[tams]
-ntrajectories = 7
-[trajectory]
-end_time = 5
-step_size = 1
-targetscore = 2
-[model]
-class = "walk.py:Walk"
-"""
 
 
 def changed(section: str, **keys: Any) -> dict[str, Any]:
@@ -224,5 +213,5 @@ def test_a_program_has_no_score_to_learn(folder: Path) -> None:
 
 def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
     path = folder / "marked.toml"
-    path.write_text(TEXT, encoding="utf-8-sig")
-    assert Config.load(path).settings.n_trajectories == 7
+    path.write_text(tomli_w.dumps(GOOD), encoding="utf-8-sig")
+    assert Config.load(path).settings == Config(GOOD, folder).settings

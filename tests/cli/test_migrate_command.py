@@ -300,12 +300,22 @@ def test_every_key_of_theirs_is_told(section: str) -> None:
     Config(new.table, Path())
 
 
-def fails(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+def ended(
+    code: int, arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Any:
     monkeypatch.setattr(sys, "argv", ["pytams", *arguments])
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert stopped.value.code == 2
-    return capsys.readouterr().err
+    assert stopped.value.code == code
+    return capsys.readouterr()
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    return str(ended(2, arguments, capsys, monkeypatch).err)
+
+
+def said_of(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    return str(ended(0, arguments, capsys, monkeypatch).out)
 
 
 def test_nothing_is_overwritten(
@@ -345,14 +355,6 @@ def test_what_is_written_runs(tmp_path: Path) -> None:
     result = json.loads(command("run well_ours.toml --out well.tams --runs 2 --json").stdout)
     assert result["finished"]
     assert 0 < result["probability"] < 1
-
-
-def said_of(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(sys, "argv", ["pytams", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    return capsys.readouterr().out
 
 
 def test_what_ours_refuses_is_told(

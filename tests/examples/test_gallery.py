@@ -12,17 +12,7 @@ import pytest
 import pytams
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = [
-    "allen_cahn",
-    "bichannel",
-    "fibre_bundle",
-    "first_passage",
-    "heat_wave",
-    "lorenz96",
-    "overturning",
-    "tandem_queue",
-]
-sys.path[:0] = [str(EXAMPLES), *(str(EXAMPLES / name) for name in NAMES)]
+sys.path[:0] = [str(EXAMPLES), *(str(readme.parent) for readme in EXAMPLES.glob("*/README.md"))]
 import references  # noqa: E402 - in the examples
 from allen_cahn import AllenCahn  # noqa: E402 - likewise
 from bichannel import Bichannel, share_of_upper  # noqa: E402 - likewise

@@ -98,10 +98,7 @@ class Config:
     def load(cls, path: Path, overrides: Iterable[str] = ()) -> Config:
         """Read a TOML file; each override is ``section.key=value``: as in TOML, a bare word, or nothing."""
         table = read_table(path)
-        overrides = list(overrides)
-        for override in overrides:
-            _override(table, override)
-        aside = _set_aside(table, overrides)
+        aside = _apply(table, overrides)
         config = cls(table, path.absolute().parent)
         config.said.setdefault("runner", set()).update(aside)
         return config
@@ -145,11 +142,9 @@ class Config:
         else:
             _take_from_file(table, read_table(settings_file))
         said: dict[str, Any] = {}
-        overrides = list(overrides)
-        for override in overrides:
-            _override(table, override)
+        for override in (overrides := list(overrides)):
             _override(said, override)
-        _set_aside(table, overrides)
+        _apply(table, overrides)
         config = cls(table, Path())
         config.said = {section: set(keys) for section, keys in said.items()}
         config._check_unchanged(info)
@@ -334,9 +329,12 @@ def _override(table: dict[str, Any], override: str) -> None:
         part.pop(key, None)
 
 
-def _set_aside(table: dict[str, Any], overrides: list[str]) -> set[str]:
-    """Leave out what is nothing for a type of runner that was chosen for once, by an override."""
-    names = {override.partition("=")[0].strip() for override in overrides}
+def _apply(table: dict[str, Any], overrides: Iterable[str]) -> set[str]:
+    """Override settings; leave out what is nothing for a type of runner that is chosen so, and return it."""
+    names = set()
+    for override in overrides:
+        _override(table, override)
+        names.add(override.partition("=")[0].strip())
     runner = table.get("runner")
     if "runner.type" not in names or not isinstance(runner, dict):
         return set()
